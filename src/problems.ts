@@ -1,0 +1,85 @@
+import { callerProblems } from './problems/caller.ts'
+import type { Entry } from './problems/entry.ts'
+import { gatewayProblems } from './problems/gateway.ts'
+import { locationProblems } from './problems/location.ts'
+import { upstreamProblems } from './problems/upstream.ts'
+
+/** Who has to act on a problem. */
+export type Source = 'caller' | 'gateway' | 'location' | 'upstream'
+
+const from = <Code extends string>(source: Source, entries: Record<Code, Entry>) =>
+  Object.fromEntries(Object.entries<Entry>(entries).map(([code, entry]) => [code, { ...entry, source }])) as Record<
+    Code,
+    Entry & { source: Source }
+  >
+
+/** Every error that a caller can meet. The pages of `GET /problems/<code>` are made from it. */
+export const catalogue = Object.freeze({
+  ...from('caller', callerProblems),
+  ...from('location', locationProblems),
+  ...from('gateway', gatewayProblems),
+  ...from('upstream', upstreamProblems)
+})
+
+export type ProblemCode = keyof typeof catalogue
+
+/** One fault of a request. `pointer` is a JSON Pointer into the body; `parameter` names a path, query or header part. */
+export type Fault = { code: string; detail: string } & ({ pointer: string } | { parameter: string })
+
+/** What HighLevel said. `message` never holds a value that the caller sent. */
+export interface UpstreamWords {
+  status: number
+  message?: string
+  traceId?: string
+}
+
+export interface ProblemExtras {
+  errors?: readonly Fault[]
+  upstream?: UpstreamWords
+  /** Default `no`: a problem is thrown before anything was written, unless whoever throws it knows better. */
+  applied?: 'no' | 'unknown'
+  connectUrl?: string
+  retryAfterSeconds?: number
+  /** Further answer headers, such as `allow`. */
+  headers?: Record<string, string>
+  /** For the log alone; never shown to a caller. */
+  cause?: unknown
+}
+
+/** An error with a place in the catalogue. `detail` is for the caller: no secret and no field value belongs in it. */
+export class Problem extends Error {
+  override readonly name = 'Problem'
+  readonly code: ProblemCode
+  readonly status: number
+  readonly detail: string
+  readonly extras: ProblemExtras
+
+  constructor(code: ProblemCode, detail: string, extras: ProblemExtras = {}) {
+    super(`${code}: ${detail}`, { cause: extras.cause })
+    this.code = code
+    this.status = catalogue[code].status
+    this.detail = detail
+    this.extras = extras
+  }
+}
+
+/** The members of an `application/problem+json` document (RFC 9457). */
+export function problemDocument(problem: Problem, instance: string, requestId: string) {
+  const { title, source, retryable } = catalogue[problem.code]
+  const { errors, upstream, connectUrl, applied = 'no' } = problem.extras
+  return {
+    type: `/problems/${problem.code}`,
+    title,
+    status: problem.status,
+    detail: problem.detail,
+    instance,
+    code: problem.code,
+    source,
+    retryable,
+    applied,
+    requestId,
+    ...(upstream && { upstream }),
+    ...(connectUrl !== undefined && { connectUrl }),
+    ...(errors && { errors })
+  }
+}

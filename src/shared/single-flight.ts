@@ -1,0 +1,13 @@
+/** Runs one task a key at a time: who asks while it runs shares its outcome. The next to ask after it starts anew. */
+export function createSingleFlight<Value>() {
+  const flights = new Map<string, Promise<Value>>()
+
+  return function fly(key: string, task: () => Promise<Value>): Promise<Value> {
+    const running = flights.get(key)
+    if (running) return running
+
+    const flight = task().finally(() => flights.delete(key))
+    flights.set(key, flight)
+    return flight
+  }
+}

@@ -1,0 +1,79 @@
+import { mkdirSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import Database from 'better-sqlite3'
+import { Kysely, SqliteDialect, sql } from 'kysely'
+import { Migrator } from 'kysely/migration'
+import { type Cipher, CipherError, createCipher, type VaultKey } from './cipher.ts'
+import { migrations } from './migrations/index.ts'
+import type { Vault } from './vault.ts'
+import { createGrantStore } from './vault-grants.ts'
+import { createKeyStore } from './vault-keys.ts'
+import type { Tables } from './vault-schema.ts'
+
+/** Blocks the process while another one writes, so it is short: writes are rare and take well under a millisecond. */
+const BUSY_TIMEOUT_MS = 1_000
+
+function openSqlite(path: string): SqliteDialect {
+  const file = resolve(path)
+  mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
+  const database = new Database(file, { timeout: BUSY_TIMEOUT_MS })
+  database.pragma('journal_mode = WAL')
+  // A grant that is saved must outlive a power cut: WAL with the default of NORMAL may lose the last commits.
+  database.pragma('synchronous = FULL')
+  return new SqliteDialect({ database })
+}
+
+async function migrate(db: Kysely<Tables>) {
+  const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } })
+  const { error } = await migrator.migrateToLatest()
+  if (error !== undefined) throw error
+}
+
+/** Throws CipherError, naming the key ids, where VAULT_KEYS cannot open every row that the vault holds. */
+async function proveKeys(db: Kysely<Tables>, cipher: Cipher) {
+  const inUse = await db.selectFrom('grants').select('key_id').distinct().where('key_id', 'is not', null).execute()
+  const missing = inUse.filter(({ key_id }) => key_id !== null && !cipher.keyIds.includes(key_id))
+  if (missing.length > 0) {
+    throw new CipherError(
+      `VAULT_KEYS lacks ${missing.map(({ key_id }) => key_id).join(', ')}: grants are sealed under it`
+    )
+  }
+
+  const identity = (id: string) => `vault_keys:${id}`
+  const proofs = await db
+    .selectFrom('vault_keys')
+    .selectAll()
+    .where('id', 'in', [...cipher.keyIds])
+    .execute()
+  for (const { id, sealed } of proofs) cipher.open(sealed, identity(id))
+  const id = cipher.sealingKeyId
+  const proof = { id, sealed: cipher.seal('records-gateway', identity(id)) }
+  await db
+    .insertInto('vault_keys')
+    .values(proof)
+    .onConflict((conflict) => conflict.doNothing())
+    .execute()
+}
+
+/**
+ * Opens the store named by `DATABASE_URL`, brings its tables up to date and proves the keys.
+ * Throws CipherError for a key that is missing or wrong, else the driver's error.
+ */
+export async function openVault(url: string, keys: readonly VaultKey[], now: () => number = Date.now): Promise<Vault> {
+  const cipher = createCipher(keys)
+  const db = new Kysely<Tables>({ dialect: openSqlite(url.slice('sqlite:'.length)) })
+  try {
+    await migrate(db)
+    await proveKeys(db, cipher)
+  } catch (error) {
+    await db.destroy()
+    throw error
+  }
+
+  return {
+    ...createGrantStore(db, cipher, now),
+    ...createKeyStore(db, now),
+    ping: async () => void (await sql`select 1`.execute(db)),
+    close: () => db.destroy()
+  }
+}

@@ -1,0 +1,77 @@
+import { type Fault, Problem, type ProblemCode } from '../problems.ts'
+import { ruleFor } from './answer-rules.ts'
+import { type Answer, type Call, writes } from './call.ts'
+import { withoutValues } from './redact.ts'
+import { readWords, type Words } from './words.ts'
+
+export const isTokenFault = (answer: Answer): boolean =>
+  answer.status === 401 && ruleFor(401, readWords(answer))?.tokenFault === true
+
+const header = (answer: Answer, name: string): number => {
+  const value = answer.headers[name]
+  return typeof value === 'string' && value.trim() !== '' ? Number(value) : Number.NaN
+}
+
+/** HighLevel documents no Retry-After: it counts where it is sent, else one interval of the window is waited. */
+function exhausted(answer: Answer): { code: ProblemCode; detail: string; retryAfterSeconds: number } {
+  const retryAfter = header(answer, 'retry-after')
+  const given = retryAfter >= 0 ? Math.ceil(retryAfter) : undefined
+  if (header(answer, 'x-ratelimit-daily-remaining') === 0) {
+    return {
+      code: 'location-daily-exhausted',
+      detail: 'HighLevel takes no more calls of this location today',
+      retryAfterSeconds: given ?? 3_600
+    }
+  }
+  const intervalMs = header(answer, 'x-ratelimit-interval-milliseconds')
+  return {
+    code: 'location-burst-exhausted',
+    detail: 'HighLevel takes no more calls of this location at the moment',
+    retryAfterSeconds: given ?? Math.ceil((intervalMs > 0 ? intervalMs : 10_000) / 1_000)
+  }
+}
+
+const faultsOf = (words: Words): readonly Fault[] | undefined =>
+  words.field === undefined
+    ? undefined
+    : [
+        {
+          pointer: `/properties/${words.field.replaceAll('~', '~0').replaceAll('/', '~1')}`,
+          code: 'duplicate',
+          detail: 'Another record holds this value'
+        }
+      ]
+
+/**
+ * The problem that an answer outside 2xx stands for. `sent` is what the caller sent: HighLevel repeats values in its
+ * messages, and they are taken out. Source of the messages: HighLevel's documents and what its users measured.
+ */
+export function problemOf(call: Call, answer: Answer, sent: unknown): Problem {
+  const words = readWords(answer)
+  const message = words.message === undefined ? undefined : withoutValues(words.message, sent)
+  const upstream = {
+    status: answer.status,
+    ...(message !== undefined && { message }),
+    ...(words.traceId !== undefined && { traceId: words.traceId })
+  }
+  if (answer.status === 429) {
+    const { code, detail, retryAfterSeconds } = exhausted(answer)
+    return new Problem(code, detail, { upstream, retryAfterSeconds })
+  }
+  if (!words.readable && answer.status < 500) {
+    return new Problem('upstream-unreadable', 'HighLevel’s answer is not JSON: something before it may have answered', {
+      upstream
+    })
+  }
+  const rule = ruleFor(answer.status, words)
+  if (rule === undefined)
+    return new Problem('upstream-unreadable', `HighLevel answered with status ${answer.status}`, {
+      upstream,
+      applied: 'unknown'
+    })
+
+  const errors = rule.code === 'duplicate-value' ? faultsOf(words) : undefined
+  // A 5xx does not say how far HighLevel came.
+  const applied = answer.status >= 500 && writes(call) ? 'unknown' : 'no'
+  return new Problem(rule.code, rule.detail, { upstream, applied, ...(errors && { errors }) })
+}

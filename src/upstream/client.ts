@@ -1,0 +1,68 @@
+import { Problem } from '../problems.ts'
+import { problemOf } from './answers.ts'
+import { type Answer, type LocationCall, type Send, type Trace, writes } from './call.ts'
+
+/** A record of a location's object. All three parts have passed their patterns. */
+export interface RecordRef {
+  locationId: string
+  schemaKey: string
+  id: string
+}
+
+/** What every use case hands down with a call. */
+export interface CallContext {
+  /** On the clock of `performance.now()`. */
+  deadlineAt: number
+  trace: Trace
+}
+
+/** HighLevel's answer to a call for one record: its bytes as they came, and what the gateway reads of it. */
+export interface RecordAnswer {
+  bytes: Buffer
+  record: Record<string, unknown>
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+function readRecord(call: LocationCall, answer: Answer): RecordAnswer {
+  const unreadable = (detail: string, cause?: unknown) =>
+    new Problem('upstream-unreadable', detail, {
+      upstream: { status: answer.status },
+      applied: writes(call) ? 'unknown' : 'no',
+      cause
+    })
+  let body: unknown
+  try {
+    body = JSON.parse(answer.body.toString('utf8'))
+  } catch {
+    // The parser's message repeats a piece of the record, so it is not kept as a cause.
+    throw unreadable('HighLevel’s answer is not whole JSON')
+  }
+  const record = isObject(body) ? body['record'] : undefined
+  if (!isObject(record)) throw unreadable('HighLevel’s answer holds no record')
+  return { bytes: answer.body, record }
+}
+
+const path = ({ locationId, schemaKey, id }: RecordRef) =>
+  `/objects/${encodeURIComponent(schemaKey)}/records/${encodeURIComponent(id)}?locationId=${encodeURIComponent(locationId)}`
+
+/** The calls to HighLevel that use cases make. Each rejects with a Problem for every answer but a record. */
+export function createUpstreamClient(send: Send<LocationCall>) {
+  const ask = async (call: LocationCall, sent: unknown): Promise<RecordAnswer> => {
+    const answer = await send(call)
+    if (answer.status >= 200 && answer.status < 300) return readRecord(call, answer)
+    throw problemOf(call, answer, sent)
+  }
+
+  return {
+    getRecord: (ref: RecordRef, context: CallContext) =>
+      ask({ method: 'GET', path: path(ref), locationId: ref.locationId, ...context }, undefined),
+
+    /** `body` is in HighLevel's dialect. */
+    putRecord: (ref: RecordRef, body: object, context: CallContext) =>
+      ask({ method: 'PUT', path: path(ref), locationId: ref.locationId, body: JSON.stringify(body), ...context }, body)
+  }
+}
+
+export type UpstreamClient = ReturnType<typeof createUpstreamClient>

@@ -1,0 +1,41 @@
+/** More than this says nothing more to a person; what is searched is bounded too, since the caller chooses the values. */
+const MAX_MESSAGE_CHARS = 500
+const MAX_SEARCHED_CHARS = 2_000
+/** A longer value is found by its beginning, as HighLevel may repeat a part of it. */
+const PREFIX_CHARS = 8
+
+const scalars = function* (value: unknown): Generator<string> {
+  if (typeof value === 'string') yield value
+  else if (typeof value === 'number') yield String(value)
+  else if (typeof value === 'object' && value !== null)
+    for (const member of Object.values(value)) yield* scalars(member)
+}
+
+const isWordChar = (char: string | undefined) => char !== undefined && /[\p{L}\p{N}]/u.test(char)
+
+/** How much of `value` stands in `text` from `start` on. A short value counts only whole and as a word of its own. */
+function spanAt(text: string, value: string, start: number): number {
+  let length = 0
+  while (length < value.length && text[start + length] === value[length]) length += 1
+  if (value.length >= PREFIX_CHARS) return length
+  return length === value.length && !isWordChar(text[start - 1]) && !isWordChar(text[start + length]) ? length : 0
+}
+
+function without(text: string, value: string): string {
+  const needle = value.slice(0, PREFIX_CHARS)
+  let out = ''
+  let from = 0
+  for (let at = text.indexOf(needle); needle !== '' && at !== -1; at = text.indexOf(needle, from)) {
+    const span = spanAt(text, value, at)
+    out += span === 0 ? text.slice(from, at + 1) : `${text.slice(from, at)}[value]`
+    from = at + Math.max(span, 1)
+  }
+  return out + text.slice(from)
+}
+
+/** A message of HighLevel's without the values that were sent: it repeats them, and a value is nobody's to log. */
+export function withoutValues(message: string, sent: unknown): string {
+  const values = [...new Set(scalars(sent))].sort((a, b) => b.length - a.length)
+  const clean = values.reduce(without, message.slice(0, MAX_SEARCHED_CHARS))
+  return clean.length > MAX_MESSAGE_CHARS ? `${clean.slice(0, MAX_MESSAGE_CHARS)}…` : clean
+}

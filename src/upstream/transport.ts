@@ -1,0 +1,117 @@
+import { type Dispatcher, errors, Pool } from 'undici'
+import { Problem } from '../problems.ts'
+import { type Answer, type Call, type Send, writes } from './call.ts'
+
+/** The longest answer that is read. HighLevel's records and schemas stay far below. */
+const MAX_ANSWER_BYTES = 2 * 1024 * 1024
+
+interface Options {
+  origin: string
+  /** `Version` header. */
+  apiVersion: string
+  userAgent: string
+}
+
+/** Sockets to HighLevel: HTTP/1.1 with keep-alive; time-outs are the call's own, so undici's are off. */
+export const openPool = (origin: string): Pool =>
+  new Pool(origin, { connections: 256, allowH2: false, headersTimeout: 0, bodyTimeout: 0, connect: { timeout: 5_000 } })
+
+/** Why no answer came, in the caller's terms. A call that was on the wire may have been carried out. */
+function problemOf(error: Error, sent: boolean, answered: boolean, applied: 'no' | 'unknown'): Problem {
+  if (error instanceof Problem) return error
+  if (answered || error instanceof errors.HTTPParserError) {
+    return new Problem('upstream-unreadable', 'HighLevel’s answer broke off', { applied, cause: error })
+  }
+  const detail = sent
+    ? 'The connection to HighLevel broke before its answer'
+    : 'No connection to HighLevel could be made'
+  return new Problem('upstream-failed', detail, { applied, cause: error })
+}
+
+/**
+ * Sends a call once and collects the whole answer, whatever its status. One timer bounds all of it: waiting for a
+ * socket, sending and reading. `timeoutMs` bounds the attempt, the call's own deadline the rest.
+ *
+ * undici's `dispatch` is used in place of `request`, since the body is wanted whole: a Readable for each answer costs
+ * about a tenth of a call.
+ */
+export function createTransport(pool: Pool, { origin, apiVersion, userAgent }: Options, timeoutMs: number): Send {
+  const base = new URL(origin).pathname.replace(/\/$/, '')
+  const fixed = ['accept', 'application/json', 'user-agent', userAgent, 'version', apiVersion]
+
+  return (call) =>
+    new Promise<Answer>((resolve, reject) => {
+      const leftMs = call.deadlineAt - performance.now()
+      if (leftMs <= 0) return reject(new Problem('deadline-exceeded', 'No time was left to call HighLevel'))
+
+      const headers = [...fixed]
+      if (call.authorization !== undefined) headers.push('authorization', call.authorization)
+      if (call.body !== undefined) headers.push('content-type', call.contentType ?? 'application/json')
+      const options = { path: base + call.path, method: call.method, headers, body: call.body ?? null }
+      pool.dispatch(options, collect(call, Math.min(leftMs, timeoutMs), leftMs <= timeoutMs, resolve, reject))
+    })
+}
+
+function collect(
+  call: Call,
+  budgetMs: number,
+  isDeadline: boolean,
+  resolve: (answer: Answer) => void,
+  reject: (problem: Problem) => void
+): Dispatcher.DispatchHandler {
+  const startedAt = performance.now()
+  const applied = () => (controller !== undefined && writes(call) ? 'unknown' : 'no')
+  const chunks: Buffer[] = []
+  let size = 0
+  let status = 0
+  let headers: Answer['headers'] = {}
+  let controller: Dispatcher.DispatchController | undefined
+  let expired: Problem | undefined
+
+  const timer = setTimeout(() => {
+    expired = isDeadline
+      ? new Problem('deadline-exceeded', 'The time of the call ended before HighLevel’s answer', { applied: applied() })
+      : new Problem('upstream-timeout', `HighLevel did not answer within ${budgetMs} ms`, { applied: applied() })
+    settle()
+    reject(expired)
+    controller?.abort(expired)
+  }, budgetMs)
+
+  const settle = () => {
+    clearTimeout(timer)
+    call.trace.upstreamMs += performance.now() - startedAt
+  }
+
+  return {
+    // undici calls this when the request goes on the wire, not before.
+    onRequestStart(started) {
+      // Too late: the call waited for a socket until its time was over. Nothing of it may be sent now.
+      if (expired !== undefined) return started.abort(expired)
+      controller = started
+      call.trace.attempts += 1
+    },
+    onResponseStart(_, statusCode, responseHeaders) {
+      status = statusCode
+      headers = responseHeaders
+    },
+    onResponseData(responding, chunk) {
+      size += chunk.length
+      if (size <= MAX_ANSWER_BYTES) chunks.push(chunk)
+      else
+        responding.abort(
+          new Problem('upstream-unreadable', 'HighLevel’s answer is longer than 2 MiB', { applied: applied() })
+        )
+    },
+    onResponseEnd() {
+      settle()
+      call.trace.upstreamStatus = status
+      resolve({ status, headers, body: chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, size) })
+    },
+    onResponseError(_, error) {
+      if (expired !== undefined) return
+      settle()
+      if (status !== 0) call.trace.upstreamStatus = status
+      reject(problemOf(error, controller !== undefined, status !== 0, applied()))
+    }
+  }
+}
