@@ -1,8 +1,6 @@
 import { createSingleFlight } from './single-flight.ts'
 
-interface Options<Value> {
-  /** Reads the source of truth; `undefined` where it has nothing, which is not remembered. */
-  load: (key: string) => Promise<Value | undefined>
+interface Options {
   /** An entry older than this is read again before it is used. */
   maxAgeMs: number
   maxEntries: number
@@ -13,9 +11,9 @@ interface Options<Value> {
 
 /**
  * A bounded cache that is never older than `maxAgeMs` while its source can be read, and outlives the source while it
- * cannot. A fresh entry comes back without a promise. Rejects with the error of `load` where nothing is held.
+ * cannot. That the source has nothing is not remembered.
  */
-export function createFreshCache<Value>({ load, maxAgeMs, maxEntries, now, onStale }: Options<Value>) {
+export function createFreshCache<Value>({ maxAgeMs, maxEntries, now, onStale }: Options) {
   const entries = new Map<string, { value: Value; readAt: number }>()
   const fly = createSingleFlight<Value | undefined>()
 
@@ -27,11 +25,11 @@ export function createFreshCache<Value>({ load, maxAgeMs, maxEntries, now, onSta
     if (entries.size > maxEntries) for (const oldest of entries.keys()) return void entries.delete(oldest)
   }
 
-  const read = async (key: string) => {
+  const read = async (key: string, load: () => Promise<Value | undefined>) => {
     const held = entries.get(key)
     try {
-      const value = await load(key)
-      // What was put while the source was being read is newer than what was read.
+      const value = await load()
+      // What was put or dropped while the source was being read is newer than what was read.
       if (entries.get(key) !== held) return entries.get(key)?.value
       if (value === undefined) entries.delete(key)
       else put(key, value)
@@ -44,11 +42,21 @@ export function createFreshCache<Value>({ load, maxAgeMs, maxEntries, now, onSta
     }
   }
 
+  const peek = (key: string): Value | undefined => {
+    const held = entries.get(key)
+    return held !== undefined && now() - held.readAt < maxAgeMs ? held.value : undefined
+  }
+
   return {
-    get(key: string): Value | Promise<Value | undefined> {
-      const held = entries.get(key)
-      return held !== undefined && now() - held.readAt < maxAgeMs ? held.value : fly(key, () => read(key))
-    },
+    /** What is held and fresh, at once. */
+    peek,
+
+    /** What is held and fresh without a promise, else what `load` reads; rejects with its error where nothing is held. */
+    get: (key: string, load: () => Promise<Value | undefined>): Value | Promise<Value | undefined> =>
+      peek(key) ?? fly(key, () => read(key, load)),
+
+    /** Whether an entry is held, however old. */
+    has: (key: string) => entries.has(key),
     put,
     drop: (key: string) => void entries.delete(key)
   }

@@ -2,7 +2,8 @@ import Type, { type Static } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { Problem } from '../problems.ts'
 import { type Answer, createTrace, type Send } from '../upstream/call.ts'
-import { readWords, type Words } from '../upstream/words.ts'
+import { withoutValues } from '../upstream/redact.ts'
+import { readWords } from '../upstream/words.ts'
 import type { Tokens } from './vault.ts'
 
 /** Long, since giving up on an answer that carries the next refresh token is what loses grants. */
@@ -16,10 +17,8 @@ export class TokenRefusal extends Error {
   override readonly name = 'TokenRefusal'
   readonly kind: 'invalid-grant' | 'inactive' | 'refused'
 
-  constructor(kind: TokenRefusal['kind'], status: number, words: Words) {
-    super(
-      `HighLevel's token endpoint answered ${status}: ${(words.message ?? words.errorCode ?? 'nothing').slice(0, 200)}`
-    )
+  constructor(kind: TokenRefusal['kind'], status: number, said: string) {
+    super(`HighLevel's token endpoint answered ${status}: ${said.slice(0, 200)}`)
     this.kind = kind
   }
 }
@@ -50,18 +49,18 @@ interface Options {
   now: () => number
 }
 
-function refusal(answer: Answer): Error {
+function refusal(answer: Answer, form: Record<string, string> | undefined): Error {
   const words = readWords(answer)
-  const said = `${words.errorCode ?? ''} ${words.message ?? ''}`
   if (answer.status >= 500 || answer.status === 429 || !words.readable) {
     return new Problem('upstream-unavailable', 'HighLevel’s token endpoint does not work at the moment', {
       upstream: { status: answer.status },
       retryAfterSeconds: 5
     })
   }
+  const said = withoutValues(`${words.errorCode ?? ''} ${words.message ?? ''}`.trim(), form)
   const inactive = /location is not active/i.test(said)
   const ended = /invalid_grant|invalid grant|refresh token is invalid|authorization code not found/i.test(said)
-  return new TokenRefusal(inactive ? 'inactive' : ended ? 'invalid-grant' : 'refused', answer.status, words)
+  return new TokenRefusal(inactive ? 'inactive' : ended ? 'invalid-grant' : 'refused', answer.status, said)
 }
 
 const parse = (answer: Answer): unknown => {
@@ -87,7 +86,7 @@ export function createOAuthApi(send: Send, { clientId, clientSecret, redirectUri
       deadlineAt: performance.now() + TOKEN_CALL_TIMEOUT_MS,
       trace: createTrace()
     })
-    if (answer.status < 200 || answer.status >= 300) throw refusal(answer)
+    if (answer.status < 200 || answer.status >= 300) throw refusal(answer, form)
     return parse(answer)
   }
 
@@ -122,8 +121,11 @@ export function createOAuthApi(send: Send, { clientId, clientSecret, redirectUri
       }),
 
     /** A location's token from its company's. Its own refresh token is not kept: the company's grant can always mint again. */
-    mint: (companyToken: string, companyId: string, locationId: string) =>
-      issue('/oauth/locationToken', { companyId, locationId }, companyToken),
+    async mint(companyToken: string, companyId: string, locationId: string): Promise<Issued> {
+      const { tokens, ...rest } = await issue('/oauth/locationToken', { companyId, locationId }, companyToken)
+      const { refreshToken: _, ...kept } = tokens
+      return { ...rest, tokens: kept }
+    },
 
     /** The ids of the company's locations in which the app is installed. May be empty for minutes after a bulk install. */
     async installedLocations(companyToken: string, companyId: string): Promise<string[]> {

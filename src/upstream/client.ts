@@ -40,7 +40,8 @@ function readRecord(call: LocationCall, answer: Answer): RecordAnswer {
     throw unreadable('HighLevel’s answer is not whole JSON')
   }
   const record = isObject(body) ? body['record'] : undefined
-  if (!isObject(record)) throw unreadable('HighLevel’s answer holds no record')
+  if (!isObject(body) || !isObject(record)) throw unreadable('HighLevel’s answer holds no record')
+  if (typeof body['traceId'] === 'string') call.trace.upstreamTraceId = body['traceId']
   return { bytes: answer.body, record }
 }
 
@@ -52,7 +53,9 @@ export function createUpstreamClient(send: Send<LocationCall>) {
   const ask = async (call: LocationCall, sent: unknown): Promise<RecordAnswer> => {
     const answer = await send(call)
     if (answer.status >= 200 && answer.status < 300) return readRecord(call, answer)
-    throw problemOf(call, answer, sent)
+    const problem = problemOf(call, answer, sent)
+    call.trace.upstreamTraceId = problem.extras.upstream?.traceId
+    throw problem
   }
 
   return {

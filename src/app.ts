@@ -1,0 +1,134 @@
+import cors from '@fastify/cors'
+import Fastify, { type FastifyInstance } from 'fastify'
+import type { Logger } from 'pino'
+import type { Config } from './config.ts'
+import auth from './http/auth.ts'
+import { createCallers } from './http/callers.ts'
+import { createClientErrorHandler, MAX_URI_CHARS } from './http/client-errors.ts'
+import errors, { createSendProblem, toProblem } from './http/errors.ts'
+import health from './http/health.ts'
+import jsonBody from './http/json-body.ts'
+import logging from './http/logging.ts'
+import { createMethodGuard } from './http/methods.ts'
+import openapi from './http/openapi.ts'
+import problemPages from './http/problem-pages.ts'
+import { callerLimit, createFailureLimit, rateLimitCounters } from './http/rate-limit.ts'
+import { requestId } from './http/request-ids.ts'
+import validation from './http/validation.ts'
+import { createInstall } from './installs/install.ts'
+import { installUrl } from './installs/install-url.ts'
+import installRoutes from './installs/routes.ts'
+import { createStates } from './installs/state.ts'
+import type { Parts } from './parts.ts'
+import { Problem } from './problems.ts'
+import recordRoutes from './records/routes.ts'
+import { createUpdateRecord } from './records/update-record.ts'
+import { version } from './version.ts'
+
+export interface AppOptions {
+  config: Config
+  parts: Parts
+  log: Logger
+  now: () => number
+  isDraining: () => boolean
+}
+
+/** `false`, `true`, or a list of addresses and ranges. */
+const trustProxy = (setting: string): boolean | string =>
+  setting === 'true' || setting === 'false' ? setting === 'true' : setting
+
+/** The bare server: what must be decided before anything is registered. */
+export function createServer({
+  config,
+  log,
+  isDraining
+}: Pick<AppOptions, 'config' | 'log' | 'isDraining'>): FastifyInstance {
+  const connectUrl = config.HIGHLEVEL_CLIENT_ID === undefined ? undefined : `${config.PUBLIC_URL}/oauth/install`
+  const sendProblem = createSendProblem({ connectUrl })
+  const app = Fastify({
+    loggerInstance: log,
+    // One line a call, written by http/logging: a child logger a request would cost as much as the line.
+    disableRequestLogging: true,
+    childLoggerFactory: (parent) => parent,
+    genReqId: requestId,
+    requestIdHeader: false,
+    bodyLimit: config.BODY_LIMIT_BYTES,
+    trustProxy: trustProxy(config.TRUST_PROXY),
+    routerOptions: { maxParamLength: MAX_URI_CHARS },
+    frameworkErrors: (error, request, reply) => void sendProblem(request, reply, toProblem(error)),
+    clientErrorHandler: createClientErrorHandler(log),
+    return503OnClosing: false,
+    forceCloseConnections: 'idle',
+    requestTimeout: 30_000,
+    // Longer than the 60 s of common load balancers, so that it is never this side that closes a socket in use.
+    keepAliveTimeout: 72_000
+  }) as unknown as FastifyInstance
+
+  app.register(errors, { sendProblem })
+  app.addHook('onRequest', (request, reply, done) => {
+    if (isDraining()) reply.header('connection', 'close')
+    done(
+      request.raw.url && request.raw.url.length > MAX_URI_CHARS
+        ? new Problem('uri-too-long', `The URL is longer than ${MAX_URI_CHARS} characters`)
+        : undefined
+    )
+  })
+  return app
+}
+
+/** The public listener: every register call of it, in order. */
+export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
+  const { config, parts, log, now, isDraining } = options
+  const app = createServer(options)
+  const methods = createMethodGuard()
+
+  await app.register(logging, { log, metrics: parts.metrics })
+  await app.register(validation)
+  await app.register(jsonBody)
+  await app.register(rateLimitCounters)
+  if (config.CORS_ORIGINS !== undefined) await app.register(cors, corsOptions(config.CORS_ORIGINS))
+  await app.register(openapi, { publicUrl: config.PUBLIC_URL, version })
+  await app.register(methods.plugin)
+
+  await app.register(health, { ping: parts.vault.ping, isDraining })
+  await app.register(problemPages)
+  const install = config.HIGHLEVEL_CLIENT_ID === undefined ? undefined : installOf(options)
+  if (install) await app.register(installRoutes, install)
+
+  await app.register(async (guarded) => {
+    const failures = createFailureLimit(guarded)
+    await guarded.register(auth, {
+      callers: createCallers({ vault: parts.vault, jwt: jwtOf(config), now, log }),
+      failures
+    })
+    await guarded.register(callerLimit, { max: config.CALLER_RATE_MAX, windowMs: config.CALLER_RATE_WINDOW_MS })
+    const updateRecord = createUpdateRecord({ upstream: parts.upstream, dialect: config.WRITE_DIALECT })
+    await guarded.register(recordRoutes, { updateRecord, deadlineMs: config.REQUEST_DEADLINE_MS })
+  })
+  methods.close(app)
+  return app
+}
+
+function installOf({ config, parts, now, log }: AppOptions) {
+  if (parts.oauth === undefined) return undefined
+  const { grants, vault, tokens, oauth } = parts
+  const install = createInstall({ oauth, grants, ping: vault.ping, forget: tokens.forget, now, log })
+  return { install, states: createStates(config.vaultKeys, now), installUrl: installUrl(config) }
+}
+
+const jwtOf = ({
+  CALLER_JWKS_URL: jwksUrl,
+  CALLER_JWT_ISSUER: issuer,
+  CALLER_JWT_AUDIENCE: audience,
+  CALLER_LOCATIONS_CLAIM: locationsClaim
+}: Config) =>
+  jwksUrl === undefined || issuer === undefined || audience === undefined
+    ? undefined
+    : { jwksUrl, issuer, audience, locationsClaim }
+
+const corsOptions = (origins: string) => ({
+  origin: origins.split(',').map((origin) => origin.trim()),
+  methods: ['GET', 'PATCH'],
+  exposedHeaders: ['etag', 'ratelimit', 'ratelimit-policy', 'retry-after', 'traceparent', 'x-request-id'],
+  maxAge: 600
+})

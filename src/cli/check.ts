@@ -1,0 +1,45 @@
+import { connect as connectTcp } from 'node:net'
+import { connect as connectTls } from 'node:tls'
+import { type Command, nothing } from './command.ts'
+
+const TIMEOUT_MS = 5_000
+
+/** Resolves when a connection to the origin stands; for https with a certificate that holds. */
+function reach(origin: string): Promise<void> {
+  const { protocol, hostname: host, port } = new URL(origin)
+  return new Promise((resolve, reject) => {
+    const isTls = protocol === 'https:'
+    const socket = isTls
+      ? connectTls({ host, port: Number(port || 443), servername: host })
+      : connectTcp({ host, port: Number(port || 80) })
+    socket.setTimeout(TIMEOUT_MS, () => socket.destroy(new Error(`no answer within ${TIMEOUT_MS / 1_000} s`)))
+    socket.once('error', reject)
+    socket.once(isTls ? 'secureConnect' : 'connect', () => {
+      socket.destroy()
+      resolve()
+    })
+  })
+}
+
+export const check: Command = {
+  usage: '',
+  does: 'checks the configuration, the vault and the way to HighLevel',
+  read(args) {
+    nothing(args)
+    return async ({ vault, config }) => {
+      const tried = async (name: string, work: Promise<void>) =>
+        work.then(
+          () => ({ name, ok: true, detail: 'ok' }),
+          (error: unknown) => ({ name, ok: false, detail: error instanceof Error ? error.message : String(error) })
+        )
+      // The configuration and the keys have passed: the command would not have come this far.
+      const checks = [
+        { name: 'configuration', ok: true, detail: 'ok' },
+        await tried('vault', vault.ping()),
+        await tried('upstream', reach(config.HIGHLEVEL_API_URL))
+      ]
+      const ok = checks.every((row) => row.ok)
+      return { ok, document: { ok, checks }, text: checks.map((row) => `${row.name}: ${row.detail}`).join('\n') }
+    }
+  }
+}

@@ -1,0 +1,75 @@
+import { parseArgs } from 'node:util'
+import type { Config } from '../config.ts'
+import type { Vault } from '../tokens/vault.ts'
+
+/** The command line does not say what to do. The message is for the person at it. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError'
+}
+
+export interface Context {
+  vault: Vault
+  config: Config
+}
+
+/** What a command has to say: one JSON document for machines, lines for people. */
+export interface Outcome {
+  document: object
+  text: string
+  /** Default true; false ends the process with 1. */
+  ok?: boolean
+}
+
+export interface Command {
+  /** The arguments after the command's name. */
+  usage: string
+  does: string
+  /** Reads the arguments. Throws UsageError. */
+  read(args: readonly string[]): (context: Context) => Promise<Outcome>
+}
+
+const ID = /^[A-Za-z0-9_-]{1,64}$/
+
+/** A command that takes nothing. */
+export const nothing = (args: readonly string[]): void => {
+  if (args.length > 0) throw new UsageError(`Unexpected argument: ${args[0]}`)
+}
+
+/** A command that takes one id. */
+export function oneId(args: readonly string[], what: string): string {
+  const [id, ...rest] = args
+  nothing(rest)
+  if (id === undefined || !ID.test(id)) throw new UsageError(`Name one ${what}`)
+  return id
+}
+
+/** The values of `--name` options, all of them required. */
+export function options<Name extends string>(args: readonly string[], names: readonly Name[]): Record<Name, string> {
+  try {
+    const { values } = parseArgs({
+      args: [...args],
+      options: Object.fromEntries(names.map((name) => [name, { type: 'string' }]))
+    })
+    const missing = names.find((name) => typeof values[name] !== 'string' || values[name] === '')
+    if (missing !== undefined) throw new UsageError(`--${missing} is missing`)
+    return values as Record<Name, string>
+  } catch (error) {
+    throw error instanceof UsageError ? error : new UsageError(error instanceof Error ? error.message : String(error))
+  }
+}
+
+/** Rows as aligned columns. */
+export function table(rows: readonly (readonly string[])[], empty: string): string {
+  if (rows.length <= 1) return empty
+  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? []
+  return rows
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd()
+    )
+    .join('\n')
+}
+
+export const date = (epochMs: number): string => new Date(epochMs).toISOString()

@@ -1,0 +1,50 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import { Problem } from '../problems.ts'
+import { type Caller, type Callers, credentialHash } from './callers.ts'
+import type { FailureLimit } from './rate-limit.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Set before anything else of a guarded route runs. */
+    caller: Caller
+  }
+}
+
+const credentialOf = (request: FastifyRequest): string | undefined =>
+  /^Bearer +([\x21-\x7e]{1,8192})$/i.exec(request.headers.authorization ?? '')?.[1]
+
+const unauthenticated = (detail: string, error?: string) =>
+  new Problem('unauthenticated', detail, {
+    headers: { 'www-authenticate': `Bearer realm="records-gateway"${error === undefined ? '' : `, error="${error}"`}` }
+  })
+
+/**
+ * Guards every route of the scope it is registered in, before a body is read. Public routes stand outside that scope.
+ * An address that has failed too often is refused before the vault is asked, unless its credential is known: other
+ * callers may share the address.
+ */
+export default fp(
+  async (app: FastifyInstance, { callers, failures }: { callers: Callers; failures: FailureLimit }) => {
+    const identify = async (request: FastifyRequest, credential: string, digest: string): Promise<Caller> => {
+      if (!callers.isKnown(digest)) await failures.refuseIfSpent(request)
+      const caller = await callers.identify(credential, digest)
+      if (caller !== undefined) return caller
+      await failures.count(request)
+      throw unauthenticated('This API key or token is unknown, revoked or expired', 'invalid_token')
+    }
+
+    app.decorateRequest('caller')
+    app.addHook('onRequest', async (request) => {
+      const credential = credentialOf(request)
+      if (credential === undefined) {
+        await failures.refuseIfSpent(request)
+        await failures.count(request)
+        throw unauthenticated('Send Authorization: Bearer with an API key or a token')
+      }
+      const digest = credentialHash(credential)
+      request.caller = callers.recall(digest) ?? (await identify(request, credential, digest))
+    })
+  },
+  { name: 'auth' }
+)

@@ -1,0 +1,31 @@
+import { isUtf8 } from 'node:buffer'
+import type { FastifyInstance } from 'fastify'
+import fp from 'fastify-plugin'
+import { Problem } from '../problems.ts'
+
+/** Where the parser stopped. Its message repeats a piece of the body, so nothing else of it may be shown. */
+const place = (message: string) => / at position \d+/.exec(message)?.[0] ?? ''
+
+/**
+ * Reads JSON bodies and no others. Bytes that are not UTF-8 are refused, not replaced, and so are members named
+ * `__proto__`, which an object would swallow.
+ */
+export default fp(
+  async (app: FastifyInstance) => {
+    const parse = app.getDefaultJsonParser('error', 'error')
+    app.removeAllContentTypeParsers()
+    app.addContentTypeParser(
+      ['application/json', 'application/merge-patch+json'],
+      { parseAs: 'buffer' },
+      (request, body, done) => {
+        const bytes = body as Buffer
+        if (!isUtf8(bytes)) return done(new Problem('invalid-json', 'The body is not UTF-8'))
+        parse(request, bytes.toString('utf8'), (error, value) => {
+          if (error) done(new Problem('invalid-json', `The body is not valid JSON${place(error.message)}`))
+          else done(null, value)
+        })
+      }
+    )
+  },
+  { name: 'json-body' }
+)

@@ -1,0 +1,83 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import type { BaseLogger } from 'pino'
+import type { Trace } from '../upstream/call.ts'
+import type { Metrics } from './metrics.ts'
+import { traceparent } from './request-ids.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** W3C Trace Context of the call: the caller's, or made here. */
+    traceparent: string
+    /** What a record route is about, once it is known. */
+    work: Work | undefined
+  }
+}
+
+/** What the log may know of a call: names and ids, never a value. */
+export interface Work {
+  locationId: string
+  schemaKey: string
+  id: string
+  /** The names of the changed members. */
+  fields?: readonly string[]
+  trace: Trace
+}
+
+/** Field names come from callers, so their number and length in the log are bounded. */
+const MAX_NAMES = 50
+const MAX_NAME_CHARS = 100
+
+const round = (ms: number) => Math.round(ms * 100) / 100
+
+const workLine = ({ locationId, schemaKey, id, fields, trace }: Work) => ({
+  location: locationId,
+  object: schemaKey,
+  record: id,
+  fields: fields?.slice(0, MAX_NAMES).map((name) => name.slice(0, MAX_NAME_CHARS)),
+  upstreamStatus: trace.upstreamStatus,
+  upstreamTraceId: trace.upstreamTraceId,
+  attempts: trace.attempts,
+  tokenMs: round(trace.tokenMs),
+  upstreamMs: round(trace.upstreamMs)
+})
+
+/** Everything that the line of a call holds: an allow-list, so that nothing comes in by being somewhere in the request. */
+const line = (request: FastifyRequest, reply: FastifyReply) => ({
+  requestId: request.id,
+  traceparent: request.traceparent,
+  method: request.method,
+  route: request.routeOptions.url,
+  caller: request.caller?.id,
+  status: reply.statusCode,
+  code: request.problem?.code,
+  ms: round(reply.elapsedTime),
+  ...(request.work && workLine(request.work)),
+  ...(request.problem?.extras.cause !== undefined && { err: request.problem.extras.cause })
+})
+
+/** One line and one count a call, at info, or at error where the fault is not the caller's. */
+export default fp(
+  async (app: FastifyInstance, { log, metrics }: { log: BaseLogger; metrics: Metrics }) => {
+    app.decorateRequest('traceparent', '')
+    app.decorateRequest('work', undefined)
+
+    app.addHook('onRequest', (request, reply, done) => {
+      request.traceparent = traceparent(request.raw)
+      reply.header('x-request-id', request.id).header('traceparent', request.traceparent)
+      done()
+    })
+
+    app.addHook('onResponse', (request, reply, done) => {
+      metrics.countCall(request.routeOptions.url ?? 'none', reply.statusCode, request.problem?.code ?? 'none')
+      if (request.work) {
+        metrics.observe('total', reply.elapsedTime)
+        metrics.observe('token', request.work.trace.tokenMs)
+        metrics.observe('upstream', request.work.trace.upstreamMs)
+      }
+      log[reply.statusCode < 500 ? 'info' : 'error'](line(request, reply), 'call')
+      done()
+    })
+  },
+  { name: 'logging' }
+)

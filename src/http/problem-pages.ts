@@ -1,0 +1,35 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import Type from 'typebox'
+import { catalogue, Problem } from '../problems.ts'
+
+const page = (
+  code: string,
+  { status, title, remedy, retryable, source }: (typeof catalogue)[keyof typeof catalogue]
+) => `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>${code}</title>
+<style>body{font:1rem/1.5 system-ui,sans-serif;max-width:36rem;margin:4rem auto;padding:0 1rem}h1{font-size:1.4rem}</style>
+<h1>${title}</h1>
+<p><code>${code}</code>, status ${status}. Who acts: ${source}. ${retryable ? 'The same call may be sent again.' : 'The same call fails again.'}</p>
+<p>${remedy}</p>
+</html>
+`
+
+/** What the `type` of a problem leads to: one page a code, made from the catalogue. */
+const problemPages: FastifyPluginAsyncTypebox = async (app) => {
+  const pages = new Map(Object.entries(catalogue).map(([code, entry]) => [code, page(code, entry)]))
+  const schema = { hide: true, params: Type.Object({ code: Type.String() }) }
+
+  app.get('/problems/:code', { schema }, (request, reply) => {
+    const found = pages.get(request.params.code)
+    if (found === undefined) throw new Problem('route-not-found', 'There is no problem of this code')
+    return reply
+      .header('content-type', 'text/html; charset=utf-8')
+      .header('content-security-policy', "default-src 'none'; style-src 'unsafe-inline'")
+      .send(found)
+  })
+}
+
+export default problemPages

@@ -1,0 +1,69 @@
+import rateLimit from '@fastify/rate-limit'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import { Problem } from '../problems.ts'
+
+/** Failed authentications of one address in a minute; the next ones are refused unread. */
+const MAX_FAILURES = 60
+const FAILURE_WINDOW_MS = 60_000
+
+/** Callers and addresses that are counted at a time; beyond that the longest unseen are forgotten. */
+const MAX_COUNTED = 20_000
+
+export interface FailureLimit {
+  /** Rejects with a Problem where the address has used up its failures. Counts nothing. */
+  refuseIfSpent(request: FastifyRequest): Promise<void>
+  count(request: FastifyRequest): Promise<void>
+}
+
+const limited = (detail: string, retryAfterSeconds: number) =>
+  new Problem('caller-rate-limited', detail, { retryAfterSeconds: Math.max(1, retryAfterSeconds) })
+
+/** @fastify/rate-limit, for its counters only: its own headers are not those of the current IETF draft. */
+export const rateLimitCounters = fp(
+  async (app: FastifyInstance) => app.register(rateLimit, { global: false, cache: MAX_COUNTED }),
+  { name: 'rate-limit-counters' }
+)
+
+/** Failed authentications by address. `TRUST_PROXY` decides what the address of a request is. */
+export function createFailureLimit(app: FastifyInstance): FailureLimit {
+  const failures = app.createRateLimit({
+    max: MAX_FAILURES,
+    timeWindow: FAILURE_WINDOW_MS,
+    keyGenerator: (request) => `address:${request.ip}`
+  })
+
+  return {
+    async refuseIfSpent(request) {
+      const spent = await failures(request, { increment: false })
+      if (!spent.isAllowed && spent.remaining === 0)
+        throw limited('Too many failed authentications from this address', spent.ttlInSeconds)
+    },
+    count: async (request) => void (await failures(request))
+  }
+}
+
+/**
+ * Limits each caller of a guarded scope; stands behind auth. The fields are those of the IETF's RateLimit header
+ * draft 11: the policy in force, and what is left of it.
+ */
+export const callerLimit = fp(
+  async (app: FastifyInstance, { max, windowMs }: { max: number; windowMs: number }) => {
+    const limit = app.createRateLimit({
+      max,
+      timeWindow: windowMs,
+      keyGenerator: (request) => `caller:${request.caller.id}`
+    })
+    const policy = `"caller";q=${max};w=${Math.ceil(windowMs / 1_000)}`
+
+    app.addHook('onRequest', async (request, reply) => {
+      const state = await limit(request)
+      if (state.isAllowed) return
+      reply
+        .header('ratelimit-policy', policy)
+        .header('ratelimit', `"caller";r=${state.remaining};t=${state.ttlInSeconds}`)
+      if (state.isExceeded) throw limited('This caller sends more calls than its limit allows', state.ttlInSeconds)
+    })
+  },
+  { name: 'caller-limit', dependencies: ['auth', 'rate-limit-counters'] }
+)

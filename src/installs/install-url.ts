@@ -1,0 +1,28 @@
+import type { Config } from '../config.ts'
+
+const CHOOSE_LOCATION = 'https://marketplace.gohighlevel.com/v2/oauth/chooselocation'
+
+type InstallConfig = Pick<Config, 'HIGHLEVEL_CLIENT_ID' | 'HIGHLEVEL_INSTALL_URL' | 'HIGHLEVEL_SCOPES' | 'PUBLIC_URL'>
+
+/**
+ * The page on which an administrator chooses a location. White-label apps have a domain of their own, and private apps
+ * links that only HighLevel knows, so the whole link can be configured.
+ */
+export function installUrl({
+  HIGHLEVEL_CLIENT_ID: clientId = '',
+  HIGHLEVEL_INSTALL_URL,
+  HIGHLEVEL_SCOPES,
+  PUBLIC_URL
+}: InstallConfig): string {
+  if (HIGHLEVEL_INSTALL_URL !== undefined) return HIGHLEVEL_INSTALL_URL
+  const url = new URL(CHOOSE_LOCATION)
+  url.search = new URLSearchParams({
+    response_type: 'code',
+    redirect_uri: `${PUBLIC_URL}/oauth/callback`,
+    client_id: clientId,
+    scope: HIGHLEVEL_SCOPES,
+    // The app's id. Without it a private app is answered with error.noversionid.
+    version_id: clientId.split('-')[0] ?? clientId
+  }).toString()
+  return url.href
+}

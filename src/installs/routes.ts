@@ -1,0 +1,59 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import Type from 'typebox'
+import { toProblem } from '../http/errors.ts'
+import { Problem } from '../problems.ts'
+import type { Install } from './install.ts'
+import { connectedPage, problemPage } from './page.ts'
+import type { States } from './state.ts'
+
+interface Options {
+  install: Install
+  states: States
+  /** HighLevel's page on which an administrator chooses a location, without `state`. */
+  installUrl: string
+}
+
+const Callback = Type.Object({
+  code: Type.Optional(Type.String({ minLength: 1, maxLength: 2_048 })),
+  state: Type.Optional(Type.String({ minLength: 1, maxLength: 512 })),
+  error: Type.Optional(Type.String({ maxLength: 256 }))
+})
+
+/** The page is for a person, and its URL holds a code: it runs nothing, is kept nowhere and names no referrer. */
+const pageHeaders = {
+  'content-type': 'text/html; charset=utf-8',
+  'cache-control': 'no-store',
+  'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+  'referrer-policy': 'no-referrer'
+}
+
+/** The OAuth round trip with HighLevel. Both routes are for browsers, so problems are shown as a page. */
+const installRoutes: FastifyPluginAsyncTypebox<Options> = async (app, { install, states, installUrl }) => {
+  app.setErrorHandler((error, request, reply) => {
+    const problem = toProblem(error)
+    request.problem = problem
+    return reply.code(problem.status).headers(pageHeaders).send(problemPage(problem, request.id))
+  })
+
+  app.get('/oauth/install', { schema: { operationId: 'startInstall', tags: ['installs'] } }, (_, reply) => {
+    const target = new URL(installUrl)
+    target.searchParams.set('state', states.issue())
+    return reply.header('cache-control', 'no-store').redirect(target.href, 302)
+  })
+
+  const schema = { operationId: 'finishInstall', tags: ['installs'], querystring: Callback }
+  app.get('/oauth/callback', { schema }, async (request, reply) => {
+    const { code, state, error } = request.query
+    // Absent in installs that begin in HighLevel's marketplace or cover many locations: those bind by the token alone.
+    if (state !== undefined && !states.isValid(state))
+      throw new Problem(
+        'invalid-request',
+        'This install was not begun here or took too long: open the connect link again'
+      )
+    if (error !== undefined) throw new Problem('invalid-request', 'The install was not approved in HighLevel')
+    if (code === undefined) throw new Problem('invalid-request', 'HighLevel sent no code')
+    return reply.headers(pageHeaders).send(connectedPage(await install(code)))
+  })
+}
+
+export default installRoutes

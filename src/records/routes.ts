@@ -1,0 +1,50 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { createTrace } from '../upstream/call.ts'
+import { recordRef } from './record-ref.ts'
+import { RecordHeaders, RecordPatch, RecordPath, RecordQuery } from './schemas.ts'
+import type { UpdateRecord } from './update-record.ts'
+import { valueFaults } from './values.ts'
+
+interface Options {
+  updateRecord: UpdateRecord
+  /** The longest that a call may take; a caller may ask for less. */
+  deadlineMs: number
+}
+
+const fieldsOf = ({ properties = {}, owner, followers }: RecordPatch): string[] => [
+  ...Object.keys(properties),
+  ...(owner ? ['owner'] : []),
+  ...(followers ? ['followers'] : [])
+]
+
+/** A strong tag made of `dateUpdated`, which HighLevel changes with every write. */
+const etag = ({ dateUpdated }: Record<string, unknown>): string | undefined =>
+  typeof dateUpdated === 'string' && /^[\w:.+-]+$/.test(dateUpdated) ? `"${dateUpdated}"` : undefined
+
+const recordRoutes: FastifyPluginAsyncTypebox<Options> = async (app, { updateRecord, deadlineMs }) => {
+  const schema = {
+    operationId: 'updateRecord',
+    tags: ['records'],
+    summary: 'Change fields, owner or followers of a record',
+    consumes: ['application/json', 'application/merge-patch+json'],
+    params: RecordPath,
+    querystring: RecordQuery,
+    headers: RecordHeaders,
+    body: RecordPatch
+  }
+
+  app.patch('/records/:schemaKey/:id', { schema, config: { bodyFaults: valueFaults } }, async (request, reply) => {
+    const ref = recordRef(request.caller, request.params, request.query)
+    const trace = createTrace()
+    request.work = { ...ref, fields: fieldsOf(request.body), trace }
+
+    const wantedMs = Number(request.headers['x-request-timeout-ms'] ?? deadlineMs)
+    const deadlineAt = performance.now() + Math.min(wantedMs, deadlineMs)
+    const { bytes, record } = await updateRecord(ref, request.body, { deadlineAt, trace })
+    const tag = etag(record)
+    if (tag !== undefined) reply.header('etag', tag)
+    return reply.header('content-type', 'application/json').send(bytes)
+  })
+}
+
+export default recordRoutes

@@ -1,0 +1,28 @@
+import closeWithGrace from 'close-with-grace'
+import { loadConfig } from './config.ts'
+import { startGateway } from './gateway.ts'
+import { openLog } from './shared/log.ts'
+import { requireNode } from './shared/node-version.ts'
+
+/** The process of `npm start` and of the container. */
+async function main(): Promise<void> {
+  requireNode()
+  const config = loadConfig(process.env)
+  const { log, close: closeLog } = openLog(config.LOG_LEVEL)
+  const gateway = await startGateway(config, log)
+  log.info({ origin: gateway.origin, adminOrigin: gateway.adminOrigin }, 'ready')
+
+  closeWithGrace({ delay: config.SHUTDOWN_GRACE_MS, logger: false }, async ({ signal, err }) => {
+    if (err) log.fatal({ err }, 'ending after a fault')
+    else log.info({ signal }, 'ending')
+    await gateway.close()
+    log.info('ended')
+    closeLog()
+  })
+}
+
+main().catch((error: unknown) => {
+  // Before there is a log, and where its destination may be what failed: one line for whoever started the process.
+  process.stderr.write(`records-gateway cannot start: ${error instanceof Error ? error.message : String(error)}\n`)
+  process.exitCode = 1
+})
