@@ -1,5 +1,5 @@
 import cors from '@fastify/cors'
-import Fastify, { type FastifyInstance } from 'fastify'
+import Fastify, { type FastifyInstance, LogController } from 'fastify'
 import type { Logger } from 'pino'
 import type { Config } from './config.ts'
 import auth from './http/auth.ts'
@@ -48,7 +48,7 @@ export function createServer({
   const app = Fastify({
     loggerInstance: log,
     // One line a call, written by http/logging: a child logger a request would cost as much as the line.
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     childLoggerFactory: (parent) => parent,
     genReqId: requestId,
     requestIdHeader: false,

@@ -39,6 +39,9 @@ const connectable = new Set<ProblemCode>([
 /** What reads the body of an error: RFC 9457. */
 export const PROBLEM_TYPE = 'application/problem+json'
 
+/** A path that is longer is not one of ours. */
+const MAX_INSTANCE_CHARS = 512
+
 export interface ErrorOptions {
   /** Where a person connects a location; absent where the gateway has no client credentials. */
   connectUrl: string | undefined
@@ -50,7 +53,7 @@ export function createSendProblem({ connectUrl }: ErrorOptions) {
     const { headers, retryAfterSeconds } = problem.extras
     if (headers) reply.headers(headers)
     if (retryAfterSeconds !== undefined) reply.header('retry-after', String(retryAfterSeconds))
-    const instance = request.url.split('?', 1)[0] ?? ''
+    const instance = (request.url.split('?', 1)[0] ?? '').slice(0, MAX_INSTANCE_CHARS)
     const document = {
       ...problemDocument(problem, instance, request.id),
       ...(connectUrl !== undefined && connectable.has(problem.code) && { connectUrl })

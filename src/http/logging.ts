@@ -6,6 +6,10 @@ import type { Metrics } from './metrics.ts'
 import { traceparent } from './request-ids.ts'
 
 declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** No log line and no count for a request that passes. */
+    quiet?: boolean
+  }
   interface FastifyRequest {
     /** W3C Trace Context of the call: the caller's, or made here. */
     traceparent: string
@@ -69,6 +73,8 @@ export default fp(
     })
 
     app.addHook('onResponse', (request, reply, done) => {
+      // Probes and scrapes come every few seconds and say nothing while they pass.
+      if (request.routeOptions.config.quiet && reply.statusCode < 400) return done()
       metrics.countCall(request.routeOptions.url ?? 'none', reply.statusCode, request.problem?.code ?? 'none')
       if (request.work) {
         metrics.observe('total', reply.elapsedTime)

@@ -1,0 +1,41 @@
+import { randomUUID } from 'node:crypto'
+import { belongsTo, type Holder, type LocationHolder } from './holders.ts'
+
+export interface AccessToken {
+  holder: Holder
+  /** A private integration token: static, made by a person, no part of an install. */
+  isPrivate: boolean
+  expiresAt: number
+  /** The app was removed from the location after this token was issued: well-formed, and refused with 403. */
+  uninstalled: boolean
+}
+
+/** All access tokens, private integration tokens included. A token that is not in here is no token. */
+export function createAccessTokens(now: () => number) {
+  const tokens = new Map<string, AccessToken>()
+  const of = (locationId: string | undefined) => [...tokens].filter(([, token]) => belongsTo(token.holder, locationId))
+
+  return {
+    add(text: string, holder: Holder, expiresAt: number): void {
+      tokens.set(text, { holder, isPrivate: false, expiresAt, uninstalled: false })
+    },
+    addPrivate(holder: LocationHolder): string {
+      const text = `pit-${randomUUID()}`
+      tokens.set(text, { holder, isPrivate: true, expiresAt: Number.POSITIVE_INFINITY, uninstalled: false })
+      return text
+    },
+    find(text: string): AccessToken | undefined {
+      const token = tokens.get(text)
+      return token !== undefined && token.expiresAt > now() ? token : undefined
+    },
+    expire(locationId?: string): void {
+      for (const [, token] of of(locationId)) if (!token.isPrivate) token.expiresAt = 0
+    },
+    revoke(locationId?: string): void {
+      for (const [text] of of(locationId)) tokens.delete(text)
+    },
+    uninstall(locationId: string): void {
+      for (const [, token] of of(locationId)) token.uninstalled = !token.isPrivate
+    }
+  }
+}

@@ -1,0 +1,18 @@
+import { requestRefusal } from './answers.ts'
+import { isObject } from './delta.ts'
+import type { Received } from './journal.ts'
+
+export const isJson = ({ headers }: Received): boolean =>
+  headers['content-type']?.startsWith('application/json') ?? false
+
+/** @throws Refusal 400 where the body is no JSON object */
+export function parseJson({ body }: Received): Record<string, unknown> {
+  let parsed: unknown
+  try {
+    parsed = JSON.parse(body)
+  } catch {
+    throw requestRefusal(400, 'Unexpected token in JSON')
+  }
+  if (!isObject(parsed)) throw requestRefusal(400, 'Bad Request')
+  return parsed
+}

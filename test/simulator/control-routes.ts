@@ -1,0 +1,51 @@
+import type { ServerResponse } from 'node:http'
+import type { Controls } from './controls.ts'
+import type { Received } from './journal.ts'
+
+export const CONTROL_PATH = '/_simulator/'
+
+/** Whatever may be called over HTTP, by name. The arguments are those of the control, and trusted as a test is. */
+const NAMES: ReadonlySet<string> = new Set<keyof Controls>([
+  'received',
+  'clearReceived',
+  'failNext',
+  'clearFaults',
+  'connect',
+  'connectCompany',
+  'grantTokens',
+  'privateToken',
+  'expireTokens',
+  'revokeGrants',
+  'uninstall',
+  'pause',
+  'limitScopes',
+  'setBurst',
+  'setDaily',
+  'record',
+  'putRecord',
+  'object',
+  'putObject',
+  'tokenCalls',
+  'countInWindow'
+])
+
+const isControl = (controls: Controls, name: string): name is keyof Controls => NAMES.has(name) && name in controls
+
+/** `POST /_simulator/<control>` with a JSON array of arguments answers with its JSON result (nothing is `null`). */
+export function control(controls: Controls, request: Received, response: ServerResponse): void {
+  const [status, body] = answerTo(controls, request)
+  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
+}
+
+function answerTo(controls: Controls, { method, path, query, body }: Received): [status: number, body: unknown] {
+  const name = path.slice(CONTROL_PATH.length)
+  if (method === 'GET' && name === 'received') return [200, controls.received(query)]
+  if (method !== 'POST' || !isControl(controls, name)) return [404, { message: 'No such control' }]
+  try {
+    const args: unknown = JSON.parse(body === '' ? '[]' : body)
+    if (!Array.isArray(args)) throw new TypeError('The arguments must be a JSON array')
+    return [200, Reflect.apply(controls[name], undefined, args) ?? null]
+  } catch (error) {
+    return [400, { message: String(error) }]
+  }
+}

@@ -1,0 +1,86 @@
+import type { ServerResponse } from 'node:http'
+import type { Answer } from './answers.ts'
+import type { Fault, FaultKind } from './faults.ts'
+
+const JSON_TYPE = 'application/json; charset=utf-8'
+const HUGE_BYTES = 3 * 1024 * 1024
+const ERROR_1010 = `<!DOCTYPE html>
+<html lang="en"><head><title>Access denied</title></head>
+<body><h1>Error 1010</h1><p>The owner of this website has banned your access based on your browser's signature.</p></body></html>
+`
+
+/** Does what was asked and gives the answer. A fault that stands in front of HighLevel never calls it. */
+export type CarryOut = () => Answer
+
+type Inflict<K extends FaultKind> = (response: ServerResponse, carryOut: CarryOut, fault: Fault<K>) => void
+
+let answers = 0
+
+/** Every answer of HighLevel carries a trace id. Here it counts, so that the same run gives the same answers. */
+function textOf({ body }: Answer): string {
+  answers += 1
+  return JSON.stringify({ ...body, traceId: `00000000-0000-4000-8000-${answers.toString(16).padStart(12, '0')}` })
+}
+
+function send(response: ServerResponse, status: number, type: string, text: string, headers: object = {}): void {
+  response.writeHead(status, { ...headers, 'content-type': type, 'content-length': Buffer.byteLength(text) })
+  response.end(text)
+}
+
+const INFLICT: { [K in FaultKind]: Inflict<K> } = {
+  status(response, _carryOut, { status, body = '', headers = {} }) {
+    const [type, text] = typeof body === 'string' ? ['text/plain', body] : [JSON_TYPE, JSON.stringify(body)]
+    response.setHeader('content-type', type)
+    for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)
+    response.statusCode = status
+    response.end(text)
+  },
+  html: (response) => send(response, 403, 'text/html; charset=UTF-8', ERROR_1010),
+  slow(response, carryOut, { delayMs }) {
+    const answer = carryOut()
+    later(delayMs, () => deliver(response, answer))
+  },
+  hang: () => undefined,
+  'slow-body'(response, carryOut, { delayMs }) {
+    const { status, headers, ...answer } = carryOut()
+    const bytes = Buffer.from(textOf({ status, ...answer }))
+    response.writeHead(status, { ...headers, 'content-type': JSON_TYPE, 'content-length': bytes.length })
+    response.write(bytes.subarray(0, bytes.length / 2))
+    later(delayMs, () => response.end(bytes.subarray(bytes.length / 2)))
+  },
+  'reset-before': (response) => response.socket?.resetAndDestroy(),
+  'reset-after'(response, carryOut) {
+    carryOut()
+    response.socket?.resetAndDestroy()
+  },
+  truncated(response, carryOut) {
+    const text = textOf(carryOut())
+    send(response, 200, JSON_TYPE, text.slice(0, text.length / 2))
+  },
+  empty(response, carryOut) {
+    const { status, headers } = carryOut()
+    response.writeHead(status, { ...headers, 'content-length': 0 }).end()
+  },
+  'wrong-type'(response, carryOut) {
+    const answer = carryOut()
+    send(response, answer.status, 'text/plain', textOf(answer), answer.headers)
+  },
+  huge(response, carryOut) {
+    carryOut()
+    send(response, 200, JSON_TYPE, JSON.stringify({ padding: 'x'.repeat(HUGE_BYTES) }))
+  }
+}
+
+export const isFaultKind = (kind: unknown): kind is FaultKind =>
+  typeof kind === 'string' && Object.hasOwn(INFLICT, kind)
+
+export const deliver = (response: ServerResponse, answer: Answer): void =>
+  send(response, answer.status, JSON_TYPE, textOf(answer), answer.headers)
+
+export function inflict<K extends FaultKind>(response: ServerResponse, carryOut: CarryOut, fault: Fault<K>): void {
+  const act: Inflict<K> = INFLICT[fault.kind]
+  act(response, carryOut, fault)
+}
+
+/** A late answer does not keep a closed simulator alive. */
+const later = (delayMs: number, act: () => void) => void setTimeout(act, delayMs).unref()

@@ -1,0 +1,85 @@
+import t from 'tap'
+import type { Fault } from './simulator.ts'
+import { openSimulator } from './test-client.ts'
+
+const WRITE = { properties: { ticket_name: 'Changed' } }
+
+t.test('a fault takes the place of the answer and nothing is written', async (t) => {
+  const { simulator, put, properties } = await openSimulator(t)
+  const { fail, before } = { fail: simulator.failNext, before: properties() }
+
+  fail({ kind: 'status', status: 503, body: { message: 'down' }, headers: { 'Retry-After': '2' } })
+  const unavailable = await put(WRITE)
+  t.match(unavailable, { status: 503, body: { message: 'down' } })
+  t.equal(unavailable.headers.get('retry-after'), '2')
+  fail({ kind: 'status', status: 503, body: 'no healthy upstream' })
+  t.match(await put(WRITE), { status: 503, body: 'no healthy upstream' })
+  fail({ kind: 'html' })
+  const blocked = await put(WRITE)
+  t.match(blocked, { status: 403, body: /Error 1010/ })
+  t.match(blocked.headers.get('content-type'), /^text\/html/)
+  fail({ kind: 'reset-before' })
+  await t.rejects(put(WRITE))
+  t.strictSame(properties(), before)
+})
+
+t.test('a fault spoils the answer of a write that is stored', async (t) => {
+  const { simulator, put, properties } = await openSimulator(t)
+  const cases: [fault: Fault, expected: object][] = [
+    [
+      { kind: 'slow', delayMs: 20 },
+      { status: 200, body: { record: Object } }
+    ],
+    [
+      { kind: 'slow-body', delayMs: 20 },
+      { status: 200, body: { record: Object } }
+    ],
+    [{ kind: 'truncated' }, { status: 200, body: /^\{"record":/ }],
+    [{ kind: 'empty' }, { status: 200, body: /^$/ }],
+    [{ kind: 'wrong-type' }, { status: 200, body: { record: Object } }],
+    [{ kind: 'huge' }, { status: 200, body: { padding: /^x{100}/ } }]
+  ]
+
+  for (const [fault, expected] of cases) {
+    const from = performance.now()
+    simulator.failNext(fault)
+    t.match(await put({ properties: { ticket_name: fault.kind } }), expected, fault.kind)
+    t.equal(properties()['ticket_name'], fault.kind)
+    if ('delayMs' in fault) t.ok(performance.now() - from >= fault.delayMs - 2, 'late')
+  }
+  simulator.failNext({ kind: 'reset-after' })
+  await t.rejects(put(WRITE))
+  t.equal(properties()['ticket_name'], 'Changed')
+})
+
+t.test('a fault meets the next requests that it is for, and no others', async (t) => {
+  const { simulator, get, put, refresh } = await openSimulator(t)
+  simulator.failNext({ kind: 'status', status: 500, times: 2, method: 'PUT', path: '/objects/custom_objects.ticket/' })
+  simulator.failNext({ kind: 'reset-after', path: '/oauth/token' })
+
+  const statuses = [await get(), await put(WRITE), await put(WRITE), await put(WRITE)].map(({ status }) => status)
+  await t.rejects(refresh())
+  const repaired = await refresh()
+
+  t.strictSame(statuses, [200, 500, 500, 200])
+  t.equal(repaired.status, 200, 'a lost token answer is repaired within the grace')
+  t.match(simulator.tokenCalls(), [
+    { status: 200, withinGrace: false },
+    { status: 200, withinGrace: true }
+  ])
+  simulator.failNext({ kind: 'html' })
+  simulator.clearFaults()
+  t.equal((await get()).status, 200)
+})
+
+t.test('closing ends a hanging request', async (t) => {
+  const { simulator, refresh } = await openSimulator(t)
+  simulator.failNext({ kind: 'hang' })
+
+  const hanging = t.rejects(refresh())
+  while (simulator.received().length === 0) await new Promise(setImmediate)
+  await simulator.close()
+
+  await hanging
+  t.match(simulator.tokenCalls(), [{ status: 0 }])
+})

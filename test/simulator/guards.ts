@@ -1,0 +1,65 @@
+import type { AccessToken } from './access-tokens.ts'
+import { type Answer, guardRefusal, outcome } from './answers.ts'
+import type { CompanyHolder, LocationHolder } from './holders.ts'
+import type { Received } from './journal.ts'
+import type { World } from './world.ts'
+
+const VERSIONS = new Set(['2021-04-15', '2021-07-28', '2023-02-21', 'v3'])
+const WRONG_CLASS =
+  'This authClass type is not allowed to access this scope. Please verify your IAM configuration if this is not the case.'
+
+export type Handler = (world: World, request: Received, ...params: string[]) => Answer
+type AgencyHandler = (world: World, request: Received, holder: CompanyHolder) => Answer
+
+/**
+ * A route for the tokens of one location. HighLevel looks at the version, the token, its class, its scope and its
+ * location in this order, then at the limit; the first that fails answers.
+ */
+export function subAccount(scope: string, handle: Handler): Handler {
+  return (world, request, ...params) => {
+    const token = identify(world, request)
+    const { holder } = token
+    if (holder.userType === 'Company') throw guardRefusal(401, WRONG_CLASS)
+
+    const answer = outcome(() => {
+      verifyScope(world, holder, scope)
+      verifyLocation(token, holder, request.query['locationId'])
+      if (!world.rateLimit.spend(holder.locationId)) throw guardRefusal(429, 'Too Many Requests')
+      return handle(world, request, ...params)
+    })
+    return { ...answer, headers: world.rateLimit.headers(holder.locationId) }
+  }
+}
+
+/** A route for an agency's OAuth token alone. It counts against no location. */
+export function agency(scope: string, handle: AgencyHandler): Handler {
+  return (world, request) => {
+    const { holder, isPrivate } = identify(world, request)
+    if (isPrivate) throw guardRefusal(401, 'The token is not authorized for this scope.')
+    if (holder.userType === 'Location') throw guardRefusal(401, WRONG_CLASS)
+    verifyScope(world, holder, scope)
+    return handle(world, request, holder)
+  }
+}
+
+function identify(world: World, { headers }: Received): AccessToken {
+  const version = headers['version']
+  if (version === undefined) throw guardRefusal(401, 'version header was not found.')
+  if (!VERSIONS.has(String(version))) {
+    throw guardRefusal(400, `Invalid API version segment '${version}' at position 0`)
+  }
+  const text = headers.authorization?.replace(/^Bearer /i, '') ?? ''
+  const token = world.grants.access.find(text)
+  if (token !== undefined) return token
+  throw guardRefusal(401, text.startsWith('pit-') ? 'Invalid Private Integration token' : 'Invalid JWT')
+}
+
+function verifyScope(world: World, holder: LocationHolder | CompanyHolder, scope: string): void {
+  if (world.locations.scopesOf(holder).includes(scope)) return
+  throw guardRefusal(401, 'The token is not authorized for this scope.')
+}
+
+function verifyLocation({ uninstalled }: AccessToken, holder: LocationHolder, asked: string | undefined): void {
+  if (!uninstalled && (asked === undefined || asked === holder.locationId)) return
+  throw guardRefusal(403, 'The token does not have access to this location.')
+}

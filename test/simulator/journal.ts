@@ -1,0 +1,45 @@
+import type { IncomingHttpHeaders } from 'node:http'
+
+const KEPT = 20_000
+
+/** One API request as it came; `path` has no query and is still percent-encoded. */
+export interface Received {
+  method: string
+  path: string
+  query: Record<string, string>
+  headers: IncomingHttpHeaders
+  body: string
+  at: number
+}
+
+/** One call of /oauth/token. `status` is 0 where a fault kept the call from being answered at all. */
+export interface TokenCall {
+  grantType: string
+  refreshToken?: string
+  at: number
+  status: number
+  /** The refresh token had been used before, and its grace was still running. */
+  withinGrace: boolean
+}
+
+/** What came in: the last 20,000 API requests and every token call. */
+export function createJournal() {
+  let requests: Received[] = []
+  const tokenCalls: TokenCall[] = []
+
+  return {
+    tokenCalls,
+    add(request: Received): void {
+      requests.push(request)
+      if (requests.length >= 2 * KEPT) requests = requests.slice(-KEPT)
+    },
+    requests({ method, path = '' }: { method?: string; path?: string } = {}): Received[] {
+      const fits = (request: Received) =>
+        (method === undefined || request.method === method) && request.path.startsWith(path)
+      return requests.slice(-KEPT).filter(fits)
+    },
+    clear(): void {
+      requests = []
+    }
+  }
+}

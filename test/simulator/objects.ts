@@ -1,0 +1,92 @@
+import type { Answer } from './answers.ts'
+import { requestRefusal } from './answers.ts'
+import type { Received } from './journal.ts'
+import type { World } from './world.ts'
+
+const SEEDED_AT = '2024-07-11T09:00:00.000Z'
+
+export interface Field {
+  name: string
+  /** With the object's key in front: `custom_objects.ticket.ticket_name`. */
+  fieldKey: string
+  /** One of HighLevel's data types; any other takes every value as it comes. */
+  dataType: string
+  id?: string
+  options?: { key: string; label: string }[]
+  allowCustomOption?: boolean
+  maxFileLimit?: number
+  acceptedFormats?: string
+  /** Refuses a value that another record of the location holds. HighLevel does not show this anywhere, nor do we. */
+  unique?: boolean
+}
+
+export interface ObjectSchema {
+  id: string
+  key: string
+  /** A standard object such as `business`, as opposed to a custom one. */
+  standard: boolean
+  labels: { singular: string; plural: string }
+  description?: string
+  primaryDisplayProperty?: string
+  fields: Field[]
+}
+
+/** A field as records name it. `option` is set where the name is one option of a TEXTBOX_LIST. */
+export interface Slot {
+  field: Field
+  option?: string
+}
+
+interface Entry {
+  schema: ObjectSchema
+  slots: Map<string, Slot>
+}
+
+/** `custom_objects.ticket.money` of `custom_objects.ticket` is `money`. */
+export const shortKeyOf = (schema: ObjectSchema, field: Field): string =>
+  field.fieldKey.startsWith(`${schema.key}.`) ? field.fieldKey.slice(schema.key.length + 1) : field.fieldKey
+
+function slotsOf(schema: ObjectSchema): Map<string, Slot> {
+  const slots = new Map<string, Slot>()
+  for (const field of schema.fields) {
+    const key = shortKeyOf(schema, field)
+    slots.set(key, { field })
+    if (field.dataType !== 'TEXTBOX_LIST') continue
+    for (const option of field.options ?? []) slots.set(`${key}.${option.key}`, { field, option: option.key })
+  }
+  return slots
+}
+
+/** The objects, by key and by id. Every location has the same ones, as after a HighLevel snapshot. */
+export function createObjects() {
+  const entries = new Map<string, Entry>()
+
+  return {
+    find: (keyOrId: string): Entry | undefined => entries.get(keyOrId),
+    put(schema: ObjectSchema): void {
+      const entry = { schema, slots: slotsOf(schema) }
+      entries.set(schema.key, entry).set(schema.id, entry)
+    }
+  }
+}
+
+/** Without a location HighLevel finds no object at all, and says just that. */
+export function findObject(world: World, keyOrId: string, locationId: string | undefined): Entry {
+  const entry = locationId === undefined ? undefined : world.objects.find(keyOrId)
+  if (entry === undefined) throw requestRefusal(404, `Custom Object (${keyOrId}) not found`)
+  return entry
+}
+
+/** GET /objects/:key */
+export function readObject(world: World, { query }: Received, key: string): Answer {
+  const { schema } = findObject(world, key, query['locationId'])
+  const common = { locationId: query['locationId'], dateAdded: SEEDED_AT, dateUpdated: SEEDED_AT }
+  const { fields, ...object } = schema
+  const shown = { ...object, ...common, type: schema.standard ? 'SYSTEM_DEFINED' : 'USER_DEFINED' }
+  if (query['fetchProperties'] !== 'true') return { status: 200, body: { object: shown, cache: true } }
+
+  const parentId = `${schema.id.slice(0, -1)}f`
+  const details = { ...common, objectKey: schema.key, parentId, showInForms: true, standard: schema.standard }
+  const show = ({ unique: _, ...field }: Field, position: number) => ({ ...details, ...field, position })
+  return { status: 200, body: { object: shown, cache: true, fields: fields.map(show) } }
+}

@@ -1,0 +1,65 @@
+import { type Answer, requestRefusal } from './answers.ts'
+import { isJson, parseJson } from './bodies.ts'
+import { applyMembers, isObject } from './delta.ts'
+import type { Received } from './journal.ts'
+import { findObject } from './objects.ts'
+import { applyProperties } from './properties.ts'
+import { findRecord, type StoredRecord } from './records.ts'
+import type { World } from './world.ts'
+
+const MEMBERS = new Set(['properties', 'owners', 'followers'])
+const MOST_OWNERS = 1
+const MOST_FOLLOWERS = 10
+
+/** GET /objects/:schemaKey/records/:id says `owners` and `follower`; the answer to a PUT says `owner` and `followers`. */
+export function readRecord(world: World, { query }: Received, schemaKey: string, id: string): Answer {
+  const { schema } = findObject(world, schemaKey, query['locationId'])
+  const { owner, followers, locationId: _, ...record } = findRecord(world, schema.key, id, query['locationId'])
+  return { status: 200, body: { record: { ...record, owners: owner, follower: followers } } }
+}
+
+/** PUT /objects/:schemaKey/records/:id. Checks everything before anything is stored. */
+export function updateRecord(world: World, request: Received, schemaKey: string, id: string): Answer {
+  if (!isJson(request)) throw requestRefusal(415, 'Unsupported Media Type')
+  const body = parseJson(request)
+  const locationId = request.query['locationId']
+  verifyMembers(body, locationId)
+  const { schema, slots } = findObject(world, schemaKey, locationId)
+  const record = findRecord(world, schema.key, id, locationId)
+  if (schema.standard) verifyNoMembers(body)
+
+  const owner = applyMembers('owners', body['owners'], record.owner, MOST_OWNERS)
+  const followers = applyMembers('followers', body['followers'], record.followers, MOST_FOLLOWERS)
+  const target = { schema, slots, record, records: world.records.all(schema.key) }
+  const properties = applyProperties(target, propertiesOf(body))
+
+  Object.assign(record, { owner, followers, properties, dateUpdated: laterThan(record, world.settings.recordNow()) })
+  const { locationId: _, ...shown } = record
+  return { status: 200, body: { record: shown } }
+}
+
+/** The location goes in the query. In the body it is missed there, and refused here if it is in both. */
+function verifyMembers(body: Record<string, unknown>, locationId: string | undefined): void {
+  if (locationId === undefined && body['locationId'] !== undefined) {
+    throw requestRefusal(422, ['locationId must be a string', 'locationId should not be empty'])
+  }
+  const unknown = Object.keys(body).filter((member) => !MEMBERS.has(member))
+  if (unknown.length > 0) throw requestRefusal(422, unknown.map(shouldNotExist))
+}
+
+/** Owners and followers are documented for custom objects alone; how a standard one refuses them is a guess. */
+function verifyNoMembers(body: Record<string, unknown>): void {
+  const given = ['owners', 'followers'].filter((member) => body[member] !== undefined)
+  if (given.length > 0) throw requestRefusal(422, given.map(shouldNotExist))
+}
+
+const shouldNotExist = (member: string) => `property ${member} should not exist`
+
+function propertiesOf({ properties = {} }: Record<string, unknown>): Record<string, unknown> {
+  if (!isObject(properties)) throw requestRefusal(422, ['properties must be an object'])
+  return properties
+}
+
+/** Two writes within one millisecond still get two dates, in order. */
+const laterThan = ({ dateUpdated }: StoredRecord, now: number): string =>
+  new Date(Math.max(now, Date.parse(dateUpdated) + 1)).toISOString()

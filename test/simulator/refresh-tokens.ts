@@ -1,0 +1,51 @@
+import { belongsTo, type Holder } from './holders.ts'
+
+const LIFE_MS = 365 * 86_400_000
+
+export interface Pair {
+  accessToken: string
+  refreshToken: string
+  refreshTokenId: string
+  expiresIn: number
+}
+
+interface RefreshToken {
+  holder: Holder
+  expiresAt: number
+  used?: { at: number; pair: Pair }
+}
+
+interface Deps {
+  now: () => number
+  graceMs: number
+}
+
+/** All refresh tokens: each may be used once, and within the grace again for the same pair. */
+export function createRefreshTokens({ now, graceMs }: Deps) {
+  const tokens = new Map<string, RefreshToken>()
+  const inGrace = (token: RefreshToken | undefined) => token?.used !== undefined && now() - token.used.at < graceMs
+
+  return {
+    add(text: string, holder: Holder): void {
+      tokens.set(text, { holder, expiresAt: now() + LIFE_MS })
+    },
+    /** Who the token was issued to, or nobody: it is unknown, expired, or used and past its grace. */
+    holderOf(text: string): Holder | undefined {
+      const token = tokens.get(text)
+      if (token === undefined || token.expiresAt <= now()) return undefined
+      return token.used === undefined || inGrace(token) ? token.holder : undefined
+    },
+    /** The pair that this token was already exchanged for, while its grace runs. */
+    successor(text: string): Pair | undefined {
+      const token = tokens.get(text)
+      return inGrace(token) ? token?.used?.pair : undefined
+    },
+    use(text: string, pair: Pair): void {
+      const token = tokens.get(text)
+      if (token !== undefined) token.used = { at: now(), pair }
+    },
+    revoke(locationId?: string): void {
+      for (const [text, { holder }] of tokens) if (belongsTo(holder, locationId)) tokens.delete(text)
+    }
+  }
+}

@@ -1,0 +1,112 @@
+import { rmSync } from 'node:fs'
+import closeWithGrace from 'close-with-grace'
+import { type Config, loadConfig } from '../../src/config.ts'
+import { type Gateway, ListenError, startGateway } from '../../src/gateway.ts'
+import { credentialHash } from '../../src/http/callers.ts'
+import { openLog } from '../../src/shared/log.ts'
+import { SEED } from './seed.ts'
+import { type Simulator, startSimulator } from './simulator.ts'
+
+/** Worth nothing outside the sandbox, which no other gateway shares a vault with. */
+const SANDBOX_KEY = 'rgk_sandbox'
+const FOLDER = 'data/sandbox'
+const SIMULATOR_PORT = 4010
+
+/** Records in the sandbox are dated from here in steps of a minute, so that the README can show an answer to the letter. */
+const FIRST_DATE = Date.UTC(2026, 0, 5, 9)
+
+const configFor = (simulator: Simulator, port: string, adminPort: string): Config =>
+  loadConfig({
+    HOST: '127.0.0.1',
+    PORT: port,
+    ADMIN_PORT: adminPort,
+    PUBLIC_URL: `http://127.0.0.1:${port}`,
+    DATABASE_URL: `sqlite:${FOLDER}/gateway.db`,
+    VAULT_KEYS: `sandbox:${Buffer.alloc(32, 'sandbox').toString('base64')}`,
+    HIGHLEVEL_API_URL: simulator.origin,
+    HIGHLEVEL_CLIENT_ID: simulator.clientId,
+    HIGHLEVEL_CLIENT_SECRET: simulator.clientSecret,
+    HIGHLEVEL_INSTALL_URL: installLink(simulator, port),
+    LOG_LEVEL: process.env['LOG_LEVEL'] ?? 'warn'
+  })
+
+const installLink = ({ origin, clientId }: Simulator, port: string) => {
+  const redirectUri = `http://127.0.0.1:${port}/oauth/callback`
+  const query = {
+    response_type: 'code',
+    redirect_uri: redirectUri,
+    client_id: clientId,
+    version_id: clientId.split('-')[0] ?? ''
+  }
+  return `${origin}/v2/oauth/chooselocation?${new URLSearchParams(query)}`
+}
+
+/** What an administrator does in a browser: opens the install link, chooses a location and lands on the callback. */
+async function connect({ origin }: Gateway, simulator: Simulator): Promise<void> {
+  const install = await fetch(`${origin}/oauth/install`, { redirect: 'manual' })
+  const form = new URL(install.headers.get('location') ?? '').searchParams
+  form.set('locationId', SEED.locationId)
+  const chosen = await fetch(`${simulator.origin}/v2/oauth/choose`, { method: 'POST', body: form, redirect: 'manual' })
+  const callback = await fetch(chosen.headers.get('location') ?? '')
+  if (!callback.ok) throw new Error(`The sandbox location could not be connected: ${await callback.text()}`)
+}
+
+const guide = ({ origin, adminOrigin }: Gateway, simulator: Simulator) => `
+records-gateway sandbox
+  gateway     ${origin}  (docs: ${origin}/docs)
+  operations  ${adminOrigin}/metrics
+  simulator   ${simulator.origin}  (plays HighLevel; nothing leaves this machine)
+
+Location ${SEED.locationId} is connected. Try:
+
+curl -sS -X PATCH '${origin}/records/${SEED.schemaKey}/${SEED.recordId}?locationId=${SEED.locationId}' \\
+  -H 'Authorization: Bearer ${SANDBOX_KEY}' \\
+  -H 'Content-Type: application/json' \\
+  -d '{"properties":{"ticket_name":"Customer can log in again","customer_number":1425}}'
+
+Connect another location in a browser: ${origin}/oauth/install
+Ctrl-C ends both.
+`
+
+async function startSimulatorHere(): Promise<Simulator> {
+  let minutes = 0
+  const recordNow = () => FIRST_DATE + 60_000 * minutes++
+  try {
+    return await startSimulator({ port: SIMULATOR_PORT, recordNow })
+  } catch (cause) {
+    if ((cause as { code?: unknown }).code !== 'EADDRINUSE') throw cause
+    throw new ListenError(`Port ${SIMULATOR_PORT} of 127.0.0.1 is taken: end the program that listens there`, { cause })
+  }
+}
+
+async function main(): Promise<void> {
+  const simulator = await startSimulatorHere()
+  try {
+    // The simulator begins anew each time, so tokens of an earlier run would be dead ones.
+    rmSync(FOLDER, { recursive: true, force: true })
+    const config = configFor(simulator, process.env['PORT'] ?? '3000', process.env['ADMIN_PORT'] ?? '3001')
+    const { log, close: closeLog } = openLog(config.LOG_LEVEL)
+    const gateway = await startGateway(config, log)
+    await gateway.vault.addKey({
+      id: 'key_sandbox',
+      name: 'sandbox',
+      hash: credentialHash(SANDBOX_KEY),
+      locations: ['*']
+    })
+    await connect(gateway, simulator)
+    process.stdout.write(guide(gateway, simulator))
+    closeWithGrace({ logger: false }, async () => {
+      await gateway.close()
+      await simulator.close()
+      closeLog()
+    })
+  } catch (error) {
+    await simulator.close()
+    throw error
+  }
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`The sandbox cannot start: ${error instanceof Error ? error.message : String(error)}\n`)
+  process.exitCode = 1
+})

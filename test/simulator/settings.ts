@@ -1,0 +1,42 @@
+/** How the simulator is started. What is left out takes its documented HighLevel value. */
+export interface SimulatorOptions {
+  host?: string
+  /** 0 takes any free port. */
+  port?: number
+  /** The clock in epoch milliseconds; a test moves it. */
+  now?: () => number
+  /** The dates of records, where they are not to follow the clock. */
+  recordNow?: () => number
+  /** How long a used refresh token still yields the pair that replaced it; 0 means that it is dead at once. */
+  graceMs?: number
+  /** `expires_in` of the tokens from /oauth/token. */
+  accessTtlSeconds?: number
+  burstMax?: number
+  burstWindowMs?: number
+  dailyMax?: number
+  clientId?: string
+  clientSecret?: string
+}
+
+export type Settings = Required<SimulatorOptions>
+
+const DEFAULTS: Omit<Settings, 'recordNow'> = {
+  host: '127.0.0.1',
+  port: 0,
+  now: Date.now,
+  graceMs: 30_000,
+  accessTtlSeconds: 86_399,
+  burstMax: 100,
+  burstWindowMs: 10_000,
+  dailyMax: 200_000,
+  clientId: '66f0a1b2c3d4e5f6a7b8c9d0-sandbox',
+  clientSecret: 'sandbox-client-secret'
+}
+
+export function withDefaults(options: SimulatorOptions): Settings {
+  const now = options.now ?? DEFAULTS.now
+  return { ...DEFAULTS, recordNow: now, ...options }
+}
+
+/** HighLevel's app id, which it also calls the version id: the client id up to its last hyphen. */
+export const appIdOf = (clientId: string): string => clientId.replace(/-[^-]*$/, '')

@@ -1,0 +1,63 @@
+import { once } from 'node:events'
+import { createServer, type Server } from 'node:http'
+import { consent, isConsentPath } from './consent-page.ts'
+import { CONTROL_PATH, control } from './control-routes.ts'
+import { type Controls, createControls } from './controls.ts'
+import { exchange, receive } from './exchange.ts'
+import { type SimulatorOptions, withDefaults } from './settings.ts'
+import { createWorld, type World } from './world.ts'
+
+export type { Fault } from './faults.ts'
+export type { Received, TokenCall } from './journal.ts'
+export type { Field, ObjectSchema } from './objects.ts'
+export type { StoredRecord } from './records.ts'
+export type { SimulatorOptions } from './settings.ts'
+
+/** Longer than any client keeps an idle connection, so that none meets one that is just being closed. */
+const KEEP_ALIVE_MS = 65_000
+
+/** HighLevel on a socket: its API, its consent page, and the controls that steer it (under /_simulator/ for others). */
+export interface Simulator extends Controls {
+  origin: string
+  clientId: string
+  clientSecret: string
+  /** Destroys every connection, hanging ones too. */
+  close(): Promise<void>
+}
+
+/** @throws the system's error where it cannot listen, such as EADDRINUSE */
+export async function startSimulator(options: SimulatorOptions = {}): Promise<Simulator> {
+  const settings = withDefaults(options)
+  const world = createWorld(settings)
+  const controls = createControls(world)
+  const server = createHighLevelServer(world, controls)
+  server.listen(settings.port, settings.host)
+  await once(server, 'listening')
+
+  const { clientId, clientSecret } = settings
+  return { ...controls, origin: originOf(server, settings.host), clientId, clientSecret, close: () => close(server) }
+}
+
+function createHighLevelServer(world: World, controls: Controls): Server {
+  const { settings } = world
+  return createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, (incoming, response) => {
+    receive(incoming, settings.now, (request) => {
+      if (request.path.startsWith(CONTROL_PATH)) control(controls, request, response)
+      else if (isConsentPath(request.path)) consent(settings, controls, request, response)
+      else exchange(world, request, response)
+    })
+  })
+}
+
+function originOf(server: Server, host: string): string {
+  const address = server.address()
+  const port = typeof address === 'object' && address !== null ? address.port : 0
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`
+}
+
+async function close(server: Server): Promise<void> {
+  const closed = once(server, 'close')
+  server.close()
+  server.closeAllConnections()
+  await closed
+}
