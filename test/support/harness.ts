@@ -1,0 +1,154 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Test } from 'tap'
+import { type Config, loadConfig } from '../../src/config.ts'
+import { startGateway as open } from '../../src/gateway.ts'
+import { credentialHash } from '../../src/http/callers.ts'
+import { openLog } from '../../src/shared/log.ts'
+import { SEED } from '../simulator/seed.ts'
+import { startSimulator as openSimulator, type Simulator, type SimulatorOptions } from '../simulator/simulator.ts'
+
+export const VAULT_KEYS = `k1:${Buffer.alloc(32, 1).toString('base64')}`
+export const RECORD = `/records/${SEED.schemaKey}/${SEED.recordId}?locationId=${SEED.locationId}`
+
+/** HighLevel, closed with its test. */
+export async function startSimulator(t: Test, options: SimulatorOptions = {}): Promise<Simulator> {
+  const simulator = await openSimulator(options)
+  t.teardown(() => simulator.close())
+  return simulator
+}
+
+/** A folder that is removed with its test. */
+export function temporaryFolder(t: Test): string {
+  const folder = mkdtempSync(join(tmpdir(), 'records-gateway-'))
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+  return folder
+}
+
+/** A clock that stands still until the test moves it. */
+export function createClock(start = Date.UTC(2026, 0, 1)) {
+  let at = start
+  return {
+    now: () => at,
+    move: (ms: number) => {
+      at += ms
+    }
+  }
+}
+
+export interface GatewayOptions {
+  simulator?: Simulator
+  env?: Record<string, string>
+  now?: () => number
+  /** Default true: the seed location is connected through the OAuth round trip. */
+  connected?: boolean
+}
+
+export function environment(
+  t: Test,
+  simulator: Simulator | undefined,
+  env: Record<string, string> = {}
+): Record<string, string> {
+  return {
+    HOST: '127.0.0.1',
+    PORT: '0',
+    ADMIN_PORT: '0',
+    DATABASE_URL: `sqlite:${temporaryFolder(t)}/gateway.db`,
+    VAULT_KEYS,
+    CALLER_RATE_MAX: '100000',
+    ...(simulator && {
+      HIGHLEVEL_API_URL: simulator.origin,
+      HIGHLEVEL_CLIENT_ID: simulator.clientId,
+      HIGHLEVEL_CLIENT_SECRET: simulator.clientSecret
+    }),
+    ...env
+  }
+}
+
+interface Call {
+  key?: string | null
+  method?: string
+  headers?: Record<string, string>
+  /** An object is sent as JSON, anything else as it is. */
+  body?: object | string | Buffer
+}
+
+export interface Reply {
+  status: number
+  headers: Headers
+  text: string
+  json: Record<string, unknown>
+}
+
+/** A whole gateway on sockets of its own, closed with its test. `key` may touch every location. */
+export async function startGateway(t: Test, { simulator, env = {}, now, connected = true }: GatewayOptions = {}) {
+  const config: Config = loadConfig(environment(t, simulator, env))
+  const lines: string[] = []
+  const { log } = openLog('debug', { write: (line: string) => void lines.push(line) })
+  const gateway = await open(config, log, now)
+  let isOpen = true
+  const close = async () => {
+    if (isOpen) await gateway.close()
+    isOpen = false
+  }
+  t.teardown(close)
+
+  const key = 'rgk_test-key-of-every-location'
+  const addKey = (id: string, secret: string, locations: string[]) =>
+    gateway.vault.addKey({ id, name: id, hash: credentialHash(secret), locations })
+  await addKey('key_all', key, ['*'])
+
+  const call = async (
+    path: string,
+    { key: credential = key, method = 'GET', headers = {}, body }: Call = {}
+  ): Promise<Reply> => {
+    const isJson = typeof body === 'object' && !Buffer.isBuffer(body)
+    const response = await fetch(gateway.origin + path, {
+      method,
+      redirect: 'manual',
+      headers: {
+        ...(credential !== null && { authorization: `Bearer ${credential}` }),
+        ...(body !== undefined && { 'content-type': 'application/json' }),
+        ...headers
+      },
+      ...(body !== undefined && { body: isJson ? JSON.stringify(body) : (body as string | Buffer<ArrayBuffer>) })
+    })
+    const text = await response.text()
+    return { status: response.status, headers: response.headers, text, json: parse(text) }
+  }
+
+  /** PATCHes the example record. */
+  const patch = (body: object | string | Buffer, options: Call = {}, path = RECORD) =>
+    call(path, { method: 'PATCH', body, ...options })
+
+  /** The whole round trip of an install, as a browser makes it. */
+  const install = async (code: string) => call(`/oauth/callback?${new URLSearchParams({ code })}`, { key: null })
+  if (simulator && connected) {
+    const reply = await install(simulator.connect().code)
+    if (reply.status !== 200) throw new Error(`The seed location could not be connected: ${reply.text}`)
+    simulator.clearReceived()
+  }
+  return {
+    ...gateway,
+    close,
+    config,
+    key,
+    addKey,
+    call,
+    patch,
+    install,
+    lines,
+    logged: () => lines.map((line) => parse(line))
+  }
+}
+
+export type TestGateway = Awaited<ReturnType<typeof startGateway>>
+
+function parse(text: string): Record<string, unknown> {
+  try {
+    return JSON.parse(text) as Record<string, unknown>
+  } catch {
+    return {}
+  }
+}
