@@ -55,7 +55,12 @@ export function createServer({
     bodyLimit: config.BODY_LIMIT_BYTES,
     trustProxy: trustProxy(config.TRUST_PROXY),
     routerOptions: { maxParamLength: MAX_URI_CHARS },
-    frameworkErrors: (error, request, reply) => void sendProblem(request, reply, toProblem(error)),
+    // Before routing no hook runs, the one that logs calls included.
+    frameworkErrors: (error, request, reply) => {
+      const problem = toProblem(error)
+      sendProblem(request, reply, problem)
+      log.info({ requestId: request.id, method: request.method, status: problem.status, code: problem.code }, 'call')
+    },
     clientErrorHandler: createClientErrorHandler(log),
     return503OnClosing: false,
     forceCloseConnections: 'idle',

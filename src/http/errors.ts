@@ -16,6 +16,7 @@ const frameworkProblems: Record<string, [ProblemCode, string]> = {
   FST_ERR_CTP_EMPTY_JSON_BODY: ['invalid-json', 'The body is empty'],
   FST_ERR_CTP_INVALID_JSON_BODY: ['invalid-json', 'The body is not valid JSON'],
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: ['invalid-request', 'The body is not as long as Content-Length says'],
+  FST_ERR_MAX_PARAM_LENGTH: ['uri-too-long', 'A part of the path is too long'],
   FST_ERR_BAD_URL: ['invalid-request', 'The path is not valid percent-encoding']
 }
 
@@ -50,6 +51,8 @@ export interface ErrorOptions {
 export function createSendProblem({ connectUrl }: ErrorOptions) {
   return function sendProblem(request: FastifyRequest, reply: FastifyReply, problem: Problem): FastifyReply {
     request.problem = problem
+    // Set here too: what fails before routing runs no hooks.
+    reply.header('x-request-id', request.id)
     const { headers, retryAfterSeconds } = problem.extras
     if (headers) reply.headers(headers)
     if (retryAfterSeconds !== undefined) reply.header('retry-after', String(retryAfterSeconds))

@@ -49,6 +49,12 @@ interface Options {
   now: () => number
 }
 
+const secretsIn = ({ refresh_token, code, client_secret }: Record<string, string> = {}) => [
+  refresh_token,
+  code,
+  client_secret
+]
+
 function refusal(answer: Answer, form: Record<string, string> | undefined): Error {
   const words = readWords(answer)
   if (answer.status >= 500 || answer.status === 429 || !words.readable) {
@@ -57,10 +63,11 @@ function refusal(answer: Answer, form: Record<string, string> | undefined): Erro
       retryAfterSeconds: 5
     })
   }
-  const said = withoutValues(`${words.errorCode ?? ''} ${words.message ?? ''}`.trim(), form)
+  const said = `${words.errorCode ?? ''} ${words.message ?? ''}`.trim()
   const inactive = /location is not active/i.test(said)
   const ended = /invalid_grant|invalid grant|refresh token is invalid|authorization code not found/i.test(said)
-  return new TokenRefusal(inactive ? 'inactive' : ended ? 'invalid-grant' : 'refused', answer.status, said)
+  const kind = inactive ? 'inactive' : ended ? 'invalid-grant' : 'refused'
+  return new TokenRefusal(kind, answer.status, withoutValues(said, secretsIn(form)))
 }
 
 const parse = (answer: Answer): unknown => {

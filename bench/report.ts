@@ -1,0 +1,130 @@
+import { cpus } from 'node:os'
+import type { Round } from './measure.ts'
+
+export interface Results {
+  readonly rounds: ReadonlyMap<string, readonly Round[]>
+  /** Latencies in milliseconds at the fixed rate, by round: `direct` is the stub without anything between. */
+  readonly latencies: ReadonlyMap<string, readonly (readonly number[])[]>
+  readonly readyMs: ReadonlyMap<string, readonly number[]>
+  readonly rate: number
+  readonly pinned: boolean
+}
+
+/** Of an empty list NaN, which is printed as a dash. */
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  const [low, high] = [sorted[(sorted.length - 1) >> 1], sorted[sorted.length >> 1]]
+  return ((low ?? Number.NaN) + (high ?? Number.NaN)) / 2
+}
+
+function quantile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  return sorted[Math.floor(sorted.length * share)] ?? Number.NaN
+}
+
+/** The median over the rounds of `name / base`: neighbours in time are compared, so a slow spell of the machine cancels. */
+function ratio({ rounds }: Results, name: string, base: string, key: keyof Round): number {
+  const bases = rounds.get(base) ?? []
+  return median((rounds.get(name) ?? []).map((round, i) => round[key] / (bases[i]?.[key] ?? Number.NaN)))
+}
+
+const quantiles = ({ latencies }: Results, name: string, share: number) =>
+  (latencies.get(name) ?? []).map((round) => quantile(round, share))
+
+/** Again the median over the rounds, here of the difference from asking the upstream directly. */
+function added(results: Results, name: string, share: number): number {
+  const direct = quantiles(results, 'direct', share)
+  return median(quantiles(results, name, share).map((value, i) => value - (direct[i] ?? Number.NaN)))
+}
+
+const unit = (digits: number, name: string) => (value: number) =>
+  Number.isNaN(value) ? '-' : `${value.toFixed(digits)}${name}`
+const number = unit(0, '')
+const wholeMs = unit(0, ' ms')
+const micros = unit(1, '')
+const times = unit(2, ' x')
+const ms = unit(2, ' ms')
+const percent = (share: number) => unit(0, ' %')(share * 100)
+
+function row(results: Results, name: string, rounds: readonly Round[]): string {
+  const of = (key: keyof Round) => median(rounds.map((round) => round[key]))
+  const cells = [
+    name,
+    number(of('requestsPerSecond')),
+    micros(of('cpuMicros')),
+    times(ratio(results, name, 'floor', 'cpuMicros')),
+    times(ratio(results, name, 'floor', 'requestsPerSecond')),
+    percent(of('ownCore')),
+    percent(of('loadCore'))
+  ]
+  return `| ${cells.join(' | ')} |`
+}
+
+interface Bar {
+  readonly what: string
+  readonly value: number
+  readonly show: (value: number) => string
+  readonly atMost?: number
+  readonly atLeast?: number
+}
+
+/** What the gateway promises of its speed. */
+function bars(results: Results): Bar[] {
+  const throughput = (than: string) => ratio(results, 'gateway', than, 'requestsPerSecond')
+  const at = `at ${results.rate}/s`
+  return [
+    {
+      what: 'CPU per request, of floor',
+      value: ratio(results, 'gateway', 'floor', 'cpuMicros'),
+      show: times,
+      atMost: 1.5
+    },
+    { what: 'throughput, of reply-from', value: throughput('reply-from'), show: times, atLeast: 1.3 },
+    { what: 'throughput, of express-axios', value: throughput('express-axios'), show: times, atLeast: 6 },
+    { what: `added latency ${at}, p50`, value: added(results, 'gateway', 0.5), show: ms, atMost: 1 },
+    { what: `added latency ${at}, p99`, value: added(results, 'gateway', 0.99), show: ms, atMost: 5 },
+    { what: 'ready after', value: median(results.readyMs.get('gateway') ?? []), show: wholeMs, atMost: 1000 }
+  ]
+}
+
+function verdict({ what, value, show, atMost, atLeast }: Bar): string {
+  const met = value <= (atMost ?? Number.POSITIVE_INFINITY) && value >= (atLeast ?? Number.NEGATIVE_INFINITY)
+  const bar = atMost === undefined ? `at least ${show(atLeast ?? 0)}` : `at most ${show(atMost)}`
+  return `- gateway, ${what}: ${show(value)}, ${bar} wanted: ${met ? 'met' : 'not met'}`
+}
+
+function machine({ rounds, pinned }: Results): string {
+  const others = median([...rounds.values()].flat().map(({ othersOnCore }) => othersOnCore))
+  return [
+    `Node ${process.version}`,
+    cpus()[0]?.model.trim() ?? 'unknown CPU',
+    `${cpus().length} cores`,
+    pinned ? `pinned to one core, of which others took ${percent(others)}` : 'not pinned to a core',
+    new Date().toISOString().slice(0, 10)
+  ].join(', ')
+}
+
+/** The whole report as Markdown. What this run did not measure is left out. */
+export function report(results: Results): string {
+  const p = (name: string, share: number) => ms(median(quantiles(results, name, share)))
+  const plus = (name: string, share: number) => ms(added(results, name, share))
+  const latencies = [...results.latencies.keys()].map((name) =>
+    name === 'direct'
+      ? `- latency at ${results.rate}/s without a gateway: p50 ${p(name, 0.5)}, p99 ${p(name, 0.99)}`
+      : `- ${name} adds p50 ${plus(name, 0.5)}, p99 ${plus(name, 0.99)}`
+  )
+  return [
+    '| contestant | requests/s | CPU µs/request | CPU, of floor | throughput, of floor | own core busy | load core busy |',
+    '|---|--:|--:|--:|--:|--:|--:|',
+    ...[...results.rounds].map(([name, rounds]) => row(results, name, rounds)),
+    '',
+    ...latencies,
+    ...[...results.readyMs].map(([name, values]) => `- ${name} is ready after ${wholeMs(median(values))}`),
+    '',
+    ...bars(results)
+      .filter(({ value }) => !Number.isNaN(value))
+      .map(verdict),
+    '',
+    machine(results)
+  ].join('\n')
+}

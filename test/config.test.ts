@@ -1,0 +1,167 @@
+import t from 'tap'
+import { Env, loadConfig } from '../src/config.ts'
+
+const key = (id: string, fill = 1, bytes = 32) => `${id}:${Buffer.alloc(bytes, fill).toString('base64')}`
+const VAULT_KEYS = key('k1')
+
+/** What loadConfig says of an environment that it refuses. */
+function refusal(env: NodeJS.ProcessEnv): string {
+  try {
+    loadConfig(env)
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error)
+  }
+  return 'nothing'
+}
+
+t.test('with a vault key alone every other setting has its documented default', async (t) => {
+  const config = loadConfig({ VAULT_KEYS })
+
+  t.strictSame(config, {
+    HOST: '0.0.0.0',
+    PORT: 3000,
+    ADMIN_HOST: '127.0.0.1',
+    ADMIN_PORT: 3001,
+    PUBLIC_URL: 'http://localhost:3000',
+    TRUST_PROXY: 'false',
+    DATABASE_URL: 'sqlite:data/gateway.db',
+    HIGHLEVEL_API_URL: 'https://services.leadconnectorhq.com',
+    HIGHLEVEL_API_VERSION: '2021-07-28',
+    HIGHLEVEL_SCOPES: 'objects/schema.readonly objects/record.readonly objects/record.write oauth.readonly oauth.write',
+    CALLER_LOCATIONS_CLAIM: 'locations',
+    CALLER_RATE_MAX: 300,
+    CALLER_RATE_WINDOW_MS: 60_000,
+    REQUEST_DEADLINE_MS: 15_000,
+    UPSTREAM_TIMEOUT_MS: 10_000,
+    WRITE_DIALECT: 'delta',
+    BODY_LIMIT_BYTES: 262_144,
+    LOG_LEVEL: 'info',
+    SHUTDOWN_GRACE_MS: 10_000,
+    vaultKeys: [{ id: 'k1', bytes: Buffer.alloc(32, 1) }]
+  })
+})
+
+t.test('an empty variable counts as absent', async (t) => {
+  const empty = Object.fromEntries(Object.keys(Env.properties).map((name) => [name, '']))
+
+  t.strictSame(loadConfig({ ...empty, VAULT_KEYS }), loadConfig({ VAULT_KEYS }))
+  t.equal(refusal(empty), 'Invalid configuration: VAULT_KEYS is required')
+})
+
+t.test('what is set is read with its type, and nothing but the variables of the gateway', async (t) => {
+  const env = {
+    VAULT_KEYS,
+    PORT: '8080',
+    CALLER_RATE_MAX: '5',
+    WRITE_DIALECT: 'verbatim',
+    LOG_LEVEL: 'debug',
+    PATH: '/'
+  }
+
+  const config = loadConfig(env)
+
+  t.match(config, { PORT: 8080, CALLER_RATE_MAX: 5, WRITE_DIALECT: 'verbatim', LOG_LEVEL: 'debug' })
+  t.notOk('PATH' in config)
+  t.notOk('VAULT_KEYS' in config)
+  t.ok(Object.isFrozen(config))
+})
+
+t.test('every fault is reported at once, by name and never by value', async (t) => {
+  const env = {
+    PORT: 'secret-1',
+    ADMIN_PORT: '70001',
+    PUBLIC_URL: 'secret-2',
+    DATABASE_URL: 'mysql://secret-3',
+    VAULT_KEYS: 'secret-4',
+    HIGHLEVEL_API_VERSION: 'secret 5',
+    HIGHLEVEL_CLIENT_ID: 'secret-6',
+    WRITE_DIALECT: 'secret-7',
+    BODY_LIMIT_BYTES: '17',
+    LOG_LEVEL: 'secret-8',
+    CALLER_RATE_MAX: '0'
+  }
+
+  const message = refusal(env)
+
+  t.strictSame(message.replace('Invalid configuration: ', '').split('; ').sort(), [
+    'ADMIN_PORT must be a whole number of at least 0 and at most 65535',
+    'BODY_LIMIT_BYTES must be a whole number of at least 1024 and at most 16777216',
+    'CALLER_RATE_MAX must be a whole number of at least 1',
+    'DATABASE_URL must match ^sqlite:.+',
+    'HIGHLEVEL_API_VERSION must match ^[A-Za-z0-9.-]{1,32}$',
+    'HIGHLEVEL_CLIENT_SECRET is required beside HIGHLEVEL_CLIENT_ID',
+    'LOG_LEVEL must be one of trace, debug, info, warn, error, fatal, silent',
+    'PORT must be a whole number of at least 0 and at most 65535',
+    'PUBLIC_URL must match ^https?://[^\\s/]+',
+    'VAULT_KEYS entry 1 must be id:base64',
+    'WRITE_DIALECT must be one of delta, verbatim'
+  ])
+  t.notMatch(message, /secret[ -]\d|70001|mysql/)
+})
+
+t.test('a number is a whole one in digits, or the configuration is refused', async (t) => {
+  for (const PORT of ['3000.7', 'true', '0x10', '1e3', '-1', '65536', '80abc', 'NaN'])
+    t.match(refusal({ VAULT_KEYS, PORT }), /: PORT must be a whole number/, PORT)
+})
+
+t.test('a URL that cannot be called is refused before anything is opened', async (t) => {
+  for (const url of [
+    'ftp://host',
+    'host:80',
+    'http://',
+    'http:///path',
+    'http://a b',
+    'http://host:99999',
+    'https://?'
+  ])
+    for (const name of ['HIGHLEVEL_API_URL', 'PUBLIC_URL', 'CALLER_JWKS_URL', 'HIGHLEVEL_INSTALL_URL'])
+      t.match(refusal({ VAULT_KEYS, [name]: url }), new RegExp(`${name} must`), `${name}=${url}`)
+})
+
+t.test('an address list of TRUST_PROXY that no server could use is refused before anything is opened', async (t) => {
+  t.match(refusal({ VAULT_KEYS, TRUST_PROXY: 'banana' }), /TRUST_PROXY must/)
+})
+
+t.test('variables that go together are all set or none', async (t) => {
+  const jwt = { CALLER_JWKS_URL: 'https://id.example/jwks', CALLER_JWT_ISSUER: 'id', CALLER_JWT_AUDIENCE: 'crm' }
+  const rows: [NodeJS.ProcessEnv, string][] = [
+    [{ HIGHLEVEL_CLIENT_ID: 'a' }, 'HIGHLEVEL_CLIENT_SECRET is required beside HIGHLEVEL_CLIENT_ID'],
+    [{ HIGHLEVEL_CLIENT_SECRET: 'b' }, 'HIGHLEVEL_CLIENT_ID is required beside HIGHLEVEL_CLIENT_SECRET'],
+    [{ ...jwt, CALLER_JWT_ISSUER: '' }, 'CALLER_JWT_ISSUER is required beside CALLER_JWKS_URL and CALLER_JWT_AUDIENCE'],
+    [
+      { CALLER_JWT_AUDIENCE: 'crm' },
+      'CALLER_JWKS_URL is required beside CALLER_JWT_AUDIENCE; CALLER_JWT_ISSUER is required beside CALLER_JWT_AUDIENCE'
+    ]
+  ]
+
+  for (const [env, said] of rows) t.equal(refusal({ VAULT_KEYS, ...env }), `Invalid configuration: ${said}`)
+  t.match(loadConfig({ VAULT_KEYS, ...jwt, HIGHLEVEL_CLIENT_ID: 'a', HIGHLEVEL_CLIENT_SECRET: 'b' }), jwt)
+})
+
+t.test('vault keys are read in order, and a bad one is named by its id or position', async (t) => {
+  const rows: [string, string][] = [
+    ['no colon', 'VAULT_KEYS entry 1 must be id:base64'],
+    [`${VAULT_KEYS},`, 'VAULT_KEYS entry 2 must be id:base64'],
+    [`${VAULT_KEYS},two words:AAAA`, 'VAULT_KEYS entry 2 must be id:base64'],
+    ['k1:not*base64', 'VAULT_KEYS entry 1 must be id:base64'],
+    [key('short', 1, 31), 'VAULT_KEYS entry short must hold 32 bytes in base64, it holds 31'],
+    [key('long', 1, 33), 'VAULT_KEYS entry long must hold 32 bytes in base64, it holds 33'],
+    [`${VAULT_KEYS},${key('k1', 2)}`, 'VAULT_KEYS names k1 twice'],
+    [
+      `x,${key('short', 1, 16)}`,
+      'VAULT_KEYS entry 1 must be id:base64; VAULT_KEYS entry short must hold 32 bytes in base64, it holds 16'
+    ]
+  ]
+
+  for (const [keys, said] of rows) t.equal(refusal({ VAULT_KEYS: keys }), `Invalid configuration: ${said}`)
+  t.strictSame(loadConfig({ VAULT_KEYS: `${key('new', 2)}, ${key('old')} ` }).vaultKeys, [
+    { id: 'new', bytes: Buffer.alloc(32, 2) },
+    { id: 'old', bytes: Buffer.alloc(32, 1) }
+  ])
+})
+
+t.test('the URLs to which paths are added lose their trailing slashes', async (t) => {
+  const config = loadConfig({ VAULT_KEYS, PUBLIC_URL: 'https://gw.example/base//', HIGHLEVEL_API_URL: 'http://api/' })
+
+  t.match(config, { PUBLIC_URL: 'https://gw.example/base', HIGHLEVEL_API_URL: 'http://api' })
+})

@@ -1,0 +1,194 @@
+import t from 'tap'
+import { SEED } from './simulator/seed.ts'
+import { createClock, RECORD, startGateway, startSimulator } from './support/harness.ts'
+
+const CHANGE = { properties: { customer_number: 5 } }
+const second = RECORD.replace(SEED.locationId, SEED.secondLocationId).replace(SEED.recordId, SEED.secondRecordId)
+const installLink = (
+  { origin, clientId }: { origin: string; clientId: string },
+  gatewayUrl = 'http://localhost:3000'
+) =>
+  `${origin}/v2/oauth/chooselocation?${new URLSearchParams({ response_type: 'code', redirect_uri: `${gatewayUrl}/oauth/callback`, client_id: clientId, version_id: clientId.split('-')[0] ?? '' })}`
+
+t.test('an administrator connects a location in the browser’s steps, and its records can be changed', async (t) => {
+  const simulator = await startSimulator(t)
+  const { call, patch } = await startGateway(t, {
+    simulator,
+    connected: false,
+    env: { HIGHLEVEL_INSTALL_URL: installLink(simulator) }
+  })
+  const before = await patch(CHANGE)
+
+  const start = await call('/oauth/install', { key: null })
+  const consent = await fetch(start.headers.get('location') ?? '')
+  const form = new URL(start.headers.get('location') ?? '').searchParams
+  form.set('locationId', SEED.locationId)
+  const chosen = await fetch(`${simulator.origin}/v2/oauth/choose`, { method: 'POST', body: form, redirect: 'manual' })
+  const landing = new URL(chosen.headers.get('location') ?? '')
+  const finish = await call(landing.pathname + landing.search, { key: null })
+
+  t.equal(before.json['code'], 'location-not-connected')
+  t.equal(start.status, 302)
+  t.equal(consent.status, 200)
+  t.equal(finish.status, 200)
+  t.match(finish.headers.get('content-type'), /^text\/html/)
+  t.match(finish.text, new RegExp(`Location ${SEED.locationId} is connected`))
+  t.equal((await patch(CHANGE)).status, 200)
+})
+
+t.test('the install link is built from the client id where none is configured', async (t) => {
+  const simulator = await startSimulator(t)
+  const { call, config } = await startGateway(t, { simulator, env: { PUBLIC_URL: 'https://gateway.example.com/' } })
+
+  const { searchParams, origin, pathname } = new URL(
+    (await call('/oauth/install', { key: null })).headers.get('location') ?? ''
+  )
+
+  t.equal(origin + pathname, 'https://marketplace.gohighlevel.com/v2/oauth/chooselocation')
+  t.match(Object.fromEntries(searchParams), {
+    response_type: 'code',
+    redirect_uri: 'https://gateway.example.com/oauth/callback',
+    client_id: simulator.clientId,
+    version_id: simulator.clientId.split('-')[0] ?? '',
+    scope: config.HIGHLEVEL_SCOPES,
+    state: /^[0-9a-z]+\.[\w-]+\.[\w-]+$/
+  })
+})
+
+t.test('the code is exchanged in a form, with the redirect URL that the install began with', async (t) => {
+  const simulator = await startSimulator(t)
+  const { install } = await startGateway(t, { simulator, connected: false })
+
+  await install(simulator.connect().code)
+
+  const [exchange] = simulator.received({ path: '/oauth/token' })
+  t.equal(exchange?.headers['content-type'], 'application/x-www-form-urlencoded')
+  t.match(Object.fromEntries(new URLSearchParams(exchange?.body)), {
+    grant_type: 'authorization_code',
+    client_id: simulator.clientId,
+    client_secret: simulator.clientSecret,
+    redirect_uri: 'http://localhost:3000/oauth/callback'
+  })
+})
+
+t.test('a state of another making or another time is refused before the code is spent', async (t) => {
+  const simulator = await startSimulator(t)
+  const clock = createClock()
+  const { call } = await startGateway(t, { simulator, connected: false, now: clock.now })
+  const begun =
+    new URL((await call('/oauth/install', { key: null })).headers.get('location') ?? '').searchParams.get('state') ?? ''
+  const finish = (state: string) =>
+    call(`/oauth/callback?${new URLSearchParams({ code: simulator.connect().code, state })}`, { key: null })
+
+  const forged = await finish(`${begun.slice(0, -4)}AAAA`)
+  const good = await finish(begun)
+  clock.move(15 * 60_000)
+  const late = await finish(begun)
+
+  t.strictSame([forged.status, good.status, late.status], [400, 200, 400])
+  t.match(forged.text, /invalid-request/)
+  t.equal(simulator.tokenCalls().length, 1)
+})
+
+t.test('an install that goes wrong is a page that says so', async (t) => {
+  const simulator = await startSimulator(t)
+  const { call, install } = await startGateway(t, { simulator, connected: false })
+  const cancelled = await call('/oauth/callback?error=access_denied', { key: null })
+  const without = await call('/oauth/callback', { key: null })
+  const spent = await install('no-such-code')
+  simulator.failNext({
+    kind: 'status',
+    status: 401,
+    body: { error: 'UnAuthorized!', error_description: 'Invalid client credentials!' },
+    path: '/oauth/token'
+  })
+  const refused = await install(simulator.connect().code)
+  simulator.failNext({ kind: 'status', status: 200, body: { nothing: true }, path: '/oauth/token' })
+  const unreadable = await install(simulator.connect().code)
+  const markup = await call('/oauth/callback?error=%3Cscript%3E', { key: null })
+
+  t.strictSame(
+    [cancelled, without, spent, refused, unreadable].map(({ status }) => status),
+    [400, 400, 400, 503, 502]
+  )
+  for (const { headers, text } of [cancelled, without, spent, refused, unreadable]) {
+    t.match(headers.get('content-type'), /^text\/html/)
+    t.match(headers.get('content-security-policy'), /default-src 'none'/)
+    t.match(text, /<h1>Not connected<\/h1>/)
+  }
+  t.notMatch(markup.text, /<script>/)
+})
+
+t.test('a store that is gone refuses an install before its code is spent', async (t) => {
+  const simulator = await startSimulator(t)
+  const { install, vault } = await startGateway(t, { simulator, connected: false })
+  await vault.close()
+
+  const reply = await install(simulator.connect().code)
+
+  t.equal(reply.status, 503)
+  t.strictSame(simulator.tokenCalls(), [])
+})
+
+t.test(
+  'a company’s install connects its approved locations, whose tokens are minted on their first call',
+  async (t) => {
+    const simulator = await startSimulator(t)
+    const { install, patch } = await startGateway(t, { simulator, connected: false })
+
+    const page = await install(
+      simulator.connectCompany({ approvedLocations: [SEED.locationId, SEED.secondLocationId] }).code
+    )
+    const replies = [await patch(CHANGE), await patch(CHANGE), await patch(CHANGE, {}, second)]
+
+    t.match(page.text, new RegExp(`Company ${SEED.companyId} is connected`))
+    t.strictSame(
+      replies.map(({ status }) => status),
+      [200, 200, 200]
+    )
+    t.equal(simulator.received({ path: '/oauth/locationToken' }).length, 2)
+  }
+)
+
+t.test('a bulk install that lists no locations asks HighLevel for them', async (t) => {
+  const simulator = await startSimulator(t)
+  const { install, patch } = await startGateway(t, { simulator, connected: false })
+
+  await install(simulator.connectCompany({ bulk: true }).code)
+
+  t.equal((await patch(CHANGE, {}, second)).status, 200)
+  t.equal(simulator.received({ path: '/oauth/installedLocations' }).length, 1)
+})
+
+t.test('a location keeps its own tokens when its company is connected', async (t) => {
+  const simulator = await startSimulator(t)
+  const { install, patch, vault } = await startGateway(t, { simulator })
+
+  await install(simulator.connectCompany({ approvedLocations: [SEED.locationId] }).code)
+
+  t.equal((await patch(CHANGE)).status, 200)
+  t.equal((await vault.loadGrant(`location:${SEED.locationId}`))?.kind, 'oauth')
+  t.strictSame(simulator.received({ path: '/oauth/locationToken' }), [])
+})
+
+t.test('a location that lost its connection is connected again at once by a new install', async (t) => {
+  const simulator = await startSimulator(t)
+  const { install, patch } = await startGateway(t, { simulator })
+  simulator.revokeGrants()
+  const lost = await patch(CHANGE)
+
+  await install(simulator.connect().code)
+
+  t.equal(lost.json['code'], 'location-reconnect-required')
+  t.equal((await patch(CHANGE)).status, 200)
+})
+
+t.test('without client credentials there are no install routes, and no connect link', async (t) => {
+  const { call, patch } = await startGateway(t)
+
+  const [install, reply] = [await call('/oauth/install'), await patch(CHANGE)]
+
+  t.equal(install.json['code'], 'route-not-found')
+  t.equal(reply.json['code'], 'location-not-connected')
+  t.notOk('connectUrl' in reply.json)
+})

@@ -1,0 +1,355 @@
+import { connect } from 'node:net'
+import t from 'tap'
+import { catalogue, type ProblemCode } from '../src/problems.ts'
+import { SEED } from './simulator/seed.ts'
+import type { Simulator } from './simulator/simulator.ts'
+import { RECORD, type Reply, startGateway, startSimulator, type TestGateway } from './support/harness.ts'
+
+const CHANGE = { properties: { customer_number: 5 } }
+
+interface Row {
+  name: string
+  code: ProblemCode
+  applied?: 'unknown'
+  /** Members that the answer must have. */
+  has?: object
+  ask: (gateway: TestGateway, simulator: Simulator) => Promise<Reply> | Reply
+}
+
+const patched =
+  (fault: Parameters<Simulator['failNext']>[0], body: object = CHANGE) =>
+  async (gateway: TestGateway, simulator: Simulator) => {
+    simulator.failNext({ method: 'PUT', ...fault })
+    return gateway.patch(body)
+  }
+const answered = (status: number, body: unknown, headers?: Record<string, string>) =>
+  patched({ kind: 'status', status, body, ...(headers && { headers }) })
+const prepared = (prepare: (simulator: Simulator) => void) => (gateway: TestGateway, simulator: Simulator) => {
+  prepare(simulator)
+  return gateway.patch(CHANGE)
+}
+const at =
+  (path: string) =>
+  ({ patch }: TestGateway) =>
+    patch(CHANGE, {}, path)
+
+/** Every row of the answers table that this service can give, with at least one way to it. */
+const rows: Row[] = [
+  { name: 'a body that is not JSON', code: 'invalid-json', ask: ({ patch }) => patch('{"properties":') },
+  { name: 'an empty body', code: 'invalid-json', ask: ({ patch }) => patch('') },
+  {
+    name: 'a body that is not UTF-8',
+    code: 'invalid-json',
+    ask: ({ patch }) => patch(Buffer.from('7b2261223a22ff227d', 'hex'))
+  },
+  {
+    name: 'a member named __proto__',
+    code: 'invalid-json',
+    ask: ({ patch }) => patch('{"properties":{"__proto__":{"a":1}}}')
+  },
+  {
+    name: 'several faults at once',
+    code: 'invalid-request',
+    has: {
+      errors: [
+        { parameter: 'id', code: 'bad-format' },
+        { parameter: 'dryRun', code: 'unknown-member' },
+        { parameter: 'locationId', code: 'bad-format' },
+        { parameter: 'x-request-timeout-ms', code: 'bad-format' },
+        { pointer: '/colour', code: 'unknown-member' },
+        { pointer: '/owner', code: 'too-many' },
+        { pointer: '/properties/huge', code: 'out-of-range' }
+      ]
+    },
+    ask: ({ patch }) =>
+      patch(
+        '{"colour":1,"owner":["a","b"],"properties":{"huge":1e999}}',
+        { headers: { 'x-request-timeout-ms': '-1' } },
+        `/records/${SEED.schemaKey}/not.an.id?locationId=a/b&dryRun=true`
+      )
+  },
+  { name: 'a path that is not percent-encoding', code: 'invalid-request', ask: at('/records/%zz/1') },
+  { name: 'no credential', code: 'unauthenticated', ask: ({ patch }) => patch(CHANGE, { key: null }) },
+  {
+    name: 'a location of another caller',
+    code: 'location-forbidden',
+    ask: ({ patch }) => patch(CHANGE, { key: 'of-another-location' })
+  },
+  { name: 'an unknown route', code: 'route-not-found', ask: ({ call }) => call('/nothing/here') },
+  { name: 'an unknown problem', code: 'route-not-found', ask: ({ call }) => call('/problems/no-such-code') },
+  { name: 'an object that is not there', code: 'object-not-found', ask: at(RECORD.replace('ticket', 'invoice')) },
+  {
+    name: 'a record that is not there',
+    code: 'record-not-found',
+    ask: at(RECORD.replace(SEED.recordId, 'f'.repeat(24)))
+  },
+  {
+    name: 'an id that HighLevel does not take',
+    code: 'record-not-found',
+    ask: at(RECORD.replace(SEED.recordId, 'abc'))
+  },
+  { name: 'another method', code: 'method-not-allowed', ask: ({ call }) => call(RECORD, { method: 'DELETE' }) },
+  {
+    name: 'a location that nobody connected',
+    code: 'location-not-connected',
+    has: { connectUrl: 'http://localhost:3000/oauth/install' },
+    ask: at(RECORD.replace(SEED.locationId, 'someOtherLocation'))
+  },
+  {
+    name: 'a grant that HighLevel has ended',
+    code: 'location-reconnect-required',
+    has: { connectUrl: 'http://localhost:3000/oauth/install' },
+    ask: prepared((simulator) => simulator.revokeGrants())
+  },
+  {
+    name: 'an uninstalled app',
+    code: 'location-reconnect-required',
+    has: { upstream: { status: 403 } },
+    ask: prepared((simulator) => simulator.uninstall(SEED.locationId))
+  },
+  {
+    name: 'a paused location',
+    code: 'location-paused',
+    ask: ({ patch }, simulator) => {
+      simulator.pause(SEED.locationId, true)
+      simulator.expireTokens()
+      return patch(CHANGE)
+    }
+  },
+  {
+    name: 'a scope that was not granted',
+    code: 'location-scope-missing',
+    ask: ({ patch }, simulator) => {
+      simulator.limitScopes(SEED.locationId, ['objects/record.readonly'])
+      return patch(CHANGE)
+    }
+  },
+  {
+    name: 'a unique value that another record has',
+    code: 'duplicate-value',
+    has: { errors: [{ pointer: '/properties/external_id', code: 'duplicate' }] },
+    ask: ({ patch }) => patch({ properties: { external_id: 'T-1425' } })
+  },
+  {
+    name: 'a body over the limit',
+    code: 'body-too-large',
+    ask: ({ patch }) => patch({ properties: { ticket_name: 'x'.repeat(300_000) } })
+  },
+  { name: 'a URL over the limit', code: 'uri-too-long', ask: at(`/records/${'a'.repeat(5_000)}/1`) },
+  { name: 'a URL that the parser refuses', code: 'uri-too-long', ask: at(`/records/${'a'.repeat(20_000)}/1`) },
+  {
+    name: 'a body in a form',
+    code: 'unsupported-media-type',
+    ask: ({ patch }) => patch('a=1', { headers: { 'content-type': 'application/x-www-form-urlencoded' } })
+  },
+  {
+    name: 'values that HighLevel refuses',
+    code: 'upstream-rejected',
+    has: { upstream: { status: 400, message: 'Invalid Key Passed', traceId: String } },
+    ask: ({ patch }) => patch({ properties: { no_such_field: 1 } })
+  },
+  {
+    name: 'a status that nobody has seen',
+    code: 'upstream-rejected',
+    ask: answered(418, { message: 'I am a teapot' })
+  },
+  {
+    name: 'a used-up moment',
+    code: 'location-burst-exhausted',
+    ask: prepared((simulator) => simulator.setBurst(0))
+  },
+  {
+    name: 'a used-up day',
+    code: 'location-daily-exhausted',
+    ask: prepared((simulator) => simulator.setDaily(0))
+  },
+  {
+    name: 'headers over the limit',
+    code: 'headers-too-large',
+    ask: ({ patch }) => patch(CHANGE, { headers: { cookie: 'x'.repeat(20_000) } })
+  },
+  {
+    name: 'an error of HighLevel’s own',
+    code: 'upstream-failed',
+    applied: 'unknown',
+    ask: answered(500, { message: 'Something went wrong' })
+  },
+  {
+    name: 'a line of Envoy',
+    code: 'upstream-failed',
+    applied: 'unknown',
+    has: { upstream: { status: 503, message: 'no healthy upstream' } },
+    ask: answered(503, 'no healthy upstream')
+  },
+  {
+    name: 'a connection that breaks before the answer',
+    code: 'upstream-failed',
+    applied: 'unknown',
+    ask: patched({ kind: 'reset-before' })
+  },
+  {
+    name: 'a page of HTML from the edge',
+    code: 'upstream-unreadable',
+    has: { upstream: { status: 403 } },
+    ask: patched({ kind: 'html' })
+  },
+  {
+    name: 'JSON that breaks off',
+    code: 'upstream-unreadable',
+    applied: 'unknown',
+    ask: patched({ kind: 'truncated' })
+  },
+  {
+    name: 'a success without a body',
+    code: 'upstream-unreadable',
+    applied: 'unknown',
+    ask: patched({ kind: 'empty' })
+  },
+  {
+    name: 'an answer that is too long',
+    code: 'upstream-unreadable',
+    applied: 'unknown',
+    ask: patched({ kind: 'huge' })
+  },
+  {
+    name: 'a version that HighLevel gave up',
+    code: 'upstream-contract-changed',
+    ask: answered(400, { message: 'API endpoint has been removed', statusCode: 400 })
+  },
+  {
+    name: 'a redirect',
+    code: 'upstream-contract-changed',
+    ask: answered(302, '', { location: 'https://elsewhere.example.com/' })
+  },
+  {
+    name: 'a 401 in unknown words',
+    code: 'upstream-contract-changed',
+    ask: prepared((simulator) =>
+      simulator.failNext({ kind: 'status', status: 401, body: { message: 'Nope' }, method: 'PUT', times: 2 })
+    )
+  },
+  {
+    name: 'a token endpoint that is down while no token is left',
+    code: 'upstream-unavailable',
+    ask: ({ patch }, simulator) => {
+      simulator.expireTokens()
+      simulator.failNext({ kind: 'status', status: 503, body: 'no healthy upstream', path: '/oauth/token' })
+      return patch(CHANGE)
+    }
+  },
+  {
+    name: 'an answer that takes too long',
+    code: 'upstream-timeout',
+    applied: 'unknown',
+    ask: patched({ kind: 'hang' })
+  },
+  {
+    name: 'a deadline that ends in HighLevel',
+    code: 'deadline-exceeded',
+    applied: 'unknown',
+    ask: ({ patch }, simulator) => {
+      simulator.failNext({ kind: 'hang', method: 'PUT' })
+      return patch(CHANGE, { headers: { 'x-request-timeout-ms': '60' } })
+    }
+  },
+  {
+    name: 'a deadline that ends while a token is renewed',
+    code: 'deadline-exceeded',
+    ask: ({ patch }, simulator) => {
+      simulator.expireTokens()
+      simulator.failNext({ kind: 'slow', delayMs: 500, path: '/oauth/token' })
+      return patch(CHANGE, { headers: { 'x-request-timeout-ms': '100' } })
+    }
+  }
+]
+
+for (const { name, code, applied = 'no', has, ask } of rows) {
+  t.test(`${name} is answered with ${code}`, async (t) => {
+    const simulator = await startSimulator(t)
+    const gateway = await startGateway(t, { simulator, env: { UPSTREAM_TIMEOUT_MS: '300' } })
+    await gateway.addKey('key_other', 'of-another-location', ['anotherLocation'])
+
+    const reply = await ask(gateway, simulator)
+
+    const { status, title, source, retryable } = catalogue[code]
+    t.equal(reply.status, status)
+    t.equal(reply.headers.get('content-type'), 'application/problem+json')
+    t.match(reply.json, {
+      type: `/problems/${code}`,
+      code,
+      status,
+      title,
+      source,
+      retryable,
+      applied,
+      detail: /\w/,
+      instance: /^\//,
+      requestId: reply.headers.get('x-request-id') ?? 'none',
+      ...has
+    })
+    if (status === 429 || status === 503) t.match(reply.headers.get('retry-after'), /^[1-9]\d*$/)
+    if (status === 401) t.match(reply.headers.get('www-authenticate'), /^Bearer realm=/)
+    if (status === 405) t.equal(reply.headers.get('allow'), 'PATCH')
+    t.match(
+      gateway
+        .logged()
+        .filter(({ msg }) => msg === 'call')
+        .at(-1),
+      { code, status, requestId: String }
+    )
+  })
+}
+
+t.test('a caller’s mistake never reaches HighLevel', async (t) => {
+  const simulator = await startSimulator(t)
+  const gateway = await startGateway(t, { simulator })
+  const callers = rows.filter(
+    ({ code }) =>
+      catalogue[code].source === 'caller' &&
+      !['duplicate-value', 'upstream-rejected', 'object-not-found', 'record-not-found'].includes(code)
+  )
+
+  for (const { ask } of callers) await ask(gateway, simulator)
+
+  t.ok(callers.length >= 15)
+  t.strictSame(simulator.received(), [])
+})
+
+t.test('a store that is gone is vault-unavailable for callers nobody knows yet, and readiness says so', async (t) => {
+  const simulator = await startSimulator(t)
+  const { vault, patch, call } = await startGateway(t, { simulator })
+  await vault.close()
+
+  const [reply, ready] = [await patch(CHANGE), await call('/readyz')]
+
+  t.match(reply.json, { status: 503, code: 'vault-unavailable', retryable: true })
+  t.match(ready.json, { status: 503, code: 'vault-unavailable' })
+  t.equal((await call('/livez')).status, 200)
+})
+
+t.test('what is not HTTP is answered with a problem, and the connection ends', async (t) => {
+  const { origin } = await startGateway(t)
+  const { hostname, port } = new URL(origin)
+
+  const answer = await new Promise<string>((resolve, reject) => {
+    let text = ''
+    const socket = connect(Number(port), hostname, () => socket.write('HELLO\r\n\r\n'))
+    socket
+      .on('data', (chunk) => (text += chunk))
+      .on('end', () => resolve(text))
+      .on('error', reject)
+  })
+
+  t.match(answer, /^HTTP\/1\.1 400 Bad Request\r\n/)
+  t.match(answer, /"code":"invalid-request"/)
+})
+
+t.test('every code of the catalogue has a page that says what to do', async (t) => {
+  const { call } = await startGateway(t)
+
+  for (const [code, { remedy }] of Object.entries(catalogue)) {
+    const page = await call(`/problems/${code}`)
+    t.equal(page.status, 200)
+    t.ok(page.text.includes(remedy), code)
+  }
+})

@@ -1,0 +1,187 @@
+import t from 'tap'
+import { SEED } from './simulator/seed.ts'
+import { createClock, startGateway, startSimulator } from './support/harness.ts'
+
+const CHANGE = { properties: { customer_number: 5 } }
+const HOUR = 3_600_000
+const refreshes = (simulator: { tokenCalls(): { grantType: string }[] }) =>
+  simulator.tokenCalls().filter(({ grantType }) => grantType === 'refresh_token')
+
+t.test('fifty calls that meet an expired token renew it once, and all of them succeed', async (t) => {
+  const simulator = await startSimulator(t)
+  const { patch } = await startGateway(t, { simulator })
+  simulator.expireTokens()
+
+  const replies = await Promise.all(Array.from({ length: 50 }, () => patch(CHANGE)))
+
+  t.strictSame(new Set(replies.map(({ status }) => status)), new Set([200]))
+  t.equal(refreshes(simulator).length, 1)
+})
+
+t.test('a token that expires again and again is renewed each time', async (t) => {
+  const simulator = await startSimulator(t)
+  const { patch } = await startGateway(t, { simulator })
+
+  for (let n = 1; n <= 3; n += 1) {
+    simulator.expireTokens()
+    t.equal((await patch(CHANGE)).status, 200)
+    t.equal(refreshes(simulator).length, n)
+  }
+})
+
+t.test('a token is renewed in the background before it expires, and no call waits for it', async (t) => {
+  const clock = createClock()
+  const simulator = await startSimulator(t, { now: clock.now })
+  const { patch, vault } = await startGateway(t, { simulator, now: clock.now })
+  clock.move(21 * HOUR)
+  simulator.failNext({ kind: 'slow', delayMs: 100, path: '/oauth/token' })
+
+  const replies = [await patch(CHANGE), await patch(CHANGE)]
+
+  t.strictSame(
+    replies.map(({ status }) => status),
+    [200, 200]
+  )
+  while ((await vault.loadGrant(`location:${SEED.locationId}`))?.generation === 1) await new Promise(setImmediate)
+  t.equal(refreshes(simulator).length, 1)
+  clock.move(20 * HOUR)
+  t.equal((await patch(CHANGE)).status, 200)
+})
+
+t.test('a token that has expired by the clock is renewed before it is sent', async (t) => {
+  const clock = createClock()
+  const simulator = await startSimulator(t, { now: clock.now })
+  const { patch } = await startGateway(t, { simulator, now: clock.now })
+  clock.move(25 * HOUR)
+
+  const reply = await patch(CHANGE)
+
+  t.equal(reply.status, 200)
+  t.equal(simulator.received({ method: 'PUT' }).length, 1)
+})
+
+t.test('a valid token is used while the token endpoint is down', async (t) => {
+  const clock = createClock()
+  const simulator = await startSimulator(t, { now: clock.now })
+  const { patch } = await startGateway(t, { simulator, now: clock.now })
+  simulator.failNext({ kind: 'status', status: 503, path: '/oauth/token', times: 100 })
+  clock.move(22 * HOUR)
+
+  const replies = [await patch(CHANGE), await patch(CHANGE)]
+
+  t.strictSame(
+    replies.map(({ status }) => status),
+    [200, 200]
+  )
+})
+
+t.test('a lasting 401 of any kind costs at most one renewal and two writes, and is not the caller’s 401', async (t) => {
+  const kinds = {
+    'Invalid JWT': { code: 'location-reconnect-required', renewals: 1, puts: 2 },
+    'The token is not authorized for this scope.': { code: 'location-scope-missing', renewals: 0, puts: 1 },
+    'This authClass type is not allowed to access this scope.': {
+      code: 'location-reconnect-required',
+      renewals: 0,
+      puts: 1
+    },
+    'version header was not found.': { code: 'upstream-contract-changed', renewals: 0, puts: 1 }
+  }
+  for (const [message, { code, renewals, puts }] of Object.entries(kinds)) {
+    const simulator = await startSimulator(t)
+    const { patch } = await startGateway(t, { simulator })
+    simulator.failNext({ kind: 'status', status: 401, body: { statusCode: 401, message }, method: 'PUT', times: 100 })
+
+    const first = await patch(CHANGE)
+    const sent = simulator.received({ method: 'PUT' }).length
+    const later = [await patch(CHANGE), await patch(CHANGE)]
+
+    t.equal(first.json['code'], code, message)
+    t.not(first.status, 401)
+    t.equal(sent, puts, message)
+    t.equal(refreshes(simulator).length, renewals, message)
+    t.strictSame(
+      later.map(({ json }) => json['code']),
+      [code, code]
+    )
+    t.equal(simulator.received({ method: 'PUT' }).length, puts + 2, message)
+  }
+})
+
+t.test('a dead grant is asked for once: later calls are refused without HighLevel', async (t) => {
+  const simulator = await startSimulator(t)
+  const { patch, vault, lines } = await startGateway(t, { simulator })
+  simulator.revokeGrants()
+
+  const replies = [await patch(CHANGE), await patch(CHANGE), await patch(CHANGE)]
+
+  t.strictSame(new Set(replies.map(({ json }) => json['code'])), new Set(['location-reconnect-required']))
+  t.equal(refreshes(simulator).length, 1)
+  t.match(await vault.loadGrant(`location:${SEED.locationId}`), { state: 'reconnect-required' })
+  t.equal(lines.filter((line) => line.includes('HighLevel refused to renew a grant')).length, 1)
+})
+
+t.test('a paused location works again by itself', async (t) => {
+  const clock = createClock()
+  const simulator = await startSimulator(t, { now: clock.now })
+  const { patch } = await startGateway(t, { simulator, now: clock.now })
+  simulator.pause(SEED.locationId, true)
+  clock.move(25 * HOUR)
+  const paused = [await patch(CHANGE), await patch(CHANGE)]
+
+  simulator.pause(SEED.locationId, false)
+  clock.move(6_000)
+
+  t.strictSame(
+    paused.map(({ json }) => json['code']),
+    ['location-paused', 'location-paused']
+  )
+  t.equal(refreshes(simulator).length, 1)
+  t.equal((await patch(CHANGE)).status, 200)
+})
+
+t.test('a private integration token serves a location, and is never renewed', async (t) => {
+  const simulator = await startSimulator(t)
+  const { patch, vault } = await startGateway(t, { simulator, connected: false })
+  const accessToken = simulator.privateToken()
+  const grant = {
+    subject: `location:${SEED.locationId}` as const,
+    kind: 'private' as const,
+    companyId: null,
+    scopes: '',
+    state: 'connected' as const,
+    stateSince: 0,
+    stateReason: null
+  }
+  await vault.saveGrant({ ...grant, tokens: { accessToken, expiresAt: null, issuedAt: 0 } }, 0)
+
+  const good = await patch(CHANGE)
+  simulator.revokeGrants()
+  const dead = await patch(CHANGE)
+
+  t.equal(good.status, 200)
+  t.match(dead.json, { status: 409, code: 'location-reconnect-required' })
+  t.strictSame(simulator.tokenCalls(), [])
+})
+
+t.test('a location that was removed is refused within 15 s', async (t) => {
+  const clock = createClock()
+  const simulator = await startSimulator(t, { now: clock.now })
+  const { patch, vault } = await startGateway(t, { simulator, now: clock.now })
+  await patch(CHANGE)
+
+  await vault.forgetGrant(`location:${SEED.locationId}`, 'removed')
+  clock.move(15_000)
+
+  t.equal((await patch(CHANGE)).json['code'], 'location-not-connected')
+})
+
+t.test('calls go on with the tokens in memory while the store is down', async (t) => {
+  const clock = createClock()
+  const simulator = await startSimulator(t, { now: clock.now })
+  const { patch, vault } = await startGateway(t, { simulator, now: clock.now })
+  await patch(CHANGE)
+  await vault.close()
+  clock.move(HOUR)
+
+  t.equal((await patch(CHANGE)).status, 200)
+})
