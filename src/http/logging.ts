@@ -47,11 +47,11 @@ const workLine = ({ locationId, schemaKey, id, fields, trace }: Work) => ({
 })
 
 /** Everything that the line of a call holds: an allow-list, so that nothing comes in by being somewhere in the request. */
-const line = (request: FastifyRequest, reply: FastifyReply) => ({
+const line = (request: FastifyRequest, reply: FastifyReply, route: string | undefined) => ({
   requestId: request.id,
   traceparent: request.traceparent,
   method: request.method,
-  route: request.routeOptions.url,
+  route,
   caller: request.caller?.id,
   status: reply.statusCode,
   code: request.problem?.code,
@@ -74,14 +74,15 @@ export default fp(
 
     app.addHook('onResponse', (request, reply, done) => {
       // Probes and scrapes come every few seconds and say nothing while they pass.
-      if (request.routeOptions.config.quiet && reply.statusCode < 400) return done()
-      metrics.countCall(request.routeOptions.url ?? 'none', reply.statusCode, request.problem?.code ?? 'none')
+      const { url, config } = request.routeOptions
+      if (config.quiet && reply.statusCode < 400) return done()
+      metrics.countCall(url ?? 'none', reply.statusCode, request.problem?.code ?? 'none')
       if (request.work) {
         metrics.observe('total', reply.elapsedTime)
-        metrics.observe('token', request.work.trace.tokenMs)
+        if (request.work.trace.tokenMs > 0) metrics.observe('token', request.work.trace.tokenMs)
         metrics.observe('upstream', request.work.trace.upstreamMs)
       }
-      log[reply.statusCode < 500 ? 'info' : 'error'](line(request, reply), 'call')
+      log[reply.statusCode < 500 ? 'info' : 'error'](line(request, reply, url), 'call')
       done()
     })
   },

@@ -40,10 +40,11 @@ const recordRoutes: FastifyPluginAsyncTypebox<Options> = async (app, { updateRec
 
     const wantedMs = Number(request.headers['x-request-timeout-ms'] ?? deadlineMs)
     const deadlineAt = performance.now() + Math.min(wantedMs, deadlineMs)
-    const { bytes, record } = await updateRecord(ref, request.body, { deadlineAt, trace })
+    const { text, record } = await updateRecord(ref, request.body, { deadlineAt, trace })
     const tag = etag(record)
     if (tag !== undefined) reply.header('etag', tag)
-    return reply.header('content-type', 'application/json').send(bytes)
+    // A string, not bytes: Node writes it in one piece with the headers.
+    return reply.header('content-type', 'application/json').send(text)
   })
 }
 

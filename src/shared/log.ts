@@ -1,7 +1,7 @@
 import pino, { type DestinationStream, type Logger } from 'pino'
 
 /** Lines are written in pieces of this size, or when they have waited this long: a write a line costs as much as the line. */
-const MIN_WRITE_BYTES = 4_096
+const MIN_WRITE_BYTES = 16_000
 const LONGEST_WAIT_MS = 200
 
 const MAX_CAUSES = 4

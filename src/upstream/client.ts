@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import { Problem } from '../problems.ts'
 import { problemOf } from './answers.ts'
 import { type Answer, type LocationCall, type Send, type Trace, writes } from './call.ts'
@@ -16,9 +17,9 @@ export interface CallContext {
   trace: Trace
 }
 
-/** HighLevel's answer to a call for one record: its bytes as they came, and what the gateway reads of it. */
+/** HighLevel's answer to a call for one record: its text as it came, and what the gateway reads of it. */
 export interface RecordAnswer {
-  bytes: Buffer
+  text: string
   record: Record<string, unknown>
 }
 
@@ -26,15 +27,17 @@ const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
 function readRecord(call: LocationCall, answer: Answer): RecordAnswer {
-  const unreadable = (detail: string, cause?: unknown) =>
+  const unreadable = (detail: string) =>
     new Problem('upstream-unreadable', detail, {
       upstream: { status: answer.status },
-      applied: writes(call) ? 'unknown' : 'no',
-      cause
+      applied: writes(call) ? 'unknown' : 'no'
     })
+  // Other bytes would not come out as they went in.
+  if (!isUtf8(answer.body)) throw unreadable('HighLevel’s answer is not UTF-8')
+  const text = answer.body.toString('utf8')
   let body: unknown
   try {
-    body = JSON.parse(answer.body.toString('utf8'))
+    body = JSON.parse(text)
   } catch {
     // The parser's message repeats a piece of the record, so it is not kept as a cause.
     throw unreadable('HighLevel’s answer is not whole JSON')
@@ -42,7 +45,7 @@ function readRecord(call: LocationCall, answer: Answer): RecordAnswer {
   const record = isObject(body) ? body['record'] : undefined
   if (!isObject(body) || !isObject(record)) throw unreadable('HighLevel’s answer holds no record')
   if (typeof body['traceId'] === 'string') call.trace.upstreamTraceId = body['traceId']
-  return { bytes: answer.body, record }
+  return { text, record }
 }
 
 const path = ({ locationId, schemaKey, id }: RecordRef) =>

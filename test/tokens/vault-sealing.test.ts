@@ -32,7 +32,7 @@ t.test('the folder that is made for a vault is its user’s alone', async (t) =>
 
 t.test('a saved grant outlives a power cut: the log is written ahead, and out before a save resolves', async (t) => {
   const file = vaultFile(t)
-  const pragmas = t.capture(Database.prototype, 'pragma')
+  const pragmas = t.capture(Database.prototype, 'pragma', Database.prototype.pragma)
 
   await file.open()
 
@@ -124,7 +124,7 @@ t.test('what is sealed for one row does not open in another', async (t) => {
 t.test('a vault that cannot be opened leaves no connection behind', async (t) => {
   const file = vaultFile(t)
   await file.open(K1)
-  const closed = t.capture(Database.prototype, 'close')
+  const closed = t.capture(Database.prototype, 'close', Database.prototype.close)
 
   await t.rejects(file.open(key('k1', 9)))
 

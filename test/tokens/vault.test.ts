@@ -152,6 +152,17 @@ t.test('a vault that is opened again holds all that it held, and its migrations 
   t.match(file.sql('select name from kysely_migration'), [{ name: '001-grants-and-keys' }])
 })
 
+t.test('processes that open a new vault at the same moment all open it', async (t) => {
+  const file = vaultFile(t)
+
+  const opened = await Promise.allSettled([file.open(), file.open(), file.open()])
+
+  t.strictSame(
+    opened.map((outcome) => (outcome.status === 'fulfilled' ? 'open' : String(outcome.reason))),
+    ['open', 'open', 'open']
+  )
+})
+
 t.test('a closed vault answers neither a ping nor a load', async (t) => {
   const vault = await vaultFile(t).open()
   await vault.ping()

@@ -1,0 +1,172 @@
+import t from 'tap'
+import { createFreshCache } from '../../src/shared/fresh-cache.ts'
+import { createClock } from '../support/harness.ts'
+
+const MAX_AGE_MS = 1_000
+const outage = new Error('the source is down')
+
+function setup(maxEntries = 100) {
+  const clock = createClock()
+  const stale: unknown[] = []
+  const options = { maxAgeMs: MAX_AGE_MS, maxEntries, now: clock.now, onStale: (error: unknown) => stale.push(error) }
+  return { clock, stale, cache: createFreshCache<string>(options) }
+}
+
+/** A source that counts its reads and answers when the test says so. */
+function slowSource() {
+  const reads: PromiseWithResolvers<string | undefined>[] = []
+  return {
+    reads,
+    load: () => {
+      const read = Promise.withResolvers<string | undefined>()
+      reads.push(read)
+      return read.promise
+    }
+  }
+}
+
+const never = () => Promise.reject(new Error('was read without need'))
+
+t.test('what is fresh is returned at once, without a promise and without a read', async (t) => {
+  const { cache, clock } = setup()
+  t.equal(await cache.get('a', async () => 'one'), 'one')
+
+  clock.move(MAX_AGE_MS - 1)
+
+  t.equal(cache.get('a', never), 'one')
+  t.equal(cache.peek('a'), 'one')
+})
+
+t.test('what is stale is read again before it is used', async (t) => {
+  const { cache, clock } = setup()
+  cache.put('a', 'one')
+
+  clock.move(MAX_AGE_MS)
+
+  t.equal(cache.peek('a'), undefined)
+  t.equal(cache.has('a'), true)
+  t.equal(await cache.get('a', async () => 'two'), 'two')
+  t.equal(cache.get('a', never), 'two')
+})
+
+t.test('while the source fails, what is held stays in use for another age, and the failure is told', async (t) => {
+  const { cache, clock, stale } = setup()
+  cache.put('a', 'one')
+  clock.move(MAX_AGE_MS)
+
+  t.equal(await cache.get('a', () => Promise.reject(outage)), 'one')
+
+  t.strictSame(stale, [outage])
+  t.equal(cache.get('a', never), 'one')
+  clock.move(MAX_AGE_MS)
+  t.equal(await cache.get('a', async () => 'two'), 'two')
+})
+
+t.test('where nothing is held the failure of the source is the caller’s, and is not remembered', async (t) => {
+  const { cache, stale } = setup()
+
+  await t.rejects(Promise.resolve(cache.get('a', () => Promise.reject(outage))), outage)
+
+  t.strictSame(stale, [])
+  t.equal(await cache.get('a', async () => 'one'), 'one')
+})
+
+t.test('that the source has nothing is not remembered, and ends what was held', async (t) => {
+  const { cache, clock } = setup()
+
+  t.equal(await cache.get('a', async () => undefined), undefined)
+  t.equal(await cache.get('a', async () => 'one'), 'one')
+  clock.move(MAX_AGE_MS)
+  t.equal(await cache.get('a', async () => undefined), undefined)
+
+  t.equal(cache.has('a'), false)
+  await t.rejects(Promise.resolve(cache.get('a', () => Promise.reject(outage))), outage)
+})
+
+t.test('no more entries are held than allowed, and the one that was read longest ago leaves first', async (t) => {
+  const { cache, clock } = setup(2)
+  cache.put('a', 'one')
+  cache.put('b', 'two')
+  clock.move(MAX_AGE_MS)
+  await cache.get('a', async () => 'one again')
+
+  cache.put('c', 'three')
+
+  t.strictSame([cache.has('a'), cache.has('b'), cache.has('c')], [true, false, true])
+})
+
+t.test('a value that is put twice takes one place', async (t) => {
+  const { cache } = setup(2)
+
+  for (const value of ['one', 'two', 'three']) cache.put('a', value)
+  cache.put('b', 'four')
+
+  t.strictSame([cache.peek('a'), cache.peek('b')], ['three', 'four'])
+})
+
+t.test('who asks while the source is read shares that read, and other keys have their own', async (t) => {
+  const { cache } = setup()
+  const { reads, load } = slowSource()
+
+  const answers = [cache.get('a', load), cache.get('a', load), cache.get('b', load)]
+  reads[0]?.resolve('one')
+  reads[1]?.resolve('two')
+
+  t.strictSame(await Promise.all(answers), ['one', 'one', 'two'])
+  t.equal(reads.length, 2)
+})
+
+for (const held of [true, false]) {
+  const state = held ? 'a stale entry' : 'an unknown key'
+
+  const setupRead = () => {
+    const made = setup()
+    if (held) made.cache.put('a', 'old')
+    made.clock.move(MAX_AGE_MS)
+    const { reads, load } = slowSource()
+    return { ...made, reads, answer: Promise.resolve(made.cache.get('a', load)) }
+  }
+
+  t.test(`what is put while ${state} is read is newer than what was read`, async (t) => {
+    const { cache, reads, answer } = setupRead()
+
+    cache.put('a', 'put')
+    reads[0]?.resolve('read')
+
+    t.equal(await answer, 'put')
+    t.equal(cache.peek('a'), 'put')
+  })
+
+  t.test(`what is dropped while ${state} is read stays dropped`, async (t) => {
+    const { cache, reads, answer } = setupRead()
+
+    cache.drop('a')
+    reads[0]?.resolve('read before the drop')
+    await answer
+
+    t.equal(cache.has('a'), false)
+  })
+
+  t.test(`what is put while a read of ${state} fails is what the caller gets`, async (t) => {
+    const { cache, reads, answer } = setupRead()
+
+    cache.put('a', 'put')
+    reads[0]?.reject(outage)
+
+    t.equal(await answer, 'put')
+    t.equal(cache.peek('a'), 'put')
+  })
+}
+
+t.test('an entry that is pushed out while it is read again is still answered', async (t) => {
+  const { cache, clock } = setup(1)
+  cache.put('a', 'old')
+  clock.move(MAX_AGE_MS)
+  const { reads, load } = slowSource()
+  const answer = cache.get('a', load)
+
+  cache.put('b', 'other')
+  reads[0]?.resolve('new')
+
+  t.equal(await answer, 'new')
+})

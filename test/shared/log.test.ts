@@ -1,0 +1,132 @@
+import { execFileSync } from 'node:child_process'
+import t from 'tap'
+import { openLog } from '../../src/shared/log.ts'
+
+/** A log that keeps its lines. */
+function memoryLog(level = 'debug') {
+  const lines: string[] = []
+  const { log, close } = openLog(level, { write: (line: string) => void lines.push(line) })
+  return { log, close, lines, last: () => JSON.parse(lines.at(-1) ?? '{}') as Record<string, unknown> }
+}
+
+t.test(
+  'a line is one JSON document with its level, its time in epoch milliseconds and nothing of the machine',
+  async (t) => {
+    const { log, lines, last } = memoryLog()
+
+    log.info({ location: 'one' }, 'a thing happened')
+
+    t.equal(lines.length, 1)
+    t.strictSame(Object.keys(last()).sort(), ['level', 'location', 'msg', 'time'])
+    t.match(last(), { level: 30, location: 'one', msg: 'a thing happened', time: Number })
+  }
+)
+
+t.test('what is below the level is not written', async (t) => {
+  const { log, lines, close } = memoryLog('warn')
+
+  log.info('too low')
+  log.warn('high enough')
+  close()
+
+  t.equal(lines.length, 1)
+})
+
+t.test('of an error only its name, message, code and stack are written, whatever a driver hung on it', async (t) => {
+  const { log, lines, last } = memoryLog()
+  class QueryError extends Error {
+    override readonly name = 'QueryError'
+    readonly code = 'SQLITE_BUSY'
+    readonly query = 'update grants set sealed = secret-1'
+    readonly parameters = ['secret-2']
+    readonly config = { headers: { authorization: 'Bearer secret-3' } }
+    toJSON() {
+      return { everything: 'secret-4' }
+    }
+  }
+
+  log.error({ err: new QueryError('the table is locked') }, 'a save failed')
+
+  const err = last()['err'] as Record<string, unknown>
+  t.strictSame(Object.keys(err), ['type', 'message', 'code', 'stack'])
+  t.match(err, { type: 'QueryError', message: 'the table is locked', code: 'SQLITE_BUSY', stack: /^QueryError: the / })
+  t.notMatch(lines.join(''), 'secret')
+})
+
+t.test('an error that is logged by itself is cut to the same parts', async (t) => {
+  const { log, lines, last } = memoryLog()
+
+  log.error(Object.assign(new Error('failed'), { body: 'secret' }))
+
+  t.match(last(), { msg: 'failed', err: { type: 'Error', message: 'failed' } })
+  t.notMatch(lines.join(''), 'secret')
+})
+
+t.test('a code that is not a text is left out', async (t) => {
+  const { log, last } = memoryLog()
+
+  log.error({ err: Object.assign(new Error('failed'), { code: { row: 'secret' } }) })
+
+  t.strictSame(Object.keys(last()['err'] as object), ['type', 'message', 'stack'])
+})
+
+t.test('causes are nested, each cut to the same parts, and no deeper than four', async (t) => {
+  const { log, last, lines } = memoryLog()
+  let error = new Error('depth 6')
+  for (let depth = 5; depth >= 0; depth -= 1)
+    error = Object.assign(new Error(`depth ${depth}`, { cause: error }), { row: 'secret' })
+
+  log.error({ err: error })
+
+  const depths: unknown[] = []
+  for (let at = last()['err'] as Record<string, unknown> | undefined; at; at = at['cause'] as typeof at)
+    depths.push(at['message'])
+  t.strictSame(depths, ['depth 0', 'depth 1', 'depth 2', 'depth 3', 'depth 4'])
+  t.notMatch(lines.join(''), 'secret')
+})
+
+t.test('an error that is its own cause is written, and ends', async (t) => {
+  const { log, lines } = memoryLog()
+  const error = new Error('round')
+  error.cause = error
+
+  log.error({ err: error })
+
+  t.equal(lines.length, 1)
+})
+
+t.test('of what is no error only its type is written, since it may be a value', async (t) => {
+  const { log, last } = memoryLog()
+
+  for (const [thrown, type] of [
+    ['secret', 'string'],
+    [{ token: 'secret' }, 'object'],
+    [17, 'number'],
+    [null, 'object']
+  ]) {
+    log.error({ err: new Error('outer', { cause: thrown }) })
+    t.strictSame((last()['err'] as Record<string, unknown>)['cause'], { type })
+  }
+  log.error({ err: 'secret' })
+  t.strictSame(last()['err'], { type: 'string' })
+})
+
+t.test('lines for standard output are all written when the log is closed, even right before the end', async (t) => {
+  const program = `
+    import { openLog } from ${JSON.stringify(new URL('../../src/shared/log.ts', import.meta.url).href)}
+    const { log, close } = openLog('info')
+    for (let line = 0; line < 500; line += 1) log.info({ line }, 'x'.repeat(100))
+    close()
+    process.kill(process.pid, 'SIGKILL')
+  `
+
+  const ended = () => execFileSync(process.execPath, ['--input-type=module-typescript', '--eval', program])
+
+  t.throws(ended, { signal: 'SIGKILL' })
+  try {
+    ended()
+  } catch (error) {
+    const written = String((error as { stdout?: unknown }).stdout)
+    t.equal(written.match(/"line":/g)?.length, 500)
+  }
+})
