@@ -70,13 +70,15 @@ export function createServer({
   }) as unknown as FastifyInstance
 
   app.register(errors, { sendProblem })
-  app.addHook('onRequest', (request, reply, done) => {
+  app.addHook('onRequest', (request, _, done) => {
+    const isTooLong = (request.raw.url?.length ?? 0) > MAX_URI_CHARS
+    done(isTooLong ? new Problem('uri-too-long', `The URL is longer than ${MAX_URI_CHARS} characters`) : undefined)
+  })
+  // With the answer, not with the request: one that was under way when the end began would keep its socket open, and
+  // the process with it.
+  app.addHook('onSend', (_, reply, payload, done) => {
     if (isDraining()) reply.header('connection', 'close')
-    done(
-      request.raw.url && request.raw.url.length > MAX_URI_CHARS
-        ? new Problem('uri-too-long', `The URL is longer than ${MAX_URI_CHARS} characters`)
-        : undefined
-    )
+    done(null, payload)
   })
   return app
 }

@@ -1,0 +1,128 @@
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { loadConfig } from '../src/config.ts'
+import { credentialHash } from '../src/http/callers.ts'
+import { openVault } from '../src/tokens/vault-sql.ts'
+import { environment, RECORD, startSimulator } from './support/harness.ts'
+import { startProcess } from './support/process.ts'
+
+const SERVER = join(import.meta.dirname, '../src/server.ts')
+const KEY = 'rgk_of-a-process'
+
+async function start(t: Test, env: Record<string, string> = {}) {
+  const simulator = await startSimulator(t)
+  const variables = environment(t, simulator, env)
+  const { DATABASE_URL, vaultKeys } = loadConfig(variables)
+  const vault = await openVault(DATABASE_URL, vaultKeys)
+  await vault.addKey({ id: 'key_all', name: 'all', hash: credentialHash(KEY), locations: ['*'] })
+  await vault.close()
+  const process = startProcess(t, SERVER, variables)
+  const [, origin = ''] = await process.writes(/"origin":"([^"]+)"/)
+  const patch = (init: RequestInit = {}) =>
+    fetch(origin + RECORD, {
+      method: 'PATCH',
+      headers: { authorization: `Bearer ${KEY}`, 'content-type': 'application/json' },
+      body: '{"properties":{"customer_number":5}}',
+      ...init
+    })
+  const connect = () => fetch(`${origin}/oauth/callback?code=${simulator.connect().code}`)
+  return { simulator, process, origin, patch, connect }
+}
+
+for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  t.test(`the process ends with 0 on ${signal}, after the calls under way were answered`, async (t) => {
+    const { simulator, process, patch, connect } = await start(t)
+    await connect()
+    simulator.failNext({ kind: 'slow', delayMs: 300, method: 'PUT' })
+    const reply = patch()
+    while (simulator.received({ method: 'PUT' }).length === 0) await new Promise(setImmediate)
+
+    process.kill(signal)
+
+    const answer = await reply
+    t.equal(answer.status, 200)
+    t.equal(answer.headers.get('connection'), 'close')
+    t.equal(await process.ended, 0)
+    t.match(process.output.stdout, /"msg":"ended"/)
+  })
+}
+
+t.test('grants and keys outlive the process', async (t) => {
+  const simulator = await startSimulator(t)
+  const variables = environment(t, simulator)
+  const run = async () => {
+    const process = startProcess(t, SERVER, variables)
+    const [, origin = ''] = await process.writes(/"origin":"([^"]+)"/)
+    return { process, origin }
+  }
+  const first = await run()
+  await fetch(`${first.origin}/oauth/callback?code=${simulator.connect().code}`)
+  first.process.kill('SIGKILL')
+  await first.process.ended
+  const { DATABASE_URL, vaultKeys } = loadConfig(variables)
+  const vault = await openVault(DATABASE_URL, vaultKeys)
+  await vault.addKey({ id: 'key_all', name: 'all', hash: credentialHash(KEY), locations: ['*'] })
+  await vault.close()
+
+  const second = await run()
+  const reply = await fetch(second.origin + RECORD, {
+    method: 'PATCH',
+    headers: { authorization: `Bearer ${KEY}`, 'content-type': 'application/json' },
+    body: '{"properties":{"customer_number":5}}'
+  })
+
+  t.equal(reply.status, 200)
+})
+
+t.test('a configuration with faults names them all, opens nothing and ends with 1', async (t) => {
+  const process = startProcess(t, SERVER, { PORT: 'many', LOG_LEVEL: 'loud' })
+
+  t.equal(await process.ended, 1)
+  t.match(process.output.stderr, /VAULT_KEYS is required; PORT must be a whole number.*; LOG_LEVEL must be one of/)
+  t.notMatch(process.output.stderr, /many|loud|\.ts:/)
+})
+
+t.test('a port that is taken is named, with what to do', async (t) => {
+  const holder = createServer().listen(0, '127.0.0.1')
+  await once(holder, 'listening')
+  t.teardown(() => holder.close())
+  const address = holder.address()
+  const port = typeof address === 'object' ? String(address?.port) : ''
+
+  const process = startProcess(t, SERVER, environment(t, undefined, { PORT: port }))
+
+  t.equal(await process.ended, 1)
+  t.match(process.output.stderr, new RegExp(`Port ${port} of 127.0.0.1 is taken.*set PORT`))
+})
+
+t.test('a vault that was sealed under a key that is gone refuses to open, and names the key', async (t) => {
+  const simulator = await startSimulator(t)
+  const variables = environment(t, simulator)
+  const before = startProcess(t, SERVER, variables)
+  const [, origin = ''] = await before.writes(/"origin":"([^"]+)"/)
+  await fetch(`${origin}/oauth/callback?code=${simulator.connect().code}`)
+  before.kill('SIGTERM')
+  await before.ended
+
+  const after = startProcess(t, SERVER, { ...variables, VAULT_KEYS: `k2:${Buffer.alloc(32, 2).toString('base64')}` })
+
+  t.equal(await after.ended, 1)
+  t.match(after.output.stderr, /VAULT_KEYS lacks k1/)
+})
+
+t.test('the admin listener shows metrics without any location, and the public one does not show them', async (t) => {
+  const { process, origin, patch, connect } = await start(t)
+  await connect()
+  await patch()
+  const [, adminOrigin = ''] = await process.writes(/"adminOrigin":"([^"]+)"/)
+
+  const metrics = await (await fetch(`${adminOrigin}/metrics`)).text()
+
+  t.match(metrics, /gateway_calls_total\{route="\/records\/:schemaKey\/:id",status="200",code="none"\} 1/)
+  t.match(metrics, /gateway_call_seconds_count\{phase="upstream"\} 1/)
+  t.notMatch(metrics, /ve9EPM428h8vShlRW1KT/)
+  t.equal((await fetch(`${origin}/metrics`)).status, 404)
+  t.equal((await fetch(`${adminOrigin}/readyz`)).status, 200)
+})
