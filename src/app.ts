@@ -14,6 +14,7 @@ import openapi from './http/openapi.ts'
 import problemPages from './http/problem-pages.ts'
 import { callerLimit, createFailureLimit, rateLimitCounters } from './http/rate-limit.ts'
 import { requestId } from './http/request-ids.ts'
+import { trustProxy } from './http/trust-proxy.ts'
 import validation from './http/validation.ts'
 import { createInstall } from './installs/install.ts'
 import { installUrl } from './installs/install-url.ts'
@@ -32,10 +33,6 @@ export interface AppOptions {
   now: () => number
   isDraining: () => boolean
 }
-
-/** `false`, `true`, or a list of addresses and ranges. */
-const trustProxy = (setting: string): boolean | string =>
-  setting === 'true' || setting === 'false' ? setting === 'true' : setting
 
 /** The bare server: what must be decided before anything is registered. */
 export function createServer({

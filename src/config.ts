@@ -1,10 +1,23 @@
 import Type, { type Static } from 'typebox'
 import { Compile } from 'typebox/compile'
+import { Format } from 'typebox/format'
+import './shared/all-faults.ts'
+import { isTrustProxy } from './http/trust-proxy.ts'
 import { parseVaultKeys, type VaultKey } from './tokens/cipher.ts'
 
-const Port = (fallback: number) => Type.Integer({ minimum: 0, maximum: 65_535, default: fallback })
-const Millis = (fallback: number) => Type.Integer({ minimum: 1, maximum: 86_400_000, default: fallback })
-const Url = (options: { default?: string } = {}) => Type.String({ pattern: '^https?://[^\\s/]+', ...options })
+const Whole = (minimum: number, maximum: number, fallback: number) =>
+  Type.Integer({ minimum, maximum, default: fallback, description: `a whole number from ${minimum} to ${maximum}` })
+const Port = (fallback: number) => Whole(0, 65_535, fallback)
+const Millis = (fallback: number) => Whole(1, 86_400_000, fallback)
+// The parser alone would take `http:///host` and mend it.
+Format.Set('http-url', (text) => /^https?:\/\/[^\s/?#]+/.test(text) && URL.canParse(text))
+const Url = (options: { default?: string } = {}) =>
+  Type.String({ format: 'http-url', description: 'an http or https URL', ...options })
+const Choice = <const Name extends string>(names: readonly Name[], fallback: Name) =>
+  Type.Union(
+    names.map((name) => Type.Literal(name)),
+    { default: fallback, description: `one of ${names.join(', ')}` }
+  )
 
 /** Every environment variable that the gateway reads. `.env.example` names the same ones. */
 export const Env = Type.Object({
@@ -14,10 +27,14 @@ export const Env = Type.Object({
   ADMIN_PORT: Port(3001),
   PUBLIC_URL: Url({ default: 'http://localhost:3000' }),
   TRUST_PROXY: Type.String({ minLength: 1, default: 'false' }),
-  DATABASE_URL: Type.String({ pattern: '^sqlite:.+', default: 'sqlite:data/gateway.db' }),
+  DATABASE_URL: Type.String({ pattern: '^sqlite:.+', description: 'sqlite:<path>', default: 'sqlite:data/gateway.db' }),
   VAULT_KEYS: Type.String(),
   HIGHLEVEL_API_URL: Url({ default: 'https://services.leadconnectorhq.com' }),
-  HIGHLEVEL_API_VERSION: Type.String({ pattern: '^[A-Za-z0-9.-]{1,32}$', default: '2021-07-28' }),
+  HIGHLEVEL_API_VERSION: Type.String({
+    pattern: '^[A-Za-z0-9.-]{1,32}$',
+    description: 'a version such as 2021-07-28',
+    default: '2021-07-28'
+  }),
   HIGHLEVEL_CLIENT_ID: Type.Optional(Type.String({ minLength: 1 })),
   HIGHLEVEL_CLIENT_SECRET: Type.Optional(Type.String({ minLength: 1 })),
   HIGHLEVEL_INSTALL_URL: Type.Optional(Url()),
@@ -29,17 +46,14 @@ export const Env = Type.Object({
   CALLER_JWT_ISSUER: Type.Optional(Type.String({ minLength: 1 })),
   CALLER_JWT_AUDIENCE: Type.Optional(Type.String({ minLength: 1 })),
   CALLER_LOCATIONS_CLAIM: Type.String({ minLength: 1, default: 'locations' }),
-  CALLER_RATE_MAX: Type.Integer({ minimum: 1, default: 300 }),
+  CALLER_RATE_MAX: Whole(1, 1_000_000_000, 300),
   CALLER_RATE_WINDOW_MS: Millis(60_000),
   REQUEST_DEADLINE_MS: Millis(15_000),
   UPSTREAM_TIMEOUT_MS: Millis(10_000),
-  WRITE_DIALECT: Type.Union([Type.Literal('delta'), Type.Literal('verbatim')], { default: 'delta' }),
-  BODY_LIMIT_BYTES: Type.Integer({ minimum: 1024, maximum: 16_777_216, default: 262_144 }),
+  WRITE_DIALECT: Choice(['delta', 'verbatim'], 'delta'),
+  BODY_LIMIT_BYTES: Whole(1_024, 16_777_216, 262_144),
   CORS_ORIGINS: Type.Optional(Type.String({ minLength: 1 })),
-  LOG_LEVEL: Type.Union(
-    (['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const).map((level) => Type.Literal(level)),
-    { default: 'info' }
-  ),
+  LOG_LEVEL: Choice(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], 'info'),
   SHUTDOWN_GRACE_MS: Millis(10_000)
 })
 
@@ -48,56 +62,54 @@ export type Config = Readonly<Omit<Static<typeof Env>, 'VAULT_KEYS'> & { vaultKe
 const env = Compile(Env)
 
 /** Variables that make sense only together. */
-const together = [
+const together: readonly (readonly string[])[] = [
   ['HIGHLEVEL_CLIENT_ID', 'HIGHLEVEL_CLIENT_SECRET'],
   ['CALLER_JWKS_URL', 'CALLER_JWT_ISSUER', 'CALLER_JWT_AUDIENCE']
-] as const
+]
 
-const expected = (name: string): string => {
-  const schema: {
-    type?: unknown
-    pattern?: unknown
-    minimum?: unknown
-    maximum?: unknown
-    anyOf?: { const?: unknown }[]
-  } = Env.properties[name as keyof typeof Env.properties] ?? {}
-  if (schema.anyOf) return `must be one of ${schema.anyOf.map((choice) => String(choice.const)).join(', ')}`
-  if (schema.type === 'integer')
-    return `must be a whole number${schema.minimum === undefined ? '' : ` of at least ${schema.minimum}`}${schema.maximum === undefined ? '' : ` and at most ${schema.maximum}`}`
-  return schema.pattern === undefined ? 'must not be empty' : `must match ${schema.pattern}`
+const schemaFaults = (candidate: unknown): string[] =>
+  env.Errors(candidate).flatMap(({ instancePath, keyword, params }) => {
+    if (keyword === 'required') return params.requiredProperties.map((name) => `${name} is required`)
+    const name = instancePath.slice(1)
+    const { description }: { description?: string } = Env.properties[name as keyof typeof Env.properties]
+    return [`${name} must be ${description ?? 'a text that is not empty'}`]
+  })
+
+const pairFaults = (present: Record<string, unknown>): string[] =>
+  together.flatMap((names) => {
+    const missing = names.filter((name) => present[name] === undefined)
+    const given = names.filter((name) => !missing.includes(name)).join(' and ')
+    return given === '' ? [] : missing.map((name) => `${name} is required beside ${given}`)
+  })
+
+/** Digits only: a converter would read `true` as 1 and `3000.7` as 3000. */
+const read = ([name, text]: [string, string | undefined]): [string, unknown] => {
+  const { type }: { type?: string } = Env.properties[name as keyof typeof Env.properties]
+  return [name, type === 'integer' && /^\d{1,15}$/.test(text ?? '') ? Number(text) : text]
 }
+
+const withoutSlash = (url: string) => url.replace(/\/+$/, '')
 
 /**
  * Reads the environment once. An empty variable counts as absent, as compose files write it.
  * Throws one Error that names every fault by variable, never by value.
  */
 export function loadConfig(environment: NodeJS.ProcessEnv): Config {
-  const present = Object.fromEntries(
-    Object.entries(environment).filter(([name, value]) => name in Env.properties && value !== '')
-  )
-  const candidate = env.Default(env.Convert({ ...present }))
-  const faults = new Set<string>()
+  const isPresent = ([name, value]: [string, unknown]) => name in Env.properties && value !== ''
+  const present = Object.fromEntries(Object.entries(environment).filter(isPresent))
+  const candidate = env.Default(Object.fromEntries(Object.entries(present).map(read)))
+  const { keys, faults: keyFaults } = parseVaultKeys(present['VAULT_KEYS'])
+  const proxy = isTrustProxy(present['TRUST_PROXY'] ?? 'false')
 
-  for (const { instancePath, keyword, params } of env.Errors(candidate)) {
-    if (keyword === 'required') for (const name of params.requiredProperties) faults.add(`${name} is required`)
-    else faults.add(`${instancePath.slice(1).split('/')[0]} ${expected(instancePath.slice(1))}`)
-  }
-  for (const names of together) {
-    const missing = names.filter((name) => present[name] === undefined)
-    if (missing.length > 0 && missing.length < names.length) {
-      for (const name of missing)
-        faults.add(`${name} is required beside ${names.filter((other) => present[other] !== undefined).join(' and ')}`)
-    }
-  }
-  const keys = parseVaultKeys(present['VAULT_KEYS'] ?? '')
-  if (present['VAULT_KEYS'] !== undefined) for (const fault of keys.faults) faults.add(`VAULT_KEYS ${fault}`)
-
+  const faults = new Set([
+    ...schemaFaults(candidate),
+    ...pairFaults(present),
+    ...keyFaults.map((fault) => `VAULT_KEYS ${fault}`),
+    ...(proxy ? [] : ['TRUST_PROXY must be true, false, or addresses and ranges separated by commas'])
+  ])
   if (faults.size > 0) throw new Error(`Invalid configuration: ${[...faults].join('; ')}`)
-  const { VAULT_KEYS: _, ...rest } = candidate as Static<typeof Env>
-  return Object.freeze({
-    ...rest,
-    PUBLIC_URL: rest.PUBLIC_URL.replace(/\/+$/, ''),
-    HIGHLEVEL_API_URL: rest.HIGHLEVEL_API_URL.replace(/\/+$/, ''),
-    vaultKeys: keys.keys
-  })
+
+  const { VAULT_KEYS: _, PUBLIC_URL, HIGHLEVEL_API_URL, ...rest } = candidate as Static<typeof Env>
+  const urls = { PUBLIC_URL: withoutSlash(PUBLIC_URL), HIGHLEVEL_API_URL: withoutSlash(HIGHLEVEL_API_URL) }
+  return Object.freeze({ ...rest, ...urls, vaultKeys: keys })
 }

@@ -84,15 +84,15 @@ t.test('every fault is reported at once, by name and never by value', async (t) 
   const message = refusal(env)
 
   t.strictSame(message.replace('Invalid configuration: ', '').split('; ').sort(), [
-    'ADMIN_PORT must be a whole number of at least 0 and at most 65535',
-    'BODY_LIMIT_BYTES must be a whole number of at least 1024 and at most 16777216',
-    'CALLER_RATE_MAX must be a whole number of at least 1',
-    'DATABASE_URL must match ^sqlite:.+',
-    'HIGHLEVEL_API_VERSION must match ^[A-Za-z0-9.-]{1,32}$',
+    'ADMIN_PORT must be a whole number from 0 to 65535',
+    'BODY_LIMIT_BYTES must be a whole number from 1024 to 16777216',
+    'CALLER_RATE_MAX must be a whole number from 1 to 1000000000',
+    'DATABASE_URL must be sqlite:<path>',
+    'HIGHLEVEL_API_VERSION must be a version such as 2021-07-28',
     'HIGHLEVEL_CLIENT_SECRET is required beside HIGHLEVEL_CLIENT_ID',
     'LOG_LEVEL must be one of trace, debug, info, warn, error, fatal, silent',
-    'PORT must be a whole number of at least 0 and at most 65535',
-    'PUBLIC_URL must match ^https?://[^\\s/]+',
+    'PORT must be a whole number from 0 to 65535',
+    'PUBLIC_URL must be an http or https URL',
     'VAULT_KEYS entry 1 must be id:base64',
     'WRITE_DIALECT must be one of delta, verbatim'
   ])

@@ -353,3 +353,53 @@ t.test('every code of the catalogue has a page that says what to do', async (t) 
     t.ok(page.text.includes(remedy), code)
   }
 })
+
+t.test('no segment that could lead HighLevel elsewhere is ever sent', async (t) => {
+  const simulator = await startSimulator(t)
+  const { patch } = await startGateway(t, { simulator })
+  const good: Record<'schemaKey' | 'id' | 'locationId', string> = {
+    schemaKey: SEED.schemaKey,
+    id: SEED.recordId,
+    locationId: SEED.locationId
+  }
+  const segments = [
+    '..',
+    '%2e%2e',
+    'a%2F..%2Fb',
+    'a%5Cb',
+    '%00',
+    'a%00b',
+    'a..b',
+    'a%3Fb',
+    'a%23b',
+    'a%20b',
+    '%0d%0a',
+    'é',
+    '.',
+    'a'.repeat(129),
+    '-'.repeat(65)
+  ]
+
+  for (const segment of segments) {
+    for (const part of ['schemaKey', 'id', 'locationId'] as const) {
+      const { schemaKey, id, locationId }: typeof good = { ...good, [part]: segment }
+      const reply = await patch(CHANGE, {}, `/records/${schemaKey}/${id}?locationId=${locationId}`)
+      t.ok(reply.status === 400 || reply.status === 404, `${part}=${segment.slice(0, 20)}: ${reply.status}`)
+    }
+  }
+  t.strictSame(simulator.received(), [])
+})
+
+t.test('what this route does not do yet is refused, not ignored', async (t) => {
+  const simulator = await startSimulator(t)
+  const { patch } = await startGateway(t, { simulator })
+
+  const conditional = await patch(CHANGE, { headers: { 'if-match': '"x"' } })
+  const dry = await patch(CHANGE, {}, `${RECORD}&dryRun=true`)
+  const compressed = await patch(CHANGE, { headers: { 'content-encoding': 'gzip' } })
+
+  t.match(conditional.json, { code: 'invalid-request', errors: [{ parameter: 'if-match', code: 'unsupported' }] })
+  t.match(dry.json, { code: 'invalid-request', errors: [{ parameter: 'dryRun' }] })
+  t.equal(compressed.json['code'], 'unsupported-media-type')
+  t.strictSame(simulator.received(), [])
+})

@@ -1,15 +1,13 @@
 import type { TSchema } from 'typebox'
 import { Compile } from 'typebox/compile'
 import type { TLocalizedValidationError } from 'typebox/error'
-import { Settings } from 'typebox/system'
+import '../shared/all-faults.ts'
 import type { Fault } from '../problems.ts'
-
-/** A request of a thousand faults is answered with the first hundred. */
-Settings.Set({ maxErrors: 100 })
 
 type Entry = TLocalizedValidationError
 
 const codes: Record<string, string> = {
+  not: 'unsupported',
   type: 'wrong-type',
   anyOf: 'wrong-type',
   pattern: 'bad-format',

@@ -18,6 +18,10 @@ export default fp(
       ['application/json', 'application/merge-patch+json'],
       { parseAs: 'buffer' },
       (request, body, done) => {
+        const encoding = request.headers['content-encoding'] ?? 'identity'
+        if (encoding !== 'identity') {
+          return done(new Problem('unsupported-media-type', 'The body is compressed: send it as it is'))
+        }
         const bytes = body as Buffer
         if (!isUtf8(bytes)) return done(new Problem('invalid-json', 'The body is not UTF-8'))
         parse(request, bytes.toString('utf8'), (error, value) => {

@@ -5,7 +5,7 @@ import { Problem } from '../problems.ts'
 
 /** Failed authentications of one address in a minute; the next ones are refused unread. */
 const MAX_FAILURES = 60
-const FAILURE_WINDOW_MS = 60_000
+const MINUTE_MS = 60_000
 
 /** Callers and addresses that are counted at a time; beyond that the longest unseen are forgotten. */
 const MAX_COUNTED = 20_000
@@ -25,11 +25,30 @@ export const rateLimitCounters = fp(
   { name: 'rate-limit-counters' }
 )
 
+/** The install routes of one address in a minute: each callback costs a call of HighLevel's token endpoint. */
+const MAX_INSTALLS = 30
+
+/** Limits each address of the scope it is registered in. */
+export const addressLimit = fp(
+  async (app: FastifyInstance) => {
+    const limit = app.createRateLimit({
+      max: MAX_INSTALLS,
+      timeWindow: MINUTE_MS,
+      keyGenerator: (request) => `install:${request.ip}`
+    })
+    app.addHook('onRequest', async (request) => {
+      const state = await limit(request)
+      if (!state.isAllowed && state.isExceeded) throw limited('Too many installs from this address', state.ttlInSeconds)
+    })
+  },
+  { name: 'address-limit', dependencies: ['rate-limit-counters'] }
+)
+
 /** Failed authentications by address. `TRUST_PROXY` decides what the address of a request is. */
 export function createFailureLimit(app: FastifyInstance): FailureLimit {
   const failures = app.createRateLimit({
     max: MAX_FAILURES,
-    timeWindow: FAILURE_WINDOW_MS,
+    timeWindow: MINUTE_MS,
     keyGenerator: (request) => `address:${request.ip}`
   })
 

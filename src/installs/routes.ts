@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
 import { toProblem } from '../http/errors.ts'
+import { addressLimit } from '../http/rate-limit.ts'
 import { Problem } from '../problems.ts'
 import type { Install } from './install.ts'
 import { connectedPage, problemPage } from './page.ts'
@@ -32,8 +33,12 @@ const installRoutes: FastifyPluginAsyncTypebox<Options> = async (app, { install,
   app.setErrorHandler((error, request, reply) => {
     const problem = toProblem(error)
     request.problem = problem
+    const { retryAfterSeconds } = problem.extras
+    if (retryAfterSeconds !== undefined) reply.header('retry-after', String(retryAfterSeconds))
     return reply.code(problem.status).headers(pageHeaders).send(problemPage(problem, request.id))
   })
+
+  await app.register(addressLimit)
 
   app.get('/oauth/install', { schema: { operationId: 'startInstall', tags: ['installs'] } }, (_, reply) => {
     const target = new URL(installUrl)

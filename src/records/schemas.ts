@@ -17,6 +17,8 @@ export const RecordQuery = Type.Object({ locationId: Type.Optional(LocationId) }
 export type RecordQuery = Static<typeof RecordQuery>
 
 export const RecordHeaders = Type.Object({
+  // Refused, not ignored: who sends it counts on the write being conditional.
+  'if-match': Type.Optional(Type.Unsafe<never>({ not: {}, description: 'left out: writes are not conditional here' })),
   'x-request-timeout-ms': Type.Optional(
     Type.String({ pattern: '^[1-9][0-9]{0,6}$', description: 'a whole number of milliseconds from 1 on' })
   )

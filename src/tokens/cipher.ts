@@ -14,10 +14,10 @@ const NONCE_BYTES = 12
 const TAG_BYTES = 16
 
 /** Reads `id:base64(32 bytes)[,id2:…]`. The faults name a key by id or position, never by content. */
-export function parseVaultKeys(text: string): { keys: VaultKey[]; faults: string[] } {
+export function parseVaultKeys(text: string | undefined): { keys: VaultKey[]; faults: string[] } {
   const keys: VaultKey[] = []
   const faults: string[] = []
-  for (const [index, part] of text.split(',').entries()) {
+  for (const [index, part] of (text?.split(',') ?? []).entries()) {
     const [, id, base64] = /^\s*([A-Za-z0-9_-]{1,32}):([A-Za-z0-9+/]+={0,2})\s*$/.exec(part) ?? []
     const bytes = Buffer.from(base64 ?? '', 'base64')
     if (id === undefined) faults.push(`entry ${index + 1} must be id:base64`)

@@ -1,0 +1,73 @@
+import t from 'tap'
+import { RECORD, startGateway, startSimulator } from './support/harness.ts'
+
+t.test('a browser of a named origin may call, and reads the fields it needs', async (t) => {
+  const simulator = await startSimulator(t)
+  const { call, patch } = await startGateway(t, {
+    simulator,
+    env: { CORS_ORIGINS: 'https://app.example.com, https://b.example.com' }
+  })
+  const headers = {
+    origin: 'https://app.example.com',
+    'access-control-request-method': 'PATCH',
+    'access-control-request-headers': 'authorization,content-type'
+  }
+
+  const preflight = await call(RECORD, { method: 'OPTIONS', key: null, headers })
+  const reply = await patch({ properties: { customer_number: 1 } }, { headers: { origin: 'https://app.example.com' } })
+  const foreign = await call(RECORD, {
+    method: 'OPTIONS',
+    key: null,
+    headers: { ...headers, origin: 'https://evil.example.com' }
+  })
+
+  t.equal(preflight.status, 204)
+  t.equal(preflight.headers.get('access-control-allow-origin'), 'https://app.example.com')
+  t.match(preflight.headers.get('access-control-allow-methods'), /PATCH/)
+  t.equal(reply.headers.get('access-control-allow-origin'), 'https://app.example.com')
+  t.match(reply.headers.get('access-control-expose-headers'), /etag/)
+  t.equal(foreign.headers.get('access-control-allow-origin'), null)
+  t.equal((await call('/nowhere')).status, 404)
+})
+
+t.test('the OpenAPI document describes the PATCH with every part of its request', async (t) => {
+  const { call } = await startGateway(t)
+
+  const { json, status } = await call('/openapi.json', { key: null })
+
+  t.equal(status, 200)
+  const path = (json['paths'] as Record<string, { patch?: object }>)['/records/{schemaKey}/{id}']
+  t.match(path?.patch, {
+    operationId: 'updateRecord',
+    requestBody: { content: { 'application/json': {}, 'application/merge-patch+json': {} } },
+    parameters: Array
+  })
+  t.equal((await call('/docs', { key: null })).status, 200)
+})
+
+t.test('an address that installs without end is told to wait', async (t) => {
+  const simulator = await startSimulator(t)
+  const { install } = await startGateway(t, { simulator, connected: false })
+
+  for (let n = 0; n < 30; n += 1) await install('no-such-code')
+  const refused = await install('no-such-code')
+
+  t.equal(refused.status, 429)
+  t.match(refused.headers.get('retry-after'), /^[1-9]/)
+  t.equal(simulator.tokenCalls().length, 30)
+})
+
+t.test('probes leave no line in the log while they pass', async (t) => {
+  const { call, logged } = await startGateway(t)
+
+  await call('/livez')
+  await call('/readyz')
+  await call('/nowhere')
+
+  t.strictSame(
+    logged()
+      .filter(({ msg }) => msg === 'call')
+      .map(({ code }) => code),
+    ['route-not-found']
+  )
+})
