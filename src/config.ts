@@ -67,12 +67,14 @@ const together: readonly (readonly string[])[] = [
   ['CALLER_JWKS_URL', 'CALLER_JWT_ISSUER', 'CALLER_JWT_AUDIENCE']
 ]
 
+const schemaOf = (name: string) =>
+  Env.properties[name as keyof typeof Env.properties] as { type?: string; description?: string }
+
 const schemaFaults = (candidate: unknown): string[] =>
   env.Errors(candidate).flatMap(({ instancePath, keyword, params }) => {
     if (keyword === 'required') return params.requiredProperties.map((name) => `${name} is required`)
     const name = instancePath.slice(1)
-    const { description }: { description?: string } = Env.properties[name as keyof typeof Env.properties]
-    return [`${name} must be ${description ?? 'a text that is not empty'}`]
+    return [`${name} must be ${schemaOf(name).description ?? 'a text that is not empty'}`]
   })
 
 const pairFaults = (present: Record<string, unknown>): string[] =>
@@ -83,10 +85,10 @@ const pairFaults = (present: Record<string, unknown>): string[] =>
   })
 
 /** Digits only: a converter would read `true` as 1 and `3000.7` as 3000. */
-const read = ([name, text]: [string, string | undefined]): [string, unknown] => {
-  const { type }: { type?: string } = Env.properties[name as keyof typeof Env.properties]
-  return [name, type === 'integer' && /^\d{1,15}$/.test(text ?? '') ? Number(text) : text]
-}
+const read = ([name, text]: [string, string | undefined]): [string, unknown] => [
+  name,
+  schemaOf(name).type === 'integer' && /^\d{1,15}$/.test(text ?? '') ? Number(text) : text
+]
 
 const withoutSlash = (url: string) => url.replace(/\/+$/, '')
 
