@@ -1,4 +1,4 @@
-import { connect as connectTcp } from 'node:net'
+import { connect as connectTcp, isIP } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { type Command, nothing } from './command.ts'
 
@@ -6,11 +6,12 @@ const TIMEOUT_MS = 5_000
 
 /** Resolves when a connection to the origin stands; for https with a certificate that holds. */
 function reach(origin: string): Promise<void> {
-  const { protocol, hostname: host, port } = new URL(origin)
+  const { protocol, hostname, port } = new URL(origin)
+  const host = hostname.replace(/^\[|\]$/g, '')
   return new Promise((resolve, reject) => {
     const isTls = protocol === 'https:'
     const socket = isTls
-      ? connectTls({ host, port: Number(port || 443), servername: host })
+      ? connectTls({ host, port: Number(port || 443), ...(isIP(host) === 0 && { servername: host }) })
       : connectTcp({ host, port: Number(port || 80) })
     socket.setTimeout(TIMEOUT_MS, () => socket.destroy(new Error(`no answer within ${TIMEOUT_MS / 1_000} s`)))
     socket.once('error', reject)

@@ -32,7 +32,8 @@ const ID = /^[A-Za-z0-9_-]{1,64}$/
 
 /** A command that takes nothing. */
 export const nothing = (args: readonly string[]): void => {
-  if (args.length > 0) throw new UsageError(`Unexpected argument: ${args[0]}`)
+  // Not repeated: it may be a secret that belongs on standard input.
+  if (args.length > 0) throw new UsageError('There is an argument too many')
 }
 
 /** A command that takes one id. */
@@ -54,7 +55,8 @@ export function options<Name extends string>(args: readonly string[], names: rea
     if (missing !== undefined) throw new UsageError(`--${missing} is missing`)
     return values as Record<Name, string>
   } catch (error) {
-    throw error instanceof UsageError ? error : new UsageError(error instanceof Error ? error.message : String(error))
+    if (error instanceof UsageError) throw error
+    throw new UsageError(`Give ${names.map((name) => `--${name}`).join(' and ')}, and nothing else`)
   }
 }
 

@@ -12,7 +12,7 @@ export const createKey: Command = {
   does: 'makes an API key and prints it, once',
   read(args) {
     const { name, locations } = options(args, ['name', 'locations'])
-    const ids = locations.split(',').map((id) => id.trim())
+    const ids = [...new Set(locations.split(',').map((id) => id.trim()))]
     const wrong = ids.find((id) => id !== '*' && !LOCATION_ID.test(id))
     if (wrong !== undefined) throw new UsageError(`Not a location id: ${wrong}`)
 

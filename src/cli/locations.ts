@@ -50,21 +50,24 @@ export const showLocation: Command = {
   }
 }
 
+/** Puts the token in place of whatever the location has. */
 async function save(vault: Vault, subject: Subject, accessToken: string): Promise<void> {
   const issuedAt = Date.now()
-  const grant = {
-    subject,
-    kind: 'private' as const,
-    companyId: null,
-    tokens: { accessToken, expiresAt: null, issuedAt },
-    scopes: '',
-    state: 'connected' as const,
-    stateSince: issuedAt,
-    stateReason: null
+  const tokens = { accessToken, expiresAt: null, issuedAt }
+  const state = { state: 'connected', stateSince: issuedAt, stateReason: null } as const
+  for (;;) {
+    // Another process may be renewing the grant that this one replaces: the newest generation is what it follows.
+    const after = (await vault.loadGrant(subject))?.generation ?? 0
+    const grant = {
+      subject,
+      kind: 'private',
+      companyId: null,
+      scopes: '',
+      tokens,
+      ...state
+    } as const
+    if (await vault.saveGrant(grant, after)) return
   }
-  let saved = false
-  // Another process may be renewing the grant that this one replaces: the newest generation is what it follows.
-  while (!saved) saved = await vault.saveGrant(grant, (await vault.loadGrant(subject))?.generation ?? 0)
 }
 
 export const addToken: Command = {

@@ -6,33 +6,35 @@ import { type Command, UsageError } from './command.ts'
 import { createKey, listKeys, revokeKey } from './keys.ts'
 import { addToken, listLocations, removeLocation, showLocation } from './locations.ts'
 
-const commands: Record<string, Command> = {
-  'keys create': createKey,
-  'keys list': listKeys,
-  'keys revoke': revokeKey,
-  'locations list': listLocations,
-  'locations show': showLocation,
-  'locations add-token': addToken,
-  'locations remove': removeLocation,
-  check
-}
+const commands = new Map<string, Command>(
+  Object.entries({
+    'keys create': createKey,
+    'keys list': listKeys,
+    'keys revoke': revokeKey,
+    'locations list': listLocations,
+    'locations show': showLocation,
+    'locations add-token': addToken,
+    'locations remove': removeLocation,
+    check
+  })
+)
 
 const usage = () =>
   [
     'Usage: npm run cli -- <command> [--json]',
-    ...Object.entries(commands).map(([name, { usage, does }]) => `  ${`${name} ${usage}`.padEnd(46)} ${does}`)
+    ...[...commands].map(([name, { usage, does }]) => `  ${`${name} ${usage}`.padEnd(46)} ${does}`)
   ].join('\n')
 
 /** Exit codes: 0 done, 1 failed, 2 wrong usage. */
 async function main(args: readonly string[]): Promise<number> {
   requireNode()
   const words = args[0]?.startsWith('-') ? [] : args.slice(0, args[0] === 'check' ? 1 : 2)
-  const command = commands[words.join(' ')]
-  if (args.includes('--help') || args.length === 0) {
+  const command = commands.get(words.join(' '))
+  if (args.includes('--help')) {
     process.stdout.write(`${usage()}\n`)
-    return args.length === 0 ? 2 : 0
+    return 0
   }
-  if (command === undefined) throw new UsageError(`There is no command ${words.join(' ')}`)
+  if (command === undefined) throw new UsageError(args.length === 0 ? 'Name a command' : 'There is no such command')
 
   const json = args.includes('--json')
   const invocation = command.read(args.slice(words.length).filter((arg) => arg !== '--json'))

@@ -16,11 +16,16 @@ const codes: Record<string, string> = {
   maxLength: 'too-long'
 }
 
-/** `description` of a schema says in words what a value must be: a pattern is no reading matter. */
-const descriptionAt = (root: TSchema, path: string): string | undefined => {
+interface Part {
+  description?: string
+  anyOf?: unknown[]
+}
+
+/** The part of a schema at a path such as `#/properties/owner/anyOf/0`. */
+const partAt = (root: TSchema, path: string): Part => {
   let at: unknown = root
   for (const key of path.split('/').slice(1)) at = (at as Record<string, unknown> | undefined)?.[key]
-  return (at as { description?: string } | undefined)?.description
+  return (at as Part | undefined) ?? {}
 }
 
 const escapePointer = (name: string) => name.replaceAll('~', '~0').replaceAll('/', '~1')
@@ -29,20 +34,13 @@ const escapePointer = (name: string) => name.replaceAll('~', '~0').replaceAll('/
  * Of a union, only the entries of the branch that was meant: the one whose own type fits. Where none does, the union's
  * entry alone stays.
  */
-function withoutOtherBranches(entries: readonly Entry[]): Entry[] {
-  const unions = entries.filter(({ keyword }) => keyword === 'anyOf')
-  return entries.filter((entry) => {
-    const union = unions.find(({ schemaPath }) => entry.schemaPath.startsWith(`${schemaPath}/anyOf/`))
-    if (union !== undefined) {
-      const branch = entry.schemaPath.slice(0, `${union.schemaPath}/anyOf/`.length + 1)
-      return !entries.some(({ keyword, schemaPath }) => keyword === 'type' && schemaPath === branch)
-    }
-    if (entry.keyword !== 'anyOf') return true
-    const branches = entries.filter(({ schemaPath }) =>
-      /^\/anyOf\/\d+$/.test(schemaPath.slice(entry.schemaPath.length))
-    )
-    const wrongType = branches.filter(({ keyword }) => keyword === 'type')
-    return branches.length === wrongType.length
+function withoutOtherBranches(schema: TSchema, entries: readonly Entry[]): Entry[] {
+  const misfits = new Set(entries.filter(({ keyword }) => keyword === 'type').map(({ schemaPath }) => schemaPath))
+  return entries.filter(({ keyword, schemaPath }) => {
+    const [branch] = /^.*?\/anyOf\/\d+/.exec(schemaPath) ?? []
+    if (branch !== undefined) return !misfits.has(branch)
+    const branches = partAt(schema, schemaPath).anyOf ?? []
+    return keyword !== 'anyOf' || branches.every((_, index) => misfits.has(`${schemaPath}/anyOf/${index}`))
   })
 }
 
@@ -66,7 +64,7 @@ export function compileFaults(
       return members(params.additionalProperties, 'unknown-member', 'is not known here')
     // Each unknown member is listed by the entry above already.
     if (keyword === 'boolean') return []
-    const description = descriptionAt(schema, schemaPath)
+    const { description } = partAt(schema, schemaPath)
     return [
       {
         ...place(instancePath),
@@ -77,5 +75,5 @@ export function compileFaults(
   }
 
   return (value: unknown): Fault[] =>
-    validator.Check(value) ? [] : withoutOtherBranches(validator.Errors(value)).flatMap(faultsOf)
+    validator.Check(value) ? [] : withoutOtherBranches(schema, validator.Errors(value)).flatMap(faultsOf)
 }

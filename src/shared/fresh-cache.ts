@@ -15,9 +15,16 @@ interface Options {
  */
 export function createFreshCache<Value>({ maxAgeMs, maxEntries, now, onStale }: Options) {
   const entries = new Map<string, { value: Value; readAt: number }>()
+  /** The keys being read; a `put` or `drop` meanwhile is newer than what the read brings. */
+  const reads = new Map<string, { overtaken: boolean }>()
   const fly = createSingleFlight<Value | undefined>()
 
-  const put = (key: string, value: Value) => {
+  const overtake = (key: string) => {
+    const read = reads.get(key)
+    if (read) read.overtaken = true
+  }
+
+  const keep = (key: string, value: Value) => {
     // Taken out first, so that the map keeps its keys in order of reading: the first one is the longest unused, since
     // a key in use is read again every maxAgeMs.
     entries.delete(key)
@@ -25,20 +32,24 @@ export function createFreshCache<Value>({ maxAgeMs, maxEntries, now, onStale }: 
     if (entries.size > maxEntries) for (const oldest of entries.keys()) return void entries.delete(oldest)
   }
 
-  const read = async (key: string, load: () => Promise<Value | undefined>) => {
+  const read = async (key: string, load: () => Promise<Value | undefined>): Promise<Value | undefined> => {
     const held = entries.get(key)
+    const mine = { overtaken: false }
+    reads.set(key, mine)
     try {
       const value = await load()
-      // What was put or dropped while the source was being read is newer than what was read.
-      if (entries.get(key) !== held) return entries.get(key)?.value
+      if (mine.overtaken) return entries.get(key)?.value ?? (await read(key, load))
       if (value === undefined) entries.delete(key)
-      else put(key, value)
+      else keep(key, value)
       return value
     } catch (error) {
-      if (held === undefined) throw error
-      held.readAt = now()
+      const kept = mine.overtaken ? entries.get(key) : held
+      if (kept === undefined) throw error
+      if (kept === held) kept.readAt = now()
       onStale(error)
-      return held.value
+      return kept.value
+    } finally {
+      reads.delete(key)
     }
   }
 
@@ -57,7 +68,15 @@ export function createFreshCache<Value>({ maxAgeMs, maxEntries, now, onStale }: 
 
     /** Whether an entry is held, however old. */
     has: (key: string) => entries.has(key),
-    put,
-    drop: (key: string) => void entries.delete(key)
+
+    put(key: string, value: Value): void {
+      overtake(key)
+      keep(key, value)
+    },
+
+    drop(key: string): void {
+      overtake(key)
+      entries.delete(key)
+    }
   }
 }

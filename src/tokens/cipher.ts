@@ -52,6 +52,7 @@ export function createCipher(keys: readonly VaultKey[]) {
     /** Throws CipherError where the key is not configured, or the text was changed or belongs to another row. */
     open(text: string, identity: string): string {
       const dot = text.indexOf('.')
+      if (dot < 1) throw new CipherError(`What stands for ${identity} was not sealed`)
       const keyId = text.slice(0, dot)
       const key = byId.get(keyId)
       if (key === undefined) throw new CipherError(`VAULT_KEYS lacks the key ${keyId}`)

@@ -46,8 +46,8 @@ export function createGrantStore(db: Kysely<Tables>, cipher: Cipher, now: () => 
       return { ...rest, tokens }
     },
 
-    async saveGrant(grant, after) {
-      const row = rowOf(cipher, grant, after + 1)
+    async saveGrant(grant, after, generation = after + 1) {
+      const row = rowOf(cipher, grant, generation)
       if (after === 0) {
         const inserted = await db
           .insertInto('grants')

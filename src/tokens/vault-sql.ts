@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import Database from 'better-sqlite3'
 import { Kysely, SqliteDialect, sql } from 'kysely'
 import { Migrator } from 'kysely/migration'
@@ -13,6 +14,9 @@ import type { Tables } from './vault-schema.ts'
 /** Blocks the process while another one writes, so it is short: writes are rare and take well under a millisecond. */
 const BUSY_TIMEOUT_MS = 1_000
 
+const MIGRATION_ATTEMPTS = 6
+const MIGRATION_PAUSE_MS = 50
+
 function openSqlite(path: string): SqliteDialect {
   const file = resolve(path)
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
@@ -25,8 +29,14 @@ function openSqlite(path: string): SqliteDialect {
 
 async function migrate(db: Kysely<Tables>) {
   const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } })
-  const { error } = await migrator.migrateToLatest()
-  if (error !== undefined) throw error
+  for (let attempt = 1; ; attempt += 1) {
+    const { error } = await migrator.migrateToLatest()
+    if (error === undefined) return
+    // Processes that start together on a new SQLite file meet here, as kysely has no lock for it: one of them is
+    // ahead, and the others find its work done when they look again.
+    if (attempt === MIGRATION_ATTEMPTS) throw error
+    await sleep(MIGRATION_PAUSE_MS * attempt)
+  }
 }
 
 /** Throws CipherError, naming the key ids, where VAULT_KEYS cannot open every row that the vault holds. */

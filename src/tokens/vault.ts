@@ -55,10 +55,11 @@ export interface ApiKey {
 export interface Vault {
   loadGrant(subject: Subject): Promise<Grant | undefined>
   /**
-   * Saves `grant` as generation `after + 1`, if the store still holds generation `after` (0: none). Returns false, and
-   * changes nothing, where another save got ahead.
+   * Saves `grant`, if the store still holds generation `after` (0: none). Returns false, and changes nothing, where
+   * another save got ahead. `generation` is what it is saved as: `after + 1`, or a later one where generations between
+   * the two never reached the store.
    */
-  saveGrant(grant: Omit<Grant, 'generation'>, after: number): Promise<boolean>
+  saveGrant(grant: Omit<Grant, 'generation'>, after: number, generation?: number): Promise<boolean>
   /** Forgets the tokens. The row stays with a new generation, so that a save under way cannot bring them back. */
   forgetGrant(subject: Subject, reason: string): Promise<boolean>
   listGrants(prefix: 'location:' | 'company:'): Promise<GrantSummary[]>

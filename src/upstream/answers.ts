@@ -63,7 +63,9 @@ export function problemOf(call: Call, answer: Answer, sent: unknown): Problem {
       upstream
     })
   }
-  const rule = ruleFor(answer.status, words)
+  // What a guard says names no value; what a validation says may repeat one, and a value must not decide.
+  const isGuard = [401, 403, 404].includes(answer.status)
+  const rule = ruleFor(answer.status, isGuard || message === undefined ? words : { ...words, message })
   if (rule === undefined)
     return new Problem('upstream-unreadable', `HighLevel answered with status ${answer.status}`, {
       upstream,

@@ -1,6 +1,7 @@
 /** More than this says nothing more to a person; what is searched is bounded too, since the caller chooses the values. */
 const MAX_MESSAGE_CHARS = 500
 const MAX_SEARCHED_CHARS = 2_000
+const MAX_VALUES = 2_000
 /** A longer value is found by its beginning, as HighLevel may repeat a part of it. */
 const PREFIX_CHARS = 8
 
@@ -35,7 +36,16 @@ function without(text: string, value: string): string {
 
 /** A message of HighLevel's without the values that were sent: it repeats them, and a value is nobody's to log. */
 export function withoutValues(message: string, sent: unknown): string {
-  const values = [...new Set(scalars(sent))].sort((a, b) => b.length - a.length)
-  const clean = values.reduce(without, message.slice(0, MAX_SEARCHED_CHARS))
-  return clean.length > MAX_MESSAGE_CHARS ? `${clean.slice(0, MAX_MESSAGE_CHARS)}…` : clean
+  const values = new Set<string>()
+  for (const value of scalars(sent)) {
+    values.add(value).add(value.trim())
+    if (values.size > MAX_VALUES) return '[not shown: the call holds too many values to take out]'
+  }
+  const searched = message.slice(0, MAX_SEARCHED_CHARS)
+  const longestFirst = [...values].sort((a, b) => b.length - a.length)
+  const clean = longestFirst.reduce(without, searched)
+  // What the cut left of a value may be too short to be known: it goes with the end.
+  const hasCutEnd = searched !== message && clean.endsWith(searched.slice(-PREFIX_CHARS))
+  const whole = hasCutEnd ? clean.slice(0, -PREFIX_CHARS) : clean
+  return whole.length > MAX_MESSAGE_CHARS ? `${whole.slice(0, MAX_MESSAGE_CHARS)}…` : whole
 }

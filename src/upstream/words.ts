@@ -1,5 +1,3 @@
-import Type from 'typebox'
-import { Compile } from 'typebox/compile'
 import type { Answer } from './call.ts'
 
 /** What HighLevel says in an answer that is not a success. */
@@ -13,49 +11,47 @@ export interface Words {
   traceId?: string
 }
 
-const Text = Type.Union([Type.String(), Type.Array(Type.String())])
+type Members = Record<string, unknown>
 
-/** Every member is optional and of several shapes, and the v3 documents nest them in `error`. */
-const Body = Compile(
-  Type.Object({
-    message: Type.Optional(Text),
-    error: Type.Optional(
-      Type.Union([Type.String(), Type.Object({ message: Type.Optional(Text), code: Type.Optional(Type.String()) })])
-    ),
-    error_description: Type.Optional(Type.String()),
-    errors: Type.Optional(
-      Type.Array(Type.Object({ errorCode: Type.Optional(Type.String()), field: Type.Optional(Type.String()) }))
-    ),
-    traceId: Type.Optional(Type.String())
-  })
-)
+const members = (value: unknown): Members => (typeof value === 'object' && value !== null ? (value as Members) : {})
+const word = (value: unknown): string | undefined => (typeof value === 'string' && value !== '' ? value : undefined)
 
-const sentence = (text: string | string[] | undefined) => (Array.isArray(text) ? text.join('; ') : text)
+/** A string, or the strings of a list. */
+const sentence = (value: unknown): string | undefined =>
+  Array.isArray(value) ? word(value.filter((part) => typeof part === 'string').join('; ')) : word(value)
 
-/** Reads a string or array `message`, `error_description`, or an `error` that is a word or an object. */
+/**
+ * Reads a string or array `message`, `error_description`, or an `error` that is a word or an object. Each member by
+ * itself: every one is optional and of several shapes, and one that is odd must not hide what the others say.
+ */
 export function readWords(answer: Answer): Words {
   const text = answer.body.toString('utf8').trim()
   if (text === '') return { readable: true }
+  const parsed = parse(text)
+  if (parsed === undefined) return { readable: false, ...plain(answer, text) }
 
-  const body = parse(text)
-  if (body === undefined) return { readable: false, ...plain(answer, text) }
-  if (!Body.Check(body)) return { readable: true }
-
-  const nested = typeof body.error === 'object' ? body.error : undefined
-  const message =
-    sentence(body.message ?? body.error_description ?? nested?.message) ??
-    (typeof body.error === 'string' ? body.error : undefined)
-  const errorCode =
-    body.errors?.[0]?.errorCode ?? nested?.code ?? (typeof body.error === 'string' ? body.error : undefined)
-  const field = body.errors?.[0]?.field
-  return {
+  const body = members(parsed)
+  const nested = members(body['error'])
+  const [first] = Array.isArray(body['errors']) ? body['errors'].map(members) : []
+  const error = word(body['error'])
+  const description = word(body['error_description'])
+  const said = sentence(body['message']) ?? description ?? sentence(nested['message'])
+  return without({
     readable: true,
-    ...(message !== undefined && { message }),
-    ...(errorCode !== undefined && { errorCode }),
-    ...(field !== undefined && { field }),
-    ...(body.traceId !== undefined && { traceId: body.traceId })
-  }
+    message: said ?? error,
+    // OAuth's `error` is a code. Beside a `message` it is the name of the status and says nothing.
+    errorCode:
+      word(first?.['errorCode']) ??
+      word(nested['code']) ??
+      (description !== undefined || said === undefined ? error : undefined),
+    field: word(first?.['field']),
+    traceId: word(body['traceId'])
+  })
 }
+
+/** Members that are `undefined` are left out. */
+const without = (words: { [Name in keyof Words]: Words[Name] | undefined }) =>
+  Object.fromEntries(Object.entries(words).filter(([, value]) => value !== undefined)) as unknown as Words
 
 const parse = (text: string): unknown => {
   try {

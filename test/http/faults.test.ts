@@ -1,0 +1,149 @@
+import t, { type Test } from 'tap'
+import type { TSchema } from 'typebox'
+import { compileFaults } from '../../src/http/faults.ts'
+import { RecordHeaders, RecordPatch, RecordPath, RecordQuery } from '../../src/records/schemas.ts'
+
+type Row = [value: unknown, faults: [place: string, code: string, detail: string][]]
+
+const inBody = (pointer: string) => ({ pointer })
+const inRequest = (pointer: string) => ({ parameter: pointer.slice(1) })
+
+/** Each value with what is said of it, as place, code and detail. */
+function table(t: Test, schema: TSchema, place: typeof inBody | typeof inRequest, rows: readonly Row[]): void {
+  const faultsOf = compileFaults(schema, place)
+  for (const [value, faults] of rows) {
+    const said = faultsOf(value).map((fault) => [
+      'pointer' in fault ? fault.pointer : fault.parameter,
+      fault.code,
+      fault.detail
+    ])
+    t.strictSame(said, faults, JSON.stringify(value)?.slice(0, 80))
+  }
+}
+
+const WHOLE = 'must be an object with properties, owner or followers'
+const MEMBERS = 'must be an object with one member for each field to change: short field key, new value, null to clear'
+const USERS = 'must be the wanted list of user ids, or { "add": [...], "remove": [...] }'
+const ID = 'must be a user id'
+const DELTA = 'must be an object with add, remove or both'
+
+t.test('a body that fits has no fault', async (t) => {
+  table(t, RecordPatch, inBody, [
+    [{ properties: { any: { depth: [1] }, nothing: null } }, []],
+    [{ owner: [] }, []],
+    [{ owner: ['user-1'] }, []],
+    [{ owner: { add: ['user-1'] }, followers: { add: [], remove: ['user_2'] } }, []],
+    [{ followers: Array.from({ length: 10 }, (_, index) => `user${index}`) }, []]
+  ])
+})
+
+t.test('what is no object, or an empty one, is said of the whole body', async (t) => {
+  table(t, RecordPatch, inBody, [
+    ...[null, undefined, [], [{}], 'text', 17, true].map((value): Row => [value, [['', 'wrong-type', WHOLE]]]),
+    [{}, [['', 'empty', WHOLE]]]
+  ])
+})
+
+t.test('every unknown member is named once, by a pointer that leads to it', async (t) => {
+  const unknown = (place: string): Row[1][number] => [place, 'unknown-member', 'is not known here']
+
+  table(t, RecordPatch, inBody, [
+    [{ owners: ['a'], properties: { a: 1 } }, [unknown('/owners')]],
+    [{ one: 1, two: 2 }, [unknown('/one'), unknown('/two')]],
+    [{ 'a/b': 1, 'c~d': 2, '': 3, 'e f': 4 }, [unknown('/a~1b'), unknown('/c~0d'), unknown('/'), unknown('/e f')]],
+    [{ owner: { set: ['a'] } }, [unknown('/owner/set')]],
+    [{ owner: { add: ['a'], 'x/y': 1 } }, [unknown('/owner/x~1y')]]
+  ])
+})
+
+t.test('properties are an object that is not empty, and their values are nobody’s business here', async (t) => {
+  table(t, RecordPatch, inBody, [
+    ...[null, [], 'text', 17].map((properties): Row => [{ properties }, [['/properties', 'wrong-type', MEMBERS]]]),
+    [{ properties: {} }, [['/properties', 'empty', MEMBERS]]]
+  ])
+})
+
+t.test('of owner and followers only the form that was meant is spoken of', async (t) => {
+  const long = 'x'.repeat(65)
+
+  table(t, RecordPatch, inBody, [
+    ...['user', 17, null, true].map((owner): Row => [{ owner }, [['/owner', 'wrong-type', USERS]]]),
+    [{ owner: ['a', 'b'] }, [['/owner', 'too-many', 'must be a list of at most 1 user ids']]],
+    [{ owner: [17] }, [['/owner/0', 'wrong-type', ID]]],
+    [{ owner: [''] }, [['/owner/0', 'bad-format', ID]]],
+    [{ owner: [long] }, [['/owner/0', 'bad-format', ID]]],
+    [{ owner: {} }, [['/owner', 'empty', DELTA]]],
+    [{ owner: { add: 'a' } }, [['/owner/add', 'wrong-type', 'must be a list of at most 1 user ids']]],
+    [{ owner: { add: ['a', 'b'] } }, [['/owner/add', 'too-many', 'must be a list of at most 1 user ids']]],
+    [{ owner: { remove: null } }, [['/owner/remove', 'wrong-type', 'must be a list of user ids']]],
+    [{ owner: { remove: ['a', '?'] } }, [['/owner/remove/1', 'bad-format', ID]]],
+    [
+      { followers: Array.from({ length: 11 }, () => 'a') },
+      [['/followers', 'too-many', 'must be a list of at most 10 user ids']]
+    ]
+  ])
+})
+
+t.test('all faults of a body are listed together', async (t) => {
+  table(t, RecordPatch, inBody, [
+    [
+      { properties: [], owner: ['a b', 5], followers: { add: 1, x: 2 }, extra: 1 },
+      [
+        ['/extra', 'unknown-member', 'is not known here'],
+        ['/properties', 'wrong-type', MEMBERS],
+        ['/owner/0', 'bad-format', ID],
+        ['/owner/1', 'wrong-type', ID],
+        ['/owner', 'too-many', 'must be a list of at most 1 user ids'],
+        ['/followers/x', 'unknown-member', 'is not known here'],
+        ['/followers/add', 'wrong-type', 'must be a list of at most 10 user ids']
+      ]
+    ]
+  ])
+})
+
+t.test('a body of a thousand faults is answered with the first hundred', async (t) => {
+  const faultsOf = compileFaults(RecordPatch, inBody)
+  const followers = { remove: Array.from({ length: 1_000 }, () => '?') }
+
+  const faults = faultsOf({ followers })
+
+  t.ok(faults.length > 90 && faults.length <= 100, `${faults.length} faults`)
+  t.ok(faults.every((fault) => 'pointer' in fault && fault.pointer.startsWith('/followers/remove')))
+})
+
+t.test('a path, a query and a header are spoken of by the name of the parameter', async (t) => {
+  const KEY = 'must be custom_objects.<name>, business or an object id'
+  const RECORD = 'must be 1 to 64 letters, digits, _ or -'
+  const MILLISECONDS = 'must be a whole number of milliseconds from 1 on'
+
+  table(t, RecordPath, inRequest, [
+    [{ schemaKey: 'custom_objects.ticket', id: '632c34b4c9b7da3358ac9891' }, []],
+    [{ schemaKey: 'business', id: 'a_-' }, []],
+    ...['.hidden', 'a..b', 'a/b', 'a b', '', 'x'.repeat(129), 'ä'].map(
+      (schemaKey): Row => [{ schemaKey, id: 'a' }, [['schemaKey', 'bad-format', KEY]]]
+    ),
+    ...['', 'a.b', '../a', 'x'.repeat(65), 'a\n'].map(
+      (id): Row => [{ schemaKey: 'business', id }, [['id', 'bad-format', RECORD]]]
+    ),
+    [
+      {},
+      [
+        ['schemaKey', 'required', 'is required'],
+        ['id', 'required', 'is required']
+      ]
+    ]
+  ])
+  table(t, RecordQuery, inRequest, [
+    [{}, []],
+    [{ locationId: 've9EPM428h8vShlRW1KT' }, []],
+    [{ locationId: ['a', 'b'] }, [['locationId', 'wrong-type', 'must be one location id']]],
+    [{ locationId: 'a b' }, [['locationId', 'bad-format', 'must be one location id']]],
+    [{ locationID: 'a' }, [['locationID', 'unknown-member', 'is not known here']]]
+  ])
+  table(t, RecordHeaders, inRequest, [
+    [{ 'x-request-timeout-ms': '1', 'x-other': 'a' }, []],
+    ...['0', '-1', '1.5', '1e3', ' 1', '12345678', ''].map(
+      (ms): Row => [{ 'x-request-timeout-ms': ms }, [['x-request-timeout-ms', 'bad-format', MILLISECONDS]]]
+    )
+  ])
+})

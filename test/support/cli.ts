@@ -1,0 +1,41 @@
+import { spawn } from 'node:child_process'
+import { text } from 'node:stream/consumers'
+import { fileURLToPath } from 'node:url'
+import type { Test } from 'tap'
+import { parseVaultKeys } from '../../src/tokens/cipher.ts'
+import { openVault } from '../../src/tokens/vault-sql.ts'
+import { temporaryFolder, VAULT_KEYS } from './harness.ts'
+
+const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
+
+export interface Run {
+  code: number | null
+  stdout: string
+  stderr: string
+}
+
+/** The command line as a process of its own, on a vault of the test's own, and that vault from within. */
+export async function startCli(t: Test, env: Record<string, string> = {}) {
+  const DATABASE_URL = `sqlite:${temporaryFolder(t)}/gateway.db`
+  const vault = await openVault(DATABASE_URL, parseVaultKeys(VAULT_KEYS).keys)
+  t.teardown(() => vault.close())
+
+  /** `stdin` is given whole and closed. */
+  const run = async (args: readonly string[], stdin = '', more: Record<string, string> = {}): Promise<Run> => {
+    const child = spawn(process.execPath, [MAIN, ...args], { env: { DATABASE_URL, VAULT_KEYS, ...env, ...more } })
+    const ended = new Promise<number | null>((resolve) => child.once('close', resolve))
+    child.stdin.on('error', () => undefined).end(stdin)
+    const [stdout, stderr, code] = await Promise.all([text(child.stdout), text(child.stderr), ended])
+    return { code, stdout, stderr }
+  }
+
+  return {
+    vault,
+    run,
+    /** Runs with `--json` and reads the one document. */
+    async json(...args: string[]): Promise<{ code: number | null; document: Record<string, unknown> }> {
+      const { code, stdout } = await run([...args, '--json'])
+      return { code, document: JSON.parse(stdout) as Record<string, unknown> }
+    }
+  }
+}
