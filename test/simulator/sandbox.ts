@@ -10,7 +10,7 @@ import { type Simulator, startSimulator } from './simulator.ts'
 /** Worth nothing outside the sandbox, which no other gateway shares a vault with. */
 const SANDBOX_KEY = 'rgk_sandbox'
 const FOLDER = 'data/sandbox'
-const SIMULATOR_PORT = 4010
+const SIMULATOR_PORT = Number(process.env['SIMULATOR_PORT'] ?? '4010')
 
 /** Records in the sandbox are dated from here in steps of a minute, so that the README can show an answer to the letter. */
 const FIRST_DATE = Date.UTC(2026, 0, 5, 9)
@@ -75,7 +75,10 @@ async function startSimulatorHere(): Promise<Simulator> {
     return await startSimulator({ port: SIMULATOR_PORT, recordNow })
   } catch (cause) {
     if ((cause as { code?: unknown }).code !== 'EADDRINUSE') throw cause
-    throw new ListenError(`Port ${SIMULATOR_PORT} of 127.0.0.1 is taken: end the program that listens there`, { cause })
+    throw new ListenError(
+      `Port ${SIMULATOR_PORT} of 127.0.0.1 is taken: end the program that listens there, or set SIMULATOR_PORT`,
+      { cause }
+    )
   }
 }
 

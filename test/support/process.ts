@@ -3,14 +3,15 @@ import { once } from 'node:events'
 import type { Test } from 'tap'
 
 /** A Node process of this project, ended with its test. `env` stands in place of the test's own variables. */
-export function startProcess(t: Test, script: string, env: Record<string, string>, args: readonly string[] = []) {
+export function startProcess(t: Test, script: string, env: Record<string, string>, cwd = process.cwd()) {
   // NODE_OPTIONS carries the coverage of tap into the process.
   const inherited = {
     PATH: process.env['PATH'] ?? '',
     NODE_OPTIONS: process.env['NODE_OPTIONS'] ?? '',
     ...tapVariables()
   }
-  const child: ChildProcess = spawn(process.execPath, [script, ...args], {
+  const child: ChildProcess = spawn(process.execPath, [script], {
+    cwd,
     env: { ...inherited, ...env },
     stdio: ['ignore', 'pipe', 'pipe']
   })
