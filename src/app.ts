@@ -67,6 +67,8 @@ export function createServer({
   }) as unknown as FastifyInstance
 
   app.register(errors, { sendProblem })
+  // An Expect that is not known is passed over: Node would answer it without a body.
+  app.server.on('checkExpectation', (request, response) => void app.server.emit('request', request, response))
   app.addHook('onRequest', (request, _, done) => {
     const isTooLong = (request.raw.url?.length ?? 0) > MAX_URI_CHARS
     done(isTooLong ? new Problem('uri-too-long', `The URL is longer than ${MAX_URI_CHARS} characters`) : undefined)
@@ -134,5 +136,7 @@ const corsOptions = (origins: string) => ({
   origin: origins.split(',').map((origin) => origin.trim()),
   methods: ['GET', 'PATCH'],
   exposedHeaders: ['etag', 'ratelimit', 'ratelimit-policy', 'retry-after', 'traceparent', 'x-request-id'],
-  maxAge: 600
+  maxAge: 600,
+  // An OPTIONS that is no preflight is a method like any other.
+  strictPreflight: false
 })

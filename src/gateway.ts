@@ -21,6 +21,9 @@ async function listen(app: FastifyInstance, host: string, port: number, variable
   }
 }
 
+/** The share of the grace time that calls under way have to end. */
+const CUT_AT = 0.8
+
 export interface Gateway {
   /** Where the listeners can be reached, such as `http://127.0.0.1:3000`. */
   origin: string
@@ -39,7 +42,13 @@ export async function startGateway(config: Config, log: Logger, now: () => numbe
 
   const close = async () => {
     draining = true
+    // A connection in the middle of a request that never comes would keep its listener open past the grace time, and
+    // with it everything that is still to be saved.
+    const cut = setTimeout(() => {
+      for (const { server } of listeners) server.closeAllConnections()
+    }, config.SHUTDOWN_GRACE_MS * CUT_AT)
     await Promise.all(listeners.map((listener) => listener.close()))
+    clearTimeout(cut)
     await parts.close()
   }
 

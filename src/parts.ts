@@ -2,6 +2,7 @@ import type { BaseLogger } from 'pino'
 import type { Config } from './config.ts'
 import { createMetrics } from './http/metrics.ts'
 import { createGrantSaves } from './tokens/grant-saves.ts'
+import { createIssue } from './tokens/issue.ts'
 import { createLocationTokens } from './tokens/location-tokens.ts'
 import { createOAuthApi, TOKEN_CALL_TIMEOUT_MS } from './tokens/oauth-api.ts'
 import { createRenewal } from './tokens/renewal.ts'
@@ -31,7 +32,8 @@ export async function openParts(config: Config, log: BaseLogger, now: () => numb
       : createOAuthApi(createTransport(pool, wire, TOKEN_CALL_TIMEOUT_MS), { clientId, clientSecret, redirectUri, now })
 
   const grants = createGrantSaves(vault, log)
-  const renew = createRenewal({ grants, oauth, now, log, count: metrics.countRenewal })
+  const issue = createIssue({ grants, oauth, now })
+  const renew = createRenewal({ grants, issue, now, log, count: metrics.countRenewal })
   const tokens = createLocationTokens({ grants, renew, now, log })
   const send = pipeline([bearer(tokens)], createTransport(pool, wire, config.UPSTREAM_TIMEOUT_MS))
 
@@ -43,10 +45,11 @@ export async function openParts(config: Config, log: BaseLogger, now: () => numb
     metrics,
     upstream: createUpstreamClient(send),
 
-    /** Ends in order: what is on the wire, what is unsaved, the store. */
+    /** Ends in order: renewals under way, what is unsaved, the wire, the store. */
     async close() {
-      await pool.close()
+      await renew.settled()
       await grants.drain()
+      await pool.close()
       await vault.close()
     }
   }

@@ -38,7 +38,6 @@ export interface ProblemExtras {
   upstream?: UpstreamWords
   /** Default `no`: a problem is thrown before anything was written, unless whoever throws it knows better. */
   applied?: 'no' | 'unknown'
-  connectUrl?: string
   retryAfterSeconds?: number
   /** Further answer headers, such as `allow`. */
   headers?: Record<string, string>
@@ -66,7 +65,7 @@ export class Problem extends Error {
 /** The members of an `application/problem+json` document (RFC 9457). */
 export function problemDocument(problem: Problem, instance: string, requestId: string) {
   const { title, source, retryable } = catalogue[problem.code]
-  const { errors, upstream, connectUrl, applied = 'no' } = problem.extras
+  const { errors, upstream, applied = 'no' } = problem.extras
   return {
     type: `/problems/${problem.code}`,
     title,
@@ -79,7 +78,6 @@ export function problemDocument(problem: Problem, instance: string, requestId: s
     applied,
     requestId,
     ...(upstream && { upstream }),
-    ...(connectUrl !== undefined && { connectUrl }),
     ...(errors && { errors })
   }
 }

@@ -157,7 +157,8 @@ t.test('a bulk install that lists no locations asks HighLevel for them', async (
   await install(simulator.connectCompany({ bulk: true }).code)
 
   t.equal((await patch(CHANGE, {}, second)).status, 200)
-  t.equal(simulator.received({ path: '/oauth/installedLocations' }).length, 1)
+  // The second page brings nothing new, and ends it.
+  t.equal(simulator.received({ path: '/oauth/installedLocations' }).length, 2)
 })
 
 t.test('a location keeps its own tokens when its company is connected', async (t) => {
@@ -191,4 +192,50 @@ t.test('without client credentials there are no install routes, and no connect l
   t.equal(install.json['code'], 'route-not-found')
   t.equal(reply.json['code'], 'location-not-connected')
   t.notOk('connectUrl' in reply.json)
+})
+
+t.test('a company stays connected where HighLevel cannot list its locations, and the page says so', async (t) => {
+  const simulator = await startSimulator(t)
+  const { install, vault } = await startGateway(t, { simulator, connected: false })
+  simulator.failNext({ kind: 'status', status: 503, path: '/oauth/installedLocations' })
+
+  const page = await install(simulator.connectCompany({ bulk: true }).code)
+
+  t.equal(page.status, 200)
+  t.match(page.text, /lists no location of it yet/)
+  t.match(await vault.loadGrant(`company:${SEED.companyId}`), { state: 'connected' })
+})
+
+t.test('a company whose grant has ended is a reconnect for each of its locations', async (t) => {
+  const simulator = await startSimulator(t)
+  const { install, patch } = await startGateway(t, { simulator, connected: false })
+  await install(simulator.connectCompany({ approvedLocations: [SEED.locationId] }).code)
+  simulator.revokeGrants()
+
+  const reply = await patch(CHANGE)
+
+  t.match(reply.json, { status: 409, code: 'location-reconnect-required', connectUrl: String })
+})
+
+t.test('a company token that HighLevel no longer takes is renewed once for the mint', async (t) => {
+  const simulator = await startSimulator(t)
+  const { install, patch } = await startGateway(t, { simulator, connected: false })
+  await install(simulator.connectCompany({ approvedLocations: [SEED.locationId] }).code)
+  simulator.expireTokens()
+
+  const reply = await patch(CHANGE)
+
+  t.equal(reply.status, 200)
+  t.equal(simulator.received({ path: '/oauth/locationToken' }).length, 2)
+})
+
+t.test('a company’s location from which the app was removed asks to be connected', async (t) => {
+  const simulator = await startSimulator(t)
+  const { install, patch } = await startGateway(t, { simulator, connected: false })
+  await install(simulator.connectCompany({ approvedLocations: [SEED.locationId] }).code)
+  simulator.uninstall(SEED.locationId)
+
+  const reply = await patch(CHANGE)
+
+  t.match(reply.json, { status: 409, code: 'location-reconnect-required' })
 })

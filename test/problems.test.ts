@@ -1,9 +1,8 @@
-import { connect } from 'node:net'
 import t from 'tap'
 import { catalogue, type ProblemCode } from '../src/problems.ts'
 import { SEED } from './simulator/seed.ts'
 import type { Simulator } from './simulator/simulator.ts'
-import { RECORD, type Reply, startGateway, startSimulator, type TestGateway } from './support/harness.ts'
+import { RECORD, type Reply, raw, startGateway, startSimulator, type TestGateway } from './support/harness.ts'
 
 const CHANGE = { properties: { customer_number: 5 } }
 
@@ -329,16 +328,8 @@ t.test('a store that is gone is vault-unavailable for callers nobody knows yet, 
 
 t.test('what is not HTTP is answered with a problem, and the connection ends', async (t) => {
   const { origin } = await startGateway(t)
-  const { hostname, port } = new URL(origin)
 
-  const answer = await new Promise<string>((resolve, reject) => {
-    let text = ''
-    const socket = connect(Number(port), hostname, () => socket.write('HELLO\r\n\r\n'))
-    socket
-      .on('data', (chunk) => (text += chunk))
-      .on('end', () => resolve(text))
-      .on('error', reject)
-  })
+  const answer = await raw(origin, 'HELLO\r\n\r\n')
 
   t.match(answer, /^HTTP\/1\.1 400 Bad Request\r\n/)
   t.match(answer, /"code":"invalid-request"/)
@@ -401,5 +392,25 @@ t.test('what this route does not do yet is refused, not ignored', async (t) => {
   t.match(conditional.json, { code: 'invalid-request', errors: [{ parameter: 'if-match', code: 'unsupported' }] })
   t.match(dry.json, { code: 'invalid-request', errors: [{ parameter: 'dryRun' }] })
   t.equal(compressed.json['code'], 'unsupported-media-type')
+  t.strictSame(simulator.received(), [])
+})
+
+t.test('no number of unknown members or parameters lets a request pass', async (t) => {
+  const simulator = await startSimulator(t)
+  const { patch } = await startGateway(t, { simulator })
+  const junk = Object.fromEntries(Array.from({ length: 150 }, (_, n) => [`junk${n}`, n]))
+  const query = Object.keys(junk)
+    .map((name) => `${name}=1`)
+    .join('&')
+
+  const replies = [
+    await patch({ ...junk, ...CHANGE }),
+    await patch({ ...junk, owner: ['a/../b c'] }),
+    await patch({ ...CHANGE, owner: { ...junk, add: 5 } }),
+    await patch(CHANGE, {}, `${RECORD}&${query}`),
+    await patch(CHANGE, {}, `${RECORD.replace(SEED.locationId, 'a%2F..%2Fb')}&${query}`)
+  ]
+
+  for (const { json } of replies) t.match(json, { status: 400, code: 'invalid-request', errors: [{ code: String }] })
   t.strictSame(simulator.received(), [])
 })

@@ -11,7 +11,7 @@ import { startProcess } from './support/process.ts'
 
 const README = readFileSync(join(import.meta.dirname, '../README.md'), 'utf8')
 const SANDBOX = join(import.meta.dirname, 'simulator/sandbox.ts')
-const block = (start: string) => new RegExp(`\`\`\`\\w+\\n(${start}[^]*?)\\n\`\`\``).exec(README)?.[1] ?? ''
+const block = (start: string) => new RegExp(`\`\`\`\\w+\\n(${start}[\\s\\S]*?)\\n\`\`\``).exec(README)?.[1] ?? ''
 
 async function freePort(): Promise<string> {
   const server = createServer().listen(0, '127.0.0.1')
@@ -28,7 +28,7 @@ async function environment() {
 t.test('the sandbox prints the README’s curl, which gives the README’s answer to the letter', async (t) => {
   const env = await environment()
   const sandbox = startProcess(t, SANDBOX, env, temporaryFolder(t))
-  const [printed] = await sandbox.writes(/curl [^]*?'\n\n/)
+  const [printed] = await sandbox.writes(/curl [\s\S]*?'\n\n/)
   const curl = block('curl')
 
   const answer = execFileSync('bash', ['-c', curl.replace(':3000/', `:${env.PORT}/`)], { encoding: 'utf8' })

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { createServer } from 'node:net'
+import { createConnection, createServer } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { loadConfig } from '../src/config.ts'
@@ -125,4 +125,26 @@ t.test('the admin listener shows metrics without any location, and the public on
   t.notMatch(metrics, /ve9EPM428h8vShlRW1KT/)
   t.equal((await fetch(`${origin}/metrics`)).status, 404)
   t.equal((await fetch(`${adminOrigin}/readyz`)).status, 200)
+})
+
+t.test('connections that stop in the middle do not keep the process from ending well', async (t) => {
+  const { process, origin, connect } = await start(t, { SHUTDOWN_GRACE_MS: '3000' })
+  await connect()
+  const { hostname, port } = new URL(origin)
+  const open = async (bytes: string) => {
+    const socket = createConnection({ port: Number(port), host: hostname, allowHalfOpen: true })
+    t.teardown(() => socket.destroy())
+    socket.on('error', () => undefined)
+    await once(socket, 'connect')
+    socket.write(bytes)
+  }
+  await open('PATCH /records/a/b HTTP/1.1\r\nHost:')
+  await open('PATCH /records/a/b HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{')
+  await open('GARBAGE\r\n\r\n')
+  await process.writes(/"code":"unauthenticated"/)
+
+  process.kill('SIGTERM')
+
+  t.equal(await process.ended, 0)
+  t.match(process.output.stdout, /"msg":"ended"/)
 })

@@ -34,7 +34,8 @@ t.test('a token is renewed in the background before it expires, and no call wait
   const simulator = await startSimulator(t, { now: clock.now })
   const { patch, vault } = await startGateway(t, { simulator, now: clock.now })
   clock.move(21 * HOUR)
-  simulator.failNext({ kind: 'slow', delayMs: 100, path: '/oauth/token' })
+  // A call that waited for this would not be answered before it.
+  simulator.failNext({ kind: 'slow', delayMs: 1_500, path: '/oauth/token' })
 
   const replies = [await patch(CHANGE), await patch(CHANGE)]
 
@@ -42,10 +43,22 @@ t.test('a token is renewed in the background before it expires, and no call wait
     replies.map(({ status }) => status),
     [200, 200]
   )
+  t.match(await vault.loadGrant(`location:${SEED.locationId}`), { generation: 1 })
+  t.equal(simulator.received({ path: '/oauth/token' }).length, 1)
+})
+
+t.test('a renewal in the background is in force for the calls after it', async (t) => {
+  const clock = createClock()
+  const simulator = await startSimulator(t, { now: clock.now })
+  const { patch, vault } = await startGateway(t, { simulator, now: clock.now })
+  clock.move(21 * HOUR)
+
+  await patch(CHANGE)
   while ((await vault.loadGrant(`location:${SEED.locationId}`))?.generation === 1) await new Promise(setImmediate)
-  t.equal(refreshes(simulator).length, 1)
-  clock.move(20 * HOUR)
+  clock.move(10 * HOUR)
+
   t.equal((await patch(CHANGE)).status, 200)
+  t.equal(refreshes(simulator).length, 1)
 })
 
 t.test('a token that has expired by the clock is renewed before it is sent', async (t) => {
@@ -184,4 +197,107 @@ t.test('calls go on with the tokens in memory while the store is down', async (t
   clock.move(HOUR)
 
   t.equal((await patch(CHANGE)).status, 200)
+})
+
+t.test('a location whose token dies while it is paused works again when the pause ends', async (t) => {
+  const clock = createClock()
+  const simulator = await startSimulator(t, { now: clock.now })
+  const { patch } = await startGateway(t, { simulator, now: clock.now })
+  simulator.pause(SEED.locationId, true)
+  simulator.expireTokens()
+  const paused = [await patch(CHANGE), await patch(CHANGE)]
+  clock.move(6_000)
+  paused.push(await patch(CHANGE))
+
+  simulator.pause(SEED.locationId, false)
+  clock.move(6_000)
+
+  t.strictSame(
+    paused.map(({ json }) => json['code']),
+    Array(3).fill('location-paused')
+  )
+  t.equal((await patch(CHANGE)).status, 200)
+})
+
+t.test('an odd member beside the new pair does not lose the pair', async (t) => {
+  const odd = [
+    { companyId: null },
+    { approvedLocations: null },
+    { locationId: '' },
+    { expires_in: '86399' },
+    { expires_in: null },
+    { scope: 7 },
+    { refresh_token: null }
+  ]
+  for (const member of odd) {
+    const simulator = await startSimulator(t)
+    const { patch, vault } = await startGateway(t, { simulator })
+    const before = await vault.loadGrant(`location:${SEED.locationId}`)
+    simulator.expireTokens()
+    const { accessToken, refreshToken } = simulator.grantTokens()
+    const body = {
+      access_token: accessToken,
+      refresh_token: refreshToken,
+      expires_in: 86_399,
+      userType: 'Location',
+      ...member
+    }
+    simulator.failNext({ kind: 'status', status: 200, body, path: '/oauth/token' })
+
+    const reply = await patch(CHANGE)
+
+    t.equal(reply.status, 200, JSON.stringify(member))
+    const kept = 'refresh_token' in member ? before?.tokens?.refreshToken : refreshToken
+    t.match(await vault.loadGrant(`location:${SEED.locationId}`), { tokens: { accessToken, refreshToken: kept } })
+  }
+})
+
+t.test('a call that ends before its replaced token is tried does not condemn the token', async (t) => {
+  const simulator = await startSimulator(t)
+  const { patch, vault } = await startGateway(t, { simulator })
+  simulator.expireTokens()
+  simulator.failNext({ kind: 'slow', delayMs: 400, path: '/oauth/token' })
+  const late = await patch(CHANGE, { headers: { 'x-request-timeout-ms': '250' } })
+  while ((await vault.loadGrant(`location:${SEED.locationId}`))?.generation === 1) await new Promise(setImmediate)
+  const good = await patch(CHANGE)
+
+  simulator.expireTokens()
+
+  t.strictSame([late.status, good.status], [504, 200])
+  t.equal((await patch(CHANGE)).status, 200)
+})
+
+t.test('a store that fails while a token must be renewed is vault-unavailable', async (t) => {
+  const clock = createClock()
+  const simulator = await startSimulator(t, { now: clock.now })
+  const { patch, vault } = await startGateway(t, { simulator, now: clock.now })
+  await patch(CHANGE)
+  await vault.close()
+  clock.move(25 * HOUR)
+
+  const reply = await patch(CHANGE)
+
+  t.match(reply.json, { status: 503, code: 'vault-unavailable', retryable: true })
+  t.strictSame(refreshes(simulator), [])
+})
+
+t.test('a dead grant whose token still works costs HighLevel nothing a call', async (t) => {
+  const clock = createClock()
+  const simulator = await startSimulator(t, { now: clock.now })
+  const { patch, lines } = await startGateway(t, { simulator, now: clock.now })
+  simulator.failNext({
+    kind: 'status',
+    status: 400,
+    body: { error: 'invalid_grant' },
+    path: '/oauth/token',
+    times: 100
+  })
+  clock.move(21 * HOUR)
+
+  const replies = []
+  for (let n = 0; n < 5; n += 1) replies.push((await patch(CHANGE)).status)
+
+  t.strictSame(replies, Array(5).fill(200))
+  t.equal(refreshes(simulator).length, 1)
+  t.equal(lines.filter((line) => line.includes('refused to renew')).length, 1)
 })

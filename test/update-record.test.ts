@@ -185,3 +185,16 @@ t.test('what the caller may send in a second is said in the fields of the IETF d
   t.match(replies[2]?.headers.get('retry-after'), /^[1-9]\d*$/)
   t.equal(simulator.received({ method: 'PUT' }).length, 2)
 })
+
+t.test('a change of users that changes nothing is answered with the record, without a write', async (t) => {
+  const simulator = await startSimulator(t)
+  const { patch } = await startGateway(t, { simulator })
+
+  const reply = await patch({ owner: { add: [] }, followers: { remove: [] } })
+
+  t.match(reply.json, { record: { id: SEED.recordId } })
+  t.strictSame(
+    simulator.received().map(({ method }) => method),
+    ['GET']
+  )
+})

@@ -21,23 +21,20 @@ const unauthenticated = (detail: string, error?: string) =>
 
 /**
  * Guards every route of the scope it is registered in, before a body is read. Public routes stand outside that scope.
- * An address that has failed too often is refused before the vault is asked, unless its credential is known: other
- * callers may share the address.
+ * Failures are limited by address, but a credential is always looked at first: other callers may share the address, and
+ * must not be locked out by one that guesses.
  */
 export default fp(
   async (app: FastifyInstance, { callers, failures }: { callers: Callers; failures: FailureLimit }) => {
-    const identify = async (request: FastifyRequest, credential: string, digest: string): Promise<Caller> => {
-      if (!callers.isKnown(digest)) await failures.refuseIfSpent(request)
-      const caller = await callers.identify(credential, digest)
-      if (caller !== undefined) return caller
+    const refuse = async (request: FastifyRequest, problem: Problem): Promise<never> => {
       await failures.count(request)
-      throw unauthenticated('This API key or token is unknown, revoked or expired', 'invalid_token')
+      throw problem
     }
 
-    const refuse = async (request: FastifyRequest): Promise<never> => {
-      await failures.refuseIfSpent(request)
-      await failures.count(request)
-      throw unauthenticated('Send Authorization: Bearer with an API key or a token')
+    const identify = async (request: FastifyRequest, credential: string, digest: string): Promise<Caller> => {
+      const caller = await callers.identify(credential, digest)
+      const detail = 'This API key or token is unknown, revoked or expired'
+      return caller ?? refuse(request, unauthenticated(detail, 'invalid_token'))
     }
 
     app.decorateRequest('caller')
@@ -51,7 +48,8 @@ export default fp(
       const held = callers.recall(digest)
       // Most calls pass here, without a promise.
       if (held !== undefined) enter(held)
-      else if (credential === undefined) refuse(request).catch(done)
+      else if (credential === undefined)
+        refuse(request, unauthenticated('Send Authorization: Bearer with an API key or a token')).catch(done)
       else identify(request, credential, digest).then(enter, done)
     })
   },

@@ -100,9 +100,6 @@ export function createCallers({ vault, jwt, now, log }: Deps) {
     /** Who the credential of this digest belongs to, where that was seen lately. */
     recall: (digest: string): Caller | undefined => unexpired(cache.peek(digest)),
 
-    /** Whether the credential of this digest was good when it was last seen. */
-    isKnown: (digest: string): boolean => cache.has(digest),
-
     /** `undefined` for a credential that is unknown, revoked or expired. Rejects with a Problem. */
     async identify(credential: string, digest: string): Promise<Caller | undefined> {
       const isJwt = credential.split('.').length === 3

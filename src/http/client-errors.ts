@@ -8,6 +8,9 @@ import { PROBLEM_TYPE } from './errors.ts'
 /** A request line longer than this meets `uri-too-long`. */
 export const MAX_URI_CHARS = 4_096
 
+/** Time for the answer to be read before the socket goes. */
+const LINGER_MS = 1_000
+
 interface ParserError extends Error {
   code?: string
   /** What the parser was reading, a Buffer; its declared type is that of a Buffer's JSON. */
@@ -40,4 +43,6 @@ export const createClientErrorHandler = (log: BaseLogger) =>
       `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}\r\ncontent-type: ${PROBLEM_TYPE}\r\n` +
         `content-length: ${Buffer.byteLength(body)}\r\nx-request-id: ${requestId}\r\nconnection: close\r\n\r\n${body}`
     )
+    // The other side may keep its half open for ever, and the end of the process would wait for it.
+    setTimeout(() => socket.destroy(), LINGER_MS).unref()
   }

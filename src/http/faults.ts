@@ -3,8 +3,11 @@ import { Compile } from 'typebox/compile'
 import type { TLocalizedValidationError } from 'typebox/error'
 import '../shared/all-faults.ts'
 import type { Fault } from '../problems.ts'
+import { pointerPart } from '../shared/json-pointer.ts'
 
 type Entry = TLocalizedValidationError
+
+const none: readonly Fault[] = []
 
 const codes: Record<string, string> = {
   not: 'unsupported',
@@ -27,8 +30,6 @@ const partAt = (root: TSchema, path: string): Part => {
   for (const key of path.split('/').slice(1)) at = (at as Record<string, unknown> | undefined)?.[key]
   return (at as Part | undefined) ?? {}
 }
-
-const escapePointer = (name: string) => name.replaceAll('~', '~0').replaceAll('/', '~1')
 
 /**
  * Of a union, only the entries of the branch that was meant: the one whose own type fits. Where none does, the union's
@@ -57,13 +58,12 @@ export function compileFaults(
   const faultsOf = (entry: Entry): Fault[] => {
     const { keyword, instancePath, schemaPath, params, message } = entry
     const members = (names: readonly string[], code: string, detail: string) =>
-      names.map((name) => ({ ...place(`${instancePath}/${escapePointer(name)}`), code, detail }))
+      names.map((name) => ({ ...place(`${instancePath}/${pointerPart(name)}`), code, detail }))
 
     if (keyword === 'required') return members(params.requiredProperties, 'required', 'is required')
-    if (keyword === 'additionalProperties')
-      return members(params.additionalProperties, 'unknown-member', 'is not known here')
-    // Each unknown member is listed by the entry above already.
-    if (keyword === 'boolean') return []
+    // One entry for each unknown member, and one that lists them all: the first kind survives a cap on entries.
+    if (keyword === 'boolean') return [{ ...place(instancePath), code: 'unknown-member', detail: 'is not known here' }]
+    if (keyword === 'additionalProperties') return []
     const { description } = partAt(schema, schemaPath)
     return [
       {
@@ -74,6 +74,10 @@ export function compileFaults(
     ]
   }
 
-  return (value: unknown): Fault[] =>
-    validator.Check(value) ? [] : withoutOtherBranches(schema, validator.Errors(value)).flatMap(faultsOf)
+  return (value: unknown): readonly Fault[] => {
+    if (validator.Check(value)) return none
+    const faults = withoutOtherBranches(schema, validator.Errors(value)).flatMap(faultsOf)
+    // A value that does not fit has a fault, whatever became of the entries: an empty list would let it pass.
+    return faults.length > 0 ? faults : [{ ...place(''), code: 'invalid', detail: 'does not fit' }]
+  }
 }

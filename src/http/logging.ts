@@ -34,11 +34,19 @@ const MAX_NAME_CHARS = 100
 
 const round = (ms: number) => Math.round(ms * 100) / 100
 
+const names = (fields: readonly string[]) =>
+  fields.length <= MAX_NAMES && fields.every((name) => name.length <= MAX_NAME_CHARS)
+    ? fields.join(' ')
+    : fields
+        .slice(0, MAX_NAMES)
+        .map((name) => name.slice(0, MAX_NAME_CHARS))
+        .join(' ')
+
 const workLine = ({ locationId, schemaKey, id, fields, trace }: Work) => ({
   location: locationId,
   object: schemaKey,
   record: id,
-  fields: fields?.slice(0, MAX_NAMES).map((name) => name.slice(0, MAX_NAME_CHARS)),
+  fields: fields && names(fields),
   upstreamStatus: trace.upstreamStatus,
   upstreamTraceId: trace.upstreamTraceId,
   attempts: trace.attempts,

@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { Problem } from '../problems.ts'
 
-/** Failed authentications of one address in a minute; the next ones are refused unread. */
+/** Failed authentications of one address in a minute; further ones are told to wait. */
 const MAX_FAILURES = 60
 const MINUTE_MS = 60_000
 
@@ -11,8 +11,7 @@ const MINUTE_MS = 60_000
 const MAX_COUNTED = 20_000
 
 export interface FailureLimit {
-  /** Rejects with a Problem where the address has used up its failures. Counts nothing. */
-  refuseIfSpent(request: FastifyRequest): Promise<void>
+  /** Counts a failed authentication. Rejects with a Problem where the address has had too many. */
   count(request: FastifyRequest): Promise<void>
 }
 
@@ -53,12 +52,12 @@ export function createFailureLimit(app: FastifyInstance): FailureLimit {
   })
 
   return {
-    async refuseIfSpent(request) {
-      const spent = await failures(request, { increment: false })
-      if (!spent.isAllowed && spent.remaining === 0)
-        throw limited('Too many failed authentications from this address', spent.ttlInSeconds)
-    },
-    count: async (request) => void (await failures(request))
+    async count(request) {
+      const state = await failures(request)
+      if (!state.isAllowed && state.isExceeded) {
+        throw limited('Too many failed authentications from this address', state.ttlInSeconds)
+      }
+    }
   }
 }
 

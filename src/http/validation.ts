@@ -6,12 +6,14 @@ import { compileFaults } from './faults.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Faults of a body that its schema cannot express. The body is whatever the caller sent. */
-    bodyFaults?: (body: unknown) => readonly Fault[]
+    /** Faults that the schemas cannot express. The parts of the request are whatever the caller sent. */
+    requestFaults?: (request: FastifyRequest) => readonly Fault[]
   }
 }
 
 type Check = (request: FastifyRequest) => readonly Fault[]
+
+const none: readonly Fault[] = []
 
 const part = (schema: unknown, read: (request: FastifyRequest) => unknown, inBody = false): Check[] => {
   if (schema === undefined) return []
@@ -20,13 +22,12 @@ const part = (schema: unknown, read: (request: FastifyRequest) => unknown, inBod
 }
 
 function checksOf({ schema = {}, config }: RouteOptions): Check[] {
-  const bodyFaults = config?.bodyFaults
   return [
     ...part(schema.params, (request) => request.params),
     ...part(schema.querystring, (request) => request.query),
     ...part(schema.headers, (request) => request.headers),
     ...part(schema.body, (request) => request.body, true),
-    ...(bodyFaults ? [(request: FastifyRequest) => bodyFaults(request.body)] : [])
+    ...(config?.requestFaults ? [config.requestFaults] : [])
   ]
 }
 
@@ -43,7 +44,11 @@ export default fp(
       const checks = checksOf(route)
       if (checks.length === 0) return
       const check = (request: FastifyRequest, _: unknown, done: (error?: Error) => void) => {
-        const errors = checks.flatMap((faults) => faults(request))
+        let errors: readonly Fault[] = none
+        for (const faults of checks) {
+          const found = faults(request)
+          if (found.length > 0) errors = [...errors, ...found]
+        }
         done(
           errors.length === 0
             ? undefined

@@ -1,8 +1,13 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { BaseLogger } from 'pino'
 import { Problem } from '../problems.ts'
 import type { GrantSaves } from '../tokens/grant-saves.ts'
-import { type Issued, type OAuthApi, TokenRefusal } from '../tokens/oauth-api.ts'
-import type { Grant, Vault } from '../tokens/vault.ts'
+import type { Issued, OAuthApi } from '../tokens/oauth-api.ts'
+import { TokenRefusal } from '../tokens/token-refusal.ts'
+import type { Grant, Subject, Vault } from '../tokens/vault.ts'
+
+const LOAD_ATTEMPTS = 60
+const LOAD_PAUSE_MS = 500
 
 /** What an install has connected. */
 export type Connected = { locationId: string } | { companyId: string; locationIds: string[] }
@@ -25,20 +30,27 @@ type Draft = Pick<Grant, 'subject' | 'kind' | 'companyId' | 'tokens' | 'scopes'>
  * was asked for: an app for sub-accounts installed from the agency view yields a Company token.
  */
 export function createInstall({ oauth, grants, ping, forget, now, log }: Deps) {
+  /** The code is spent and the tokens are nowhere else: a store that fails now is waited for. */
+  const loadPatiently = async (subject: Subject): Promise<Grant | undefined> => {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await grants.load(subject)
+      } catch (err) {
+        if (attempt === LOAD_ATTEMPTS) throw err
+        log.error({ subject, err }, 'a new grant waits for the store')
+        await sleep(LOAD_PAUSE_MS)
+      }
+    }
+  }
+
   /** An install is newer than whatever is held, but never unseen: it follows the generation that it replaces. */
   const replace = async (draft: Draft): Promise<void> => {
     for (;;) {
-      const held = await grants.load(draft.subject)
+      const held = await loadPatiently(draft.subject)
       // A location that has tokens of its own keeps them when its company is connected.
       if (draft.tokens === null && held?.tokens && held.state === 'connected') return
-      const next = {
-        ...draft,
-        state: 'connected' as const,
-        stateSince: now(),
-        stateReason: null,
-        generation: held?.generation ?? 0
-      }
-      const inForce = await grants.save(next)
+      const state = { state: 'connected', stateSince: now(), stateReason: null } as const
+      const inForce = await grants.save({ ...draft, ...state, generation: held?.generation ?? 0 })
       if (inForce?.tokens?.accessToken === draft.tokens?.accessToken) return
     }
   }
@@ -72,11 +84,19 @@ export function createInstall({ oauth, grants, ping, forget, now, log }: Deps) {
     }
   }
 
+  /** The company is connected already when this is asked: that HighLevel does not say now must not undo it. */
+  const locationsOf = async (companyId: string, { approvedLocations = [], tokens }: Issued): Promise<string[]> => {
+    if (approvedLocations.length > 0) return [...new Set(approvedLocations)]
+    return oauth.installedLocations(tokens.accessToken, companyId).catch((err) => {
+      log.error({ companyId, err }, 'the locations of a company cannot be listed')
+      return []
+    })
+  }
+
   const company = async (companyId: string, issued: Issued): Promise<Connected> => {
     const scopes = issued.scope ?? ''
     await replace({ subject: `company:${companyId}`, kind: 'oauth', companyId, tokens: issued.tokens, scopes })
-    const listed = issued.approvedLocations ?? (await oauth.installedLocations(issued.tokens.accessToken, companyId))
-    const locationIds = [...new Set(listed)]
+    const locationIds = await locationsOf(companyId, issued)
     for (const locationId of locationIds) {
       // Without tokens: they are minted with the first call.
       await replace({ subject: `location:${locationId}`, kind: 'minted', companyId, tokens: null, scopes })

@@ -22,7 +22,9 @@ export function connectedPage(connected: Connected): string {
   }
   const { companyId, locationIds } = connected
   const locations =
-    locationIds.length === 0 ? 'HighLevel lists no location of it yet.' : `Its locations: ${locationIds.join(', ')}.`
+    locationIds.length === 0
+      ? 'HighLevel lists no location of it yet: open the connect link again later.'
+      : `Its locations: ${locationIds.join(', ')}.`
   return page('Connected', [`Company ${companyId} is connected. ${locations}`, 'This page can be closed.'])
 }
 

@@ -1,6 +1,8 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyRequest } from 'fastify'
+import type { Fault } from '../problems.ts'
 import { createTrace } from '../upstream/call.ts'
-import { recordRef } from './record-ref.ts'
+import { locationFaults, recordRef } from './record-ref.ts'
 import { RecordHeaders, RecordPatch, RecordPath, RecordQuery } from './schemas.ts'
 import type { UpdateRecord } from './update-record.ts'
 import { valueFaults } from './values.ts'
@@ -17,6 +19,11 @@ const fieldsOf = ({ properties = {}, owner, followers }: RecordPatch): string[] 
   ...(followers ? ['followers'] : [])
 ]
 
+const requestFaults = ({ caller, query, body }: FastifyRequest): readonly Fault[] => [
+  ...locationFaults(caller, query),
+  ...valueFaults(body)
+]
+
 /** A strong tag made of `dateUpdated`, which HighLevel changes with every write. */
 const etag = ({ dateUpdated }: Record<string, unknown>): string | undefined =>
   typeof dateUpdated === 'string' && /^[\w:.+-]+$/.test(dateUpdated) ? `"${dateUpdated}"` : undefined
@@ -25,6 +32,7 @@ const recordRoutes: FastifyPluginAsyncTypebox<Options> = async (app, { updateRec
   const schema = {
     operationId: 'updateRecord',
     tags: ['records'],
+    security: [{ caller: [] }],
     summary: 'Change fields, owner or followers of a record',
     consumes: ['application/json', 'application/merge-patch+json'],
     params: RecordPath,
@@ -33,7 +41,7 @@ const recordRoutes: FastifyPluginAsyncTypebox<Options> = async (app, { updateRec
     body: RecordPatch
   }
 
-  app.patch('/records/:schemaKey/:id', { schema, config: { bodyFaults: valueFaults } }, async (request, reply) => {
+  app.patch('/records/:schemaKey/:id', { schema, config: { requestFaults } }, async (request, reply) => {
     const ref = recordRef(request.caller, request.params, request.query)
     const trace = createTrace()
     request.work = { ...ref, fields: fieldsOf(request.body), trace }

@@ -30,7 +30,7 @@ export function createUpdateRecord({ upstream, dialect }: Deps) {
     }
 
     // Everything is as it should be already: HighLevel need not be asked to change nothing.
-    if (current !== undefined && Object.keys(body).length === 0) return current
+    if (Object.keys(body).length === 0) return current ?? upstream.getRecord(ref, context)
     return upstream.putRecord(ref, body, context)
   }
 }

@@ -1,10 +1,9 @@
 import type { Fault } from '../problems.ts'
+import { pointerPart } from '../shared/json-pointer.ts'
 
 /** HighLevel's values nest two deep. Beyond this a value cannot be written out again without a risk to the stack. */
 const MAX_DEPTH = 16
 const MAX_KEY_CHARS = 256
-
-const escapePointer = (name: string) => name.replaceAll('~', '~0').replaceAll('/', '~1')
 
 const MAX_FAULTS = 100
 const none: readonly Fault[] = []
@@ -16,8 +15,9 @@ function isSound(value: unknown, depth: number): boolean {
   if (typeof value === 'number') return Number.isFinite(value)
   if (typeof value !== 'object' || value === null) return true
   if (depth === MAX_DEPTH) return false
-  // Own and enumerable: what JSON.parse makes has nothing else.
-  for (const key in value) if (!isSound((value as Record<string, unknown>)[key], depth + 1)) return false
+  for (const member of Object.values(value)) {
+    if (typeof member !== 'string' && !isSound(member, depth + 1)) return false
+  }
   return true
 }
 
@@ -29,13 +29,13 @@ function* faultsAt(value: unknown, pointer: string, depth: number): Generator<Fa
   if (typeof value !== 'object' || value === null) return
   if (depth === MAX_DEPTH) return yield { pointer, code: 'too-deep', detail: `is nested more than ${MAX_DEPTH} deep` }
   for (const [key, member] of Object.entries(value))
-    yield* faultsAt(member, `${pointer}/${escapePointer(key)}`, depth + 1)
+    yield* faultsAt(member, `${pointer}/${pointerPart(key)}`, depth + 1)
 }
 
 function* keyFaults(properties: object): Generator<Fault> {
   for (const key of Object.keys(properties)) {
     if (isGoodKey(key)) continue
-    const pointer = `/properties/${escapePointer(key.slice(0, MAX_KEY_CHARS))}`
+    const pointer = `/properties/${pointerPart(key.slice(0, MAX_KEY_CHARS))}`
     yield { pointer, code: 'bad-format', detail: `must be a field key of 1 to ${MAX_KEY_CHARS} characters` }
   }
 }

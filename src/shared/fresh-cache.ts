@@ -55,7 +55,9 @@ export function createFreshCache<Value>({ maxAgeMs, maxEntries, now, onStale }: 
 
   const peek = (key: string): Value | undefined => {
     const held = entries.get(key)
-    return held !== undefined && now() - held.readAt < maxAgeMs ? held.value : undefined
+    const ageMs = held === undefined ? -1 : now() - held.readAt
+    // A clock that was set back makes no entry young.
+    return ageMs >= 0 && ageMs < maxAgeMs ? held?.value : undefined
   }
 
   return {

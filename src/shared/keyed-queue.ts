@@ -2,7 +2,7 @@
 export function createKeyedQueue() {
   const tails = new Map<string, Promise<unknown>>()
 
-  return function enqueue<Value>(key: string, task: () => Promise<Value>): Promise<Value> {
+  function enqueue<Value>(key: string, task: () => Promise<Value>): Promise<Value> {
     const running = (tails.get(key) ?? Promise.resolve()).then(task, task)
     // Kept as a promise that never rejects: the outcome belongs to whoever asked.
     const tail = running.then(done, done)
@@ -13,4 +13,11 @@ export function createKeyedQueue() {
       if (tails.get(key) === tail) tails.delete(key)
     }
   }
+
+  /** Resolves when nothing is queued any more. */
+  async function settled(): Promise<void> {
+    while (tails.size > 0) await Promise.all(tails.values())
+  }
+
+  return Object.assign(enqueue, { settled })
 }

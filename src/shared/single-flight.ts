@@ -2,7 +2,7 @@
 export function createSingleFlight<Value>() {
   const flights = new Map<string, Promise<Value>>()
 
-  return function fly(key: string, task: () => Promise<Value>): Promise<Value> {
+  function fly(key: string, task: () => Promise<Value>): Promise<Value> {
     const running = flights.get(key)
     if (running) return running
 
@@ -10,4 +10,11 @@ export function createSingleFlight<Value>() {
     flights.set(key, flight)
     return flight
   }
+
+  /** Resolves when none is under way, however they end. */
+  async function settled(): Promise<void> {
+    while (flights.size > 0) await Promise.allSettled(flights.values())
+  }
+
+  return Object.assign(fly, { settled })
 }

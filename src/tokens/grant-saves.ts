@@ -1,7 +1,9 @@
 import { randomInt } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { BaseLogger } from 'pino'
+import { Problem } from '../problems.ts'
 import { createKeyedQueue } from '../shared/keyed-queue.ts'
+import { CipherError } from './cipher.ts'
 import type { Grant, Subject, Vault } from './vault.ts'
 
 const FIRST_RETRY_MS = 100
@@ -56,8 +58,15 @@ export function createGrantSaves(vault: Pick<Vault, 'loadGrant' | 'saveGrant'>, 
     return grant
   }
 
-  const load = async (subject: Subject): Promise<Grant | undefined> =>
-    unsaved.get(subject)?.grant ?? (await vault.loadGrant(subject))
+  /** Rejects with a Problem. */
+  const load = async (subject: Subject): Promise<Grant | undefined> => {
+    try {
+      return unsaved.get(subject)?.grant ?? (await vault.loadGrant(subject))
+    } catch (cause) {
+      if (cause instanceof CipherError) throw new Problem('internal', 'The stored token cannot be opened', { cause })
+      throw new Problem('vault-unavailable', 'The stored token cannot be read', { retryAfterSeconds: 5, cause })
+    }
+  }
 
   const saveAlone = async (changed: Grant): Promise<Grant | undefined> => {
     const waiting = unsaved.get(changed.subject)
@@ -84,7 +93,8 @@ export function createGrantSaves(vault: Pick<Vault, 'loadGrant' | 'saveGrant'>, 
 
     /** Resolves when nothing is unsaved any more. */
     async drain(): Promise<void> {
-      while (retries.size > 0) await Promise.all(retries)
+      do await alone.settled()
+      while ((await Promise.all(retries)).length > 0)
     }
   }
 }

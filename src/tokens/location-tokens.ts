@@ -2,9 +2,8 @@ import type { BaseLogger } from 'pino'
 import { Problem } from '../problems.ts'
 import { createFreshCache } from '../shared/fresh-cache.ts'
 import type { TokenSource } from '../upstream/bearer.ts'
-import { CipherError } from './cipher.ts'
 import type { GrantSaves } from './grant-saves.ts'
-import { isUsable, type Renew } from './renewal.ts'
+import { isUsable, PAUSE_AFTER_FAILURE_MS, type Renew } from './renewal.ts'
 import type { Grant, Subject, Tokens } from './vault.ts'
 
 /** Bounds how long a removed or replaced grant stays in use in a process that did not see the change. */
@@ -38,6 +37,8 @@ export function createLocationTokens({
 }: Deps): TokenSource & { forget(locationId: string): void } {
   /** Tokens that came in place of a refused one and that HighLevel has not taken yet. */
   const unproven = new Map<string, string>()
+  /** When a renewal ahead of time may be tried again. */
+  const failedUntil = new Map<Subject, number>()
 
   const cache = createFreshCache<Grant>({
     maxAgeMs: MAX_AGE_MS,
@@ -47,31 +48,31 @@ export function createLocationTokens({
   })
 
   const load = async (subject: Subject): Promise<Grant | undefined> => {
-    try {
-      const grant = await grants.load(subject)
-      // Not remembered, so that an install elsewhere counts at once.
-      return grant?.state === 'uninstalled' ? undefined : grant
-    } catch (cause) {
-      if (cause instanceof CipherError) throw cause
-      throw new Problem('vault-unavailable', 'The token of this location cannot be read', {
-        retryAfterSeconds: 5,
-        cause
-      })
-    }
+    const grant = await grants.load(subject)
+    // Not remembered, so that an install elsewhere counts at once.
+    return grant?.state === 'uninstalled' ? undefined : grant
   }
 
   const grantOf = (locationId: string) => cache.get(subjectOf(locationId), () => load(subjectOf(locationId)))
 
-  const renewed = async (grant: Grant): Promise<Grant> => {
-    const next = await renew(grant.subject, grant.generation)
+  const renewed = async (grant: Grant, refused?: string): Promise<Grant> => {
+    const next = await renew(grant, refused)
     cache.put(grant.subject, next)
     return next
   }
 
+  /** Before a token is due nobody waits: the flight is shared, and its failure is logged where it happens. */
+  const renewEarly = (grant: Grant) => {
+    if (grant.state === 'reconnect-required' || now() < (failedUntil.get(grant.subject) ?? 0)) return
+    renewed(grant).then(
+      () => failedUntil.delete(grant.subject),
+      () => failedUntil.set(grant.subject, now() + PAUSE_AFTER_FAILURE_MS)
+    )
+  }
+
   const tokenOf = (grant: Grant): string | Promise<string> => {
     if (!isUsable(grant, now())) return renewed(grant).then((next) => next.tokens?.accessToken ?? '')
-    // Before it is due nobody waits: the flight is shared, and its failure is logged where it happens.
-    if (now() >= renewAt(grant.tokens)) void renewed(grant).catch(() => undefined)
+    if (now() >= renewAt(grant.tokens)) renewEarly(grant)
     return grant.tokens.accessToken
   }
 
@@ -94,12 +95,15 @@ export function createLocationTokens({
       if (grant.kind === 'private' || grant.state === 'reconnect-required' || unproven.get(locationId) === refused)
         return undefined
 
-      const token = (await renewed(grant)).tokens?.accessToken
+      const token = (await renewed(grant, refused)).tokens?.accessToken
       if (token !== undefined) unproven.set(locationId, token)
       return token
     },
 
-    confirm: (locationId) => void unproven.delete(locationId),
+    confirm(locationId, token) {
+      if (unproven.size > 0 && unproven.get(locationId) === token) unproven.delete(locationId)
+    },
+
     forget: (locationId) => cache.drop(subjectOf(locationId))
   }
 }

@@ -1,46 +1,22 @@
-import Type, { type Static } from 'typebox'
+import Type from 'typebox'
 import { Compile } from 'typebox/compile'
 import { Problem } from '../problems.ts'
 import { type Answer, createTrace, type Send } from '../upstream/call.ts'
 import { withoutValues } from '../upstream/redact.ts'
 import { readWords } from '../upstream/words.ts'
-import type { Tokens } from './vault.ts'
+import { type Issued, readIssued } from './token-answer.ts'
+import { TokenRefusal } from './token-refusal.ts'
 
 /** Long, since giving up on an answer that carries the next refresh token is what loses grants. */
 export const TOKEN_CALL_TIMEOUT_MS = 25_000
 
-/**
- * `invalid-grant`: what was presented is spent or unknown, and will be for ever. `inactive`: the location is paused,
- * and the same token works again later. `refused`: HighLevel refused for another reason, such as client credentials.
- */
-export class TokenRefusal extends Error {
-  override readonly name = 'TokenRefusal'
-  readonly kind: 'invalid-grant' | 'inactive' | 'refused'
-
-  constructor(kind: TokenRefusal['kind'], status: number, said: string) {
-    super(`HighLevel's token endpoint answered ${status}: ${said.slice(0, 200)}`)
-    this.kind = kind
-  }
-}
-
-const TokenAnswer = Type.Object({
-  access_token: Type.String({ minLength: 1 }),
-  refresh_token: Type.Optional(Type.String({ minLength: 1 })),
-  expires_in: Type.Number({ exclusiveMinimum: 0 }),
-  scope: Type.Optional(Type.String()),
-  userType: Type.Optional(Type.String()),
-  companyId: Type.Optional(Type.String({ minLength: 1 })),
-  locationId: Type.Optional(Type.String({ minLength: 1 })),
-  approvedLocations: Type.Optional(Type.Array(Type.String({ minLength: 1 })))
-})
-const tokenAnswer = Compile(TokenAnswer)
+const PAGE_SIZE = 100
+const MAX_PAGES = 1_000
 
 const InstalledLocations = Type.Object({ locations: Type.Array(Type.Object({ _id: Type.String({ minLength: 1 }) })) })
 const installedLocations = Compile(InstalledLocations)
 
-export interface Issued extends Static<typeof TokenAnswer> {
-  tokens: Tokens
-}
+export type { Issued } from './token-answer.ts'
 
 interface Options {
   clientId: string
@@ -65,7 +41,11 @@ function refusal(answer: Answer, form: Record<string, string> | undefined): Erro
   }
   const said = `${words.errorCode ?? ''} ${words.message ?? ''}`.trim()
   const inactive = /location is not active/i.test(said)
-  const ended = /invalid_grant|invalid grant|refresh token is invalid|authorization code not found/i.test(said)
+  // A mint that is forbidden or unknown: the app is no longer in this location.
+  const ended =
+    answer.status === 403 ||
+    answer.status === 404 ||
+    /invalid_grant|invalid grant|refresh token is invalid|authorization code not found/i.test(said)
   const kind = inactive ? 'inactive' : ended ? 'invalid-grant' : 'refused'
   return new TokenRefusal(kind, answer.status, withoutValues(said, secretsIn(form)))
 }
@@ -99,13 +79,12 @@ export function createOAuthApi(send: Send, { clientId, clientSecret, redirectUri
 
   const issue = async (path: string, form: Record<string, string>, accessToken?: string): Promise<Issued> => {
     const issuedAt = now()
-    const body = await ask(path, form, accessToken)
-    if (!tokenAnswer.Check(body)) throw new Problem('upstream-unreadable', 'HighLevel’s token answer holds no token')
-    const tokens: Tokens = { accessToken: body.access_token, expiresAt: issuedAt + body.expires_in * 1_000, issuedAt }
-    if (body.refresh_token !== undefined) tokens.refreshToken = body.refresh_token
-    return { ...body, tokens }
+    const issued = readIssued(await ask(path, form, accessToken), issuedAt)
+    if (issued === undefined) throw new Problem('upstream-unreadable', 'HighLevel’s token answer holds no token')
+    return issued
   }
 
+  const appId = clientId.split('-')[0] ?? clientId
   const client = { client_id: clientId, client_secret: clientSecret }
 
   return {
@@ -136,22 +115,25 @@ export function createOAuthApi(send: Send, { clientId, clientSecret, redirectUri
 
     /** The ids of the company's locations in which the app is installed. May be empty for minutes after a bulk install. */
     async installedLocations(companyToken: string, companyId: string): Promise<string[]> {
-      const ids: string[] = []
-      const pageSize = 100
-      for (let skip = 0; ; skip += pageSize) {
+      const ids = new Set<string>()
+      for (let page = 0; page < MAX_PAGES; page += 1) {
         const query = {
           companyId,
-          appId: clientId.split('-')[0] ?? clientId,
+          appId,
           isInstalled: 'true',
-          skip: String(skip),
-          limit: String(pageSize)
+          skip: String(page * PAGE_SIZE),
+          limit: String(PAGE_SIZE)
         }
         const body = await ask(`/oauth/installedLocations?${new URLSearchParams(query)}`, undefined, companyToken)
-        if (!installedLocations.Check(body))
+        if (!installedLocations.Check(body)) {
           throw new Problem('upstream-unreadable', 'HighLevel’s list of locations cannot be read')
-        ids.push(...body.locations.map(({ _id }) => _id))
-        if (body.locations.length < pageSize) return ids
+        }
+        const known = ids.size
+        for (const { _id } of body.locations) ids.add(_id)
+        // A page that brings nothing new is the end, whatever size its pages are and whether it counts `skip` at all.
+        if (ids.size === known) break
       }
+      return [...ids]
     }
   }
 }

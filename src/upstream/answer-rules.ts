@@ -21,12 +21,17 @@ const VERSION = 'HighLevel refused the API version or the endpoint'
  * message decides, and the last row of a status is the answer to messages that nobody has seen yet.
  */
 const rules: readonly Rule[] = [
-  { status: 400, says: /api version|endpoint has been removed/i, code: 'upstream-contract-changed', detail: VERSION },
   {
     status: 400,
     says: /duplicate_record|same value for .* already exists/i,
     code: 'duplicate-value',
     detail: 'Another record holds the same value in a unique field'
+  },
+  {
+    status: 400,
+    says: /^Invalid API version|not available in API version|^API endpoint has been removed/i,
+    code: 'upstream-contract-changed',
+    detail: VERSION
   },
   {
     status: 400,

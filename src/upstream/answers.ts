@@ -1,4 +1,5 @@
 import { type Fault, Problem, type ProblemCode } from '../problems.ts'
+import { pointerPart } from '../shared/json-pointer.ts'
 import { ruleFor } from './answer-rules.ts'
 import { type Answer, type Call, writes } from './call.ts'
 import { withoutValues } from './redact.ts'
@@ -36,7 +37,7 @@ const faultsOf = (words: Words): readonly Fault[] | undefined =>
     ? undefined
     : [
         {
-          pointer: `/properties/${words.field.replaceAll('~', '~0').replaceAll('/', '~1')}`,
+          pointer: `/properties/${pointerPart(words.field)}`,
           code: 'duplicate',
           detail: 'Another record holds this value'
         }

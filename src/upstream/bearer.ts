@@ -1,5 +1,5 @@
 import { isTokenFault } from './answers.ts'
-import type { Layer, LocationCall } from './call.ts'
+import type { Answer, Layer, LocationCall } from './call.ts'
 import { before } from './deadline.ts'
 
 /** The tokens of locations, as the bearer layer needs them. Every method rejects with a Problem. */
@@ -8,9 +8,12 @@ export interface TokenSource {
   tokenFor(locationId: string): string | Promise<string>
   /** A token in place of one that HighLevel refused; `undefined` where there is none better. */
   replace(locationId: string, refused: string): Promise<string | undefined>
-  /** HighLevel took the token that replaced a refused one. */
-  confirm(locationId: string): void
+  /** HighLevel took this token. */
+  confirm(locationId: string, token: string): void
 }
+
+/** An answer that came from behind HighLevel's guards. */
+const provesToken = ({ status }: Answer) => status < 500 && status !== 401 && status !== 403 && status !== 429
 
 /**
  * Sends the token of the call's location. A refused token is replaced once and the call repeated once: a refusal that
@@ -19,7 +22,11 @@ export interface TokenSource {
 export const bearer =
   ({ tokenFor, replace, confirm }: TokenSource): Layer<LocationCall> =>
   (next) => {
-    const ask = (call: LocationCall, token: string) => next({ ...call, authorization: `Bearer ${token}` })
+    const ask = async (call: LocationCall, token: string): Promise<Answer> => {
+      const answer = await next({ ...call, authorization: `Bearer ${token}` })
+      if (provesToken(answer)) confirm(call.locationId, token)
+      return answer
+    }
 
     const timed = async <T>(call: LocationCall, wait: Promise<T>): Promise<T> => {
       const startedAt = performance.now()
@@ -38,8 +45,6 @@ export const bearer =
 
       const fresh = await timed(call, replace(call.locationId, token))
       if (fresh === undefined) return answer
-      const second = await ask(call, fresh)
-      if (!isTokenFault(second)) confirm(call.locationId)
-      return second
+      return ask(call, fresh)
     }
   }

@@ -22,12 +22,19 @@ function spanAt(text: string, value: string, start: number): number {
   return length === value.length && !isWordChar(text[start - 1]) && !isWordChar(text[start + length]) ? length : 0
 }
 
+/** In lower case, where that keeps every character in its place: HighLevel writes some values so. */
+const folded = (text: string): string => {
+  const lower = text.toLowerCase()
+  return lower.length === text.length ? lower : text
+}
+
 function without(text: string, value: string): string {
-  const needle = value.slice(0, PREFIX_CHARS)
+  const [hay, wanted] = [folded(text), folded(value)]
+  const needle = wanted.slice(0, PREFIX_CHARS)
   let out = ''
   let from = 0
-  for (let at = text.indexOf(needle); needle !== '' && at !== -1; at = text.indexOf(needle, from)) {
-    const span = spanAt(text, value, at)
+  for (let at = hay.indexOf(needle); needle !== '' && at !== -1; at = hay.indexOf(needle, from)) {
+    const span = spanAt(hay, wanted, at)
     out += span === 0 ? text.slice(from, at + 1) : `${text.slice(from, at)}[value]`
     from = at + Math.max(span, 1)
   }

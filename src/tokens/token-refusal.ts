@@ -1,0 +1,19 @@
+/**
+ * `invalid-grant`: what was presented is spent or unknown, and will be for ever. `inactive`: the location is paused,
+ * and the same token works again later. `refused`: HighLevel refused for another reason, such as client credentials.
+ */
+export type RefusalKind = 'invalid-grant' | 'inactive' | 'refused'
+
+/** HighLevel's token endpoints said no. The message holds its words, without what was presented. */
+export class TokenRefusal extends Error {
+  override readonly name = 'TokenRefusal'
+  readonly kind: RefusalKind
+  /** 0 where HighLevel was not asked. */
+  readonly status: number
+
+  constructor(kind: RefusalKind, status: number, said: string) {
+    super(`HighLevel's token endpoint answered ${status}: ${said.slice(0, 200)}`)
+    this.kind = kind
+    this.status = status
+  }
+}
