@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import { credentialHash } from '../src/http/callers.ts'
+import { credentialHash } from '../src/tokens/credential-hash.ts'
 import { startCli } from './support/cli.ts'
 import { RECORD, startGateway, startSimulator } from './support/harness.ts'
 import { grant } from './tokens/vault-file.ts'

@@ -1,7 +1,8 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { Problem } from '../problems.ts'
-import { type Caller, type Callers, credentialHash } from './callers.ts'
+import { credentialHash } from '../tokens/credential-hash.ts'
+import type { Caller, Callers } from './callers.ts'
 import type { FailureLimit } from './rate-limit.ts'
 
 declare module 'fastify' {

@@ -1,4 +1,3 @@
-import { hash } from 'node:crypto'
 import { createRemoteJWKSet, type JWTPayload, jwtVerify } from 'jose'
 import type { BaseLogger } from 'pino'
 import { Problem } from '../problems.ts'
@@ -26,9 +25,6 @@ const MAX_CACHED_CALLERS = 10_000
 
 /** Pinned: a token must not choose `none`, nor have a public key taken for a shared secret. */
 const ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA']
-
-/** The digest under which an API key is stored and any credential is remembered. */
-export const credentialHash = (credential: string): string => hash('sha256', credential, 'hex')
 
 const locationsOf = (claim: unknown): Caller['locations'] => {
   const listed = typeof claim === 'string' ? claim.split(' ') : Array.isArray(claim) ? claim : []
