@@ -5,9 +5,9 @@ import logging from './http/logging.ts'
 
 /** The second listener, for operators alone: the API gateway never exposes it. */
 export async function buildAdmin(options: AppOptions): Promise<FastifyInstance> {
-  const { parts, log, isDraining } = options
+  const { parts, log, writeLine, isDraining } = options
   const app = createServer(options)
-  await app.register(logging, { log, metrics: parts.metrics })
+  await app.register(logging, { log, writeLine, metrics: parts.metrics })
   await app.register(health, { ping: parts.vault.ping, isDraining })
 
   app.get('/metrics', { config: { quiet: true } }, async (_, reply) =>

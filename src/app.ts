@@ -24,12 +24,14 @@ import type { Parts } from './parts.ts'
 import { Problem } from './problems.ts'
 import recordRoutes from './records/routes.ts'
 import { createUpdateRecord } from './records/update-record.ts'
+import type { WriteLine } from './shared/log.ts'
 import { version } from './version.ts'
 
 export interface AppOptions {
   config: Config
   parts: Parts
   log: Logger
+  writeLine: WriteLine
   now: () => number
   isDraining: () => boolean
 }
@@ -84,11 +86,11 @@ export function createServer({
 
 /** The public listener: every register call of it, in order. */
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
-  const { config, parts, log, now, isDraining } = options
+  const { config, parts, log, writeLine, now, isDraining } = options
   const app = createServer(options)
   const methods = createMethodGuard()
 
-  await app.register(logging, { log, metrics: parts.metrics })
+  await app.register(logging, { log, writeLine, metrics: parts.metrics })
   await app.register(validation)
   await app.register(jsonBody)
   await app.register(rateLimitCounters)

@@ -1,9 +1,9 @@
 import type { FastifyInstance } from 'fastify'
-import type { Logger } from 'pino'
 import { buildAdmin } from './admin.ts'
 import { buildApp } from './app.ts'
 import type { Config } from './config.ts'
 import { openParts } from './parts.ts'
+import type { Log } from './shared/log.ts'
 
 /** A listener could not be opened. The message says what to do. */
 export class ListenError extends Error {
@@ -22,7 +22,7 @@ async function listen(app: FastifyInstance, host: string, port: number, variable
 }
 
 /** The share of the grace time that calls under way have to end. */
-const CUT_AT = 0.8
+const CUT_AT = 0.95
 
 export interface Gateway {
   /** Where the listeners can be reached, such as `http://127.0.0.1:3000`. */
@@ -34,10 +34,14 @@ export interface Gateway {
 }
 
 /** Opens everything that `config` names and listens. Throws before a listener is open, or closes what it opened. */
-export async function startGateway(config: Config, log: Logger, now: () => number = Date.now): Promise<Gateway> {
+export async function startGateway(
+  config: Config,
+  { log, writeLine }: Pick<Log, 'log' | 'writeLine'>,
+  now: () => number = Date.now
+): Promise<Gateway> {
   let draining = false
   const parts = await openParts(config, log, now)
-  const options = { config, parts, log, now, isDraining: () => draining }
+  const options = { config, parts, log, writeLine, now, isDraining: () => draining }
   const listeners: FastifyInstance[] = []
 
   const close = async () => {

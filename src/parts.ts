@@ -15,7 +15,7 @@ import { version } from './version.ts'
 
 /** Everything that has a lifetime, opened in one place and closed in the reverse order. */
 export async function openParts(config: Config, log: BaseLogger, now: () => number) {
-  const vault = await openVault(config.DATABASE_URL, config.vaultKeys, now)
+  const vault = await openVault(config.DATABASE_URL, config.vaultKeys, { now })
   const pool = openPool(new URL(config.HIGHLEVEL_API_URL).origin)
   const metrics = createMetrics()
 

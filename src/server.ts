@@ -8,8 +8,9 @@ import { requireNode } from './shared/node-version.ts'
 async function main(): Promise<void> {
   requireNode()
   const config = loadConfig(process.env)
-  const { log, close: closeLog } = openLog(config.LOG_LEVEL)
-  const gateway = await startGateway(config, log)
+  const output = openLog(config.LOG_LEVEL)
+  const { log } = output
+  const gateway = await startGateway(config, output)
   log.info({ origin: gateway.origin, adminOrigin: gateway.adminOrigin }, 'ready')
 
   closeWithGrace({ delay: config.SHUTDOWN_GRACE_MS, logger: false }, async ({ signal, err }) => {
@@ -17,7 +18,7 @@ async function main(): Promise<void> {
     else log.info({ signal }, 'ending')
     await gateway.close()
     log.info('ended')
-    closeLog()
+    output.close()
   })
 }
 

@@ -116,3 +116,14 @@ t.test('a new token follows the one that is held, and a removed location has non
   t.match(again, { code: 1, stdout: 'There is no connected location one.\n' })
   t.match(await vault.loadGrant('location:one'), { state: 'uninstalled', stateReason: 'removed by an operator' })
 })
+
+t.test('as a process, the command line takes a secret on standard input and ends with its exit code', async (t) => {
+  const { runProcess, vault } = await startCli(t)
+
+  const added = await runProcess(['locations', 'add-token', 'one'], `${PIT}\r\n`)
+  const wrong = await runProcess(['nonsense'])
+
+  t.match(added, { code: 0, stderr: '' })
+  t.match(await vault.loadGrant('location:one'), { tokens: { accessToken: PIT } })
+  t.match(wrong, { code: 2, stdout: '', stderr: /^There is no such command\n/ })
+})

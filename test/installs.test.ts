@@ -1,3 +1,4 @@
+import Database from 'better-sqlite3'
 import t from 'tap'
 import { SEED } from './simulator/seed.ts'
 import { createClock, RECORD, startGateway, startSimulator } from './support/harness.ts'
@@ -238,4 +239,30 @@ t.test('a company’s location from which the app was removed asks to be connect
   const reply = await patch(CHANGE)
 
   t.match(reply.json, { status: 409, code: 'location-reconnect-required' })
+})
+
+t.test('a stored token that does not open asks for a reconnect, and a new install mends it', async (t) => {
+  const simulator = await startSimulator(t)
+  const { install, patch, config } = await startGateway(t, { simulator })
+  const database = new Database(config.DATABASE_URL.slice('sqlite:'.length))
+  database.prepare('update grants set sealed = ?').run('k1.AAAA')
+  database.close()
+
+  const spoiled = await patch(CHANGE)
+  const page = await install(simulator.connect().code)
+
+  t.match(spoiled.json, { status: 409, code: 'location-reconnect-required' })
+  t.equal(page.status, 200)
+  t.equal((await patch(CHANGE)).status, 200)
+})
+
+t.test('HEAD of the callback spends no code', async (t) => {
+  const simulator = await startSimulator(t)
+  const { call, install } = await startGateway(t, { simulator, connected: false })
+  const { code } = simulator.connect()
+
+  const head = await call(`/oauth/callback?code=${code}`, { method: 'HEAD', key: null })
+
+  t.equal(head.status, 405)
+  t.equal((await install(code)).status, 200)
 })

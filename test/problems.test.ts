@@ -414,3 +414,58 @@ t.test('no number of unknown members or parameters lets a request pass', async (
   for (const { json } of replies) t.match(json, { status: 400, code: 'invalid-request', errors: [{ code: String }] })
   t.strictSame(simulator.received(), [])
 })
+
+t.test('an answer to a broken request stays small, however long the names in it are', async (t) => {
+  const { patch } = await startGateway(t)
+  const name = '~'.repeat(100_000)
+
+  const replies = [
+    await patch(`{"properties":{"a":{"${name}":[${Array(110).fill('1e999').join(',')}]}}}`),
+    await patch({ [name]: 1, ...CHANGE }),
+    await patch(CHANGE, {}, `${RECORD}&${'x'.repeat(3_000)}=1`)
+  ]
+
+  for (const { status, text } of replies) {
+    t.equal(status, 400)
+    t.ok(text.length < 64_000, `${text.length} characters`)
+  }
+})
+
+t.test('garbage behind a request on the same socket is not taken for its answer', async (t) => {
+  const simulator = await startSimulator(t)
+  const { origin, key } = await startGateway(t, { simulator })
+  simulator.failNext({ kind: 'slow', delayMs: 200, method: 'PUT' })
+  const body = JSON.stringify(CHANGE)
+  const head = `PATCH ${RECORD} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${key}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`
+
+  const answer = await raw(origin, `${head}${body}GARBAGE\r\n\r\n`)
+
+  t.equal(answer, '')
+})
+
+t.test('what HighLevel says of waiting is a whole number of seconds from 1 to a day', async (t) => {
+  const simulator = await startSimulator(t)
+  const { patch } = await startGateway(t, { simulator })
+  const given = {
+    '7': '7',
+    '0': '1',
+    '-5': '10',
+    '1e300': '86400',
+    Infinity: '86400',
+    soon: '10',
+    '': '10',
+    '2.2': '3'
+  }
+
+  for (const [value, expected] of Object.entries(given)) {
+    simulator.failNext({
+      kind: 'status',
+      status: 429,
+      body: { message: 'Too Many Requests' },
+      headers: { 'retry-after': value },
+      method: 'PUT'
+    })
+    const reply = await patch(CHANGE)
+    t.equal(reply.headers.get('retry-after'), expected, value)
+  }
+})

@@ -64,6 +64,16 @@ t.test('no token, key, secret, code or field value reaches a log line, an error 
     simulator.failNext({ kind: 'status', status: 400, body, method: 'PUT' })
     await keep(change())
   }
+  const bearer = String(simulator.received({ method: 'PUT' }).at(-1)?.headers.authorization).replace('Bearer ', '')
+  for (const status of [400, 401]) {
+    const body = {
+      message: `Invalid JWT ${bearer}`,
+      traceId: `Marmalade ${bearer}`,
+      errors: [{ errorCode: 'duplicate_record', field: `Marmalade ${bearer}` }]
+    }
+    simulator.failNext({ kind: 'status', status, body, method: 'PUT' })
+    await (status === 400 ? keep(change()) : change())
+  }
   for (const kind of ['html', 'reset-before', 'truncated', 'empty', 'huge', 'hang'] as const) {
     simulator.failNext({ kind, method: 'PUT' })
     await keep(change())

@@ -1,3 +1,4 @@
+import Database from 'better-sqlite3'
 import t from 'tap'
 import { SEED } from './simulator/seed.ts'
 import { createClock, startGateway, startSimulator } from './support/harness.ts'
@@ -300,4 +301,38 @@ t.test('a dead grant whose token still works costs HighLevel nothing a call', as
   t.strictSame(replies, Array(5).fill(200))
   t.equal(refreshes(simulator).length, 1)
   t.equal(lines.filter((line) => line.includes('refused to renew')).length, 1)
+})
+
+t.test('a refresh whose answer is lost is asked again at once, and keeps the grant', async (t) => {
+  for (const kind of ['reset-after', 'truncated', 'empty'] as const) {
+    const simulator = await startSimulator(t)
+    const { patch } = await startGateway(t, { simulator })
+    simulator.expireTokens()
+    simulator.failNext({ kind, path: '/oauth/token' })
+
+    const reply = await patch(CHANGE)
+
+    t.equal(reply.status, 200, kind)
+    t.equal(refreshes(simulator).length, 2, kind)
+  }
+})
+
+t.test('a writer in another process delays nobody, and the rotated pair is saved when it is done', async (t) => {
+  const simulator = await startSimulator(t)
+  const { patch, call, vault, config } = await startGateway(t, { simulator })
+  const other = new Database(config.DATABASE_URL.slice('sqlite:'.length))
+  other.exec('begin immediate')
+  simulator.expireTokens()
+
+  const startedAt = performance.now()
+  const reply = await patch(CHANGE)
+  const alive = await call('/livez')
+  const tookMs = performance.now() - startedAt
+  other.exec('rollback')
+  other.close()
+
+  t.strictSame([reply.status, alive.status], [200, 200])
+  // Were the driver to wait, it would be for five seconds.
+  t.ok(tookMs < 4_000, `${tookMs} ms`)
+  while ((await vault.loadGrant(`location:${SEED.locationId}`))?.generation === 1) await new Promise(setImmediate)
 })

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream'
 import { parseArgs } from 'node:util'
 import type { Config } from '../config.ts'
 import type { Vault } from '../tokens/vault.ts'
@@ -10,6 +11,8 @@ export class UsageError extends Error {
 export interface Context {
   vault: Vault
   config: Config
+  /** Where secrets are given. */
+  stdin: Readable
 }
 
 /** What a command has to say: one JSON document for machines, lines for people. */

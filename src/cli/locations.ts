@@ -75,9 +75,9 @@ export const addToken: Command = {
   does: 'connects a location by a private integration token on standard input',
   read(args) {
     const id = oneId(args, 'location id')
-    return async ({ vault }) => {
+    return async ({ vault, stdin }) => {
       // Pasted tokens come with line ends, and wrapped ones with blanks inside.
-      const token = (await readAll(process.stdin)).replace(/\s+/g, '')
+      const token = (await readAll(stdin)).replace(/\s+/g, '')
       if (!/^[\x21-\x7e]{8,4096}$/.test(token)) throw new UsageError('Give the token on standard input')
       await save(vault, subjectOf(id), token)
       return {

@@ -57,7 +57,8 @@ function createJwtCallers({ jwksUrl, issuer, audience, locationsClaim }: JwtOpti
         cause
       })
     }
-    const { sub = '', exp = 0 } = payload
+    const { sub, exp = 0 } = payload
+    if (typeof sub !== 'string' || sub === '') return undefined
     return { id: `jwt:${sub}`, locations: locationsOf(payload[locationsClaim]), expiresAt: exp * 1_000 }
   }
 }

@@ -34,7 +34,9 @@ function problemOf({ code, rawPacket }: ParserError): Problem {
 /** Answers what Node's HTTP parser refuses, before there is a request: these too are problems with a log line. */
 export const createClientErrorHandler = (log: BaseLogger) =>
   function answerClientError(error: ParserError, socket: Socket): void {
-    if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
+    // Bytes written now would be taken for the answer to the request that is still being served on this socket.
+    const isServing = (socket as { _httpMessage?: unknown })._httpMessage != null
+    if (error.code === 'ECONNRESET' || !socket.writable || isServing) return void socket.destroy()
     const problem = problemOf(error)
     const requestId = randomUUID()
     const body = JSON.stringify(problemDocument(problem, '/', requestId))

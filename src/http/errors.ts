@@ -72,11 +72,17 @@ export function createSendProblem({ connectUrl }: ErrorOptions) {
 
 export type SendProblem = ReturnType<typeof createSendProblem>
 
+/** Whatever failed inside the gateway, HighLevel may have stored the write by then. */
+const honest = (request: FastifyRequest, problem: Problem): Problem =>
+  problem.code === 'internal' && (request.work?.trace.attempts ?? 0) > 0
+    ? new Problem('internal', problem.detail, { ...problem.extras, applied: 'unknown' })
+    : problem
+
 /** Every throw in every scope ends here, the framework's own included. */
 export default fp(
   async (app: FastifyInstance, { sendProblem }: { sendProblem: SendProblem }) => {
     app.decorateRequest('problem', undefined)
-    app.setErrorHandler((error, request, reply) => sendProblem(request, reply, toProblem(error)))
+    app.setErrorHandler((error, request, reply) => sendProblem(request, reply, honest(request, toProblem(error))))
     app.setNotFoundHandler((request, reply) =>
       sendProblem(
         request,

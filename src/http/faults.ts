@@ -9,6 +9,8 @@ type Entry = TLocalizedValidationError
 
 const none: readonly Fault[] = []
 
+const MAX_POINTER_CHARS = 512
+
 const codes: Record<string, string> = {
   not: 'unsupported',
   type: 'wrong-type',
@@ -46,13 +48,12 @@ function withoutOtherBranches(schema: TSchema, entries: readonly Entry[]): Entry
 }
 
 /**
- * Compiles a schema into a function that lists every fault of a value, none for a value that fits. `place` says where
+ * Compiles a schema into a function that lists every fault of a value, none for a value that fits. `lead` says where
  * a JSON Pointer leads.
  */
-export function compileFaults(
-  schema: TSchema,
-  place: (pointer: string) => { pointer: string } | { parameter: string }
-) {
+export function compileFaults(schema: TSchema, lead: (pointer: string) => { pointer: string } | { parameter: string }) {
+  // Names come from callers: one of a quarter of a megabyte is not repeated.
+  const place = (pointer: string) => lead(pointer.slice(0, MAX_POINTER_CHARS))
   const validator = Compile(schema)
 
   const faultsOf = (entry: Entry): Fault[] => {

@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import type { BaseLogger } from 'pino'
+import type { WriteLine } from '../shared/log.ts'
 import type { Trace } from '../upstream/call.ts'
 import type { Metrics } from './metrics.ts'
 import { traceparent } from './request-ids.ts'
@@ -64,13 +65,15 @@ const line = (request: FastifyRequest, reply: FastifyReply, route: string | unde
   status: reply.statusCode,
   code: request.problem?.code,
   ms: round(reply.elapsedTime),
-  ...(request.work && workLine(request.work)),
-  ...(request.problem?.extras.cause !== undefined && { err: request.problem.extras.cause })
+  ...(request.work && workLine(request.work))
 })
 
 /** One line and one count a call, at info, or at error where the fault is not the caller's. */
 export default fp(
-  async (app: FastifyInstance, { log, metrics }: { log: BaseLogger; metrics: Metrics }) => {
+  async (
+    app: FastifyInstance,
+    { log, writeLine, metrics }: { log: BaseLogger; writeLine: WriteLine; metrics: Metrics }
+  ) => {
     app.decorateRequest('traceparent', '')
     app.decorateRequest('work', undefined)
 
@@ -90,7 +93,9 @@ export default fp(
         if (request.work.trace.tokenMs > 0) metrics.observe('token', request.work.trace.tokenMs)
         metrics.observe('upstream', request.work.trace.upstreamMs)
       }
-      log[reply.statusCode < 500 ? 'info' : 'error'](line(request, reply, url), 'call')
+      const record = line(request, reply, url)
+      if (reply.statusCode < 500) writeLine('info', record, 'call')
+      else log.error({ ...record, err: request.problem?.extras.cause }, 'call')
       done()
     })
   },

@@ -34,8 +34,8 @@ export function createMetrics() {
     upstream: durations.labels('upstream')
   }
 
-  // A label set is looked up by a string made of it: the few that occur are kept.
-  const series = new Map<string, Counter.Internal>()
+  // prom-client looks a label set up by a string made of it: the few that occur are kept by route and outcome.
+  const series = new Map<string, Map<string | number, Counter.Internal>>()
 
   return {
     contentType: registry.contentType,
@@ -43,9 +43,10 @@ export function createMetrics() {
     countRenewal: (result: RenewalResult) => renewals.inc({ result }),
 
     countCall(route: string, status: number, code: string): void {
-      const key = `${status} ${code} ${route}`
-      const known = series.get(key) ?? calls.labels(route, String(status), code)
-      series.set(key, known)
+      const ofRoute = series.get(route) ?? new Map<string | number, Counter.Internal>()
+      const outcome = code === 'none' ? status : code
+      const known = ofRoute.get(outcome) ?? calls.labels(route, String(status), code)
+      series.set(route, ofRoute.set(outcome, known))
       known.inc()
     },
 

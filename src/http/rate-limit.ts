@@ -1,4 +1,4 @@
-import rateLimit from '@fastify/rate-limit'
+import rateLimit, { normalizeIP } from '@fastify/rate-limit'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { Problem } from '../problems.ts'
@@ -24,6 +24,9 @@ export const rateLimitCounters = fp(
   { name: 'rate-limit-counters' }
 )
 
+/** Of IPv6 the /64, which is what one customer has. */
+const addressOf = (request: FastifyRequest) => normalizeIP(request.ip, 64)
+
 /** The install routes of one address in a minute: each callback costs a call of HighLevel's token endpoint. */
 const MAX_INSTALLS = 30
 
@@ -33,7 +36,7 @@ export const addressLimit = fp(
     const limit = app.createRateLimit({
       max: MAX_INSTALLS,
       timeWindow: MINUTE_MS,
-      keyGenerator: (request) => `install:${request.ip}`
+      keyGenerator: (request) => `install:${addressOf(request)}`
     })
     app.addHook('onRequest', async (request) => {
       const state = await limit(request)
@@ -48,7 +51,7 @@ export function createFailureLimit(app: FastifyInstance): FailureLimit {
   const failures = app.createRateLimit({
     max: MAX_FAILURES,
     timeWindow: MINUTE_MS,
-    keyGenerator: (request) => `address:${request.ip}`
+    keyGenerator: (request) => `address:${addressOf(request)}`
   })
 
   return {

@@ -40,14 +40,19 @@ const installRoutes: FastifyPluginAsyncTypebox<Options> = async (app, { install,
 
   await app.register(addressLimit)
 
-  app.get('/oauth/install', { schema: { operationId: 'startInstall', tags: ['installs'] } }, (_, reply) => {
-    const target = new URL(installUrl)
-    target.searchParams.set('state', states.issue())
-    return reply.header('cache-control', 'no-store').redirect(target.href, 302)
-  })
+  app.get(
+    '/oauth/install',
+    { exposeHeadRoute: false, schema: { operationId: 'startInstall', tags: ['installs'] } },
+    (_, reply) => {
+      const target = new URL(installUrl)
+      target.searchParams.set('state', states.issue())
+      return reply.header('cache-control', 'no-store').redirect(target.href, 302)
+    }
+  )
 
   const schema = { operationId: 'finishInstall', tags: ['installs'], querystring: Callback }
-  app.get('/oauth/callback', { schema }, async (request, reply) => {
+  // No HEAD: it would spend the code and show nobody the page.
+  app.get('/oauth/callback', { exposeHeadRoute: false, schema }, async (request, reply) => {
     const { code, state, error } = request.query
     // Absent in installs that begin in HighLevel's marketplace or cover many locations: those bind by the token alone.
     if (state !== undefined && !states.isValid(state))

@@ -3,18 +3,19 @@ import { pointerPart } from '../shared/json-pointer.ts'
 
 /** HighLevel's values nest two deep. Beyond this a value cannot be written out again without a risk to the stack. */
 const MAX_DEPTH = 16
-const MAX_KEY_CHARS = 256
+const MAX_KEY_CHARS = 128
+/** Pointers may be long here: the answer stays within some tens of kilobytes. */
+const MAX_FAULTS = 50
 
-const MAX_FAULTS = 100
 const none: readonly Fault[] = []
 
-const isGoodKey = (key: string) => key !== '' && key.length <= MAX_KEY_CHARS
+const isShort = (key: string) => key.length <= MAX_KEY_CHARS
 
-/** The path of every call: nothing is allocated for values that are sound. */
+/** On the path of every call: nothing is kept of values that are sound. */
 function isSound(value: unknown, depth: number): boolean {
   if (typeof value === 'number') return Number.isFinite(value)
   if (typeof value !== 'object' || value === null) return true
-  if (depth === MAX_DEPTH) return false
+  if (depth === MAX_DEPTH || !Object.keys(value).every(isShort)) return false
   for (const member of Object.values(value)) {
     if (typeof member !== 'string' && !isSound(member, depth + 1)) return false
   }
@@ -28,15 +29,10 @@ function* faultsAt(value: unknown, pointer: string, depth: number): Generator<Fa
   }
   if (typeof value !== 'object' || value === null) return
   if (depth === MAX_DEPTH) return yield { pointer, code: 'too-deep', detail: `is nested more than ${MAX_DEPTH} deep` }
-  for (const [key, member] of Object.entries(value))
-    yield* faultsAt(member, `${pointer}/${pointerPart(key)}`, depth + 1)
-}
-
-function* keyFaults(properties: object): Generator<Fault> {
-  for (const key of Object.keys(properties)) {
-    if (isGoodKey(key)) continue
-    const pointer = `/properties/${pointerPart(key.slice(0, MAX_KEY_CHARS))}`
-    yield { pointer, code: 'bad-format', detail: `must be a field key of 1 to ${MAX_KEY_CHARS} characters` }
+  for (const [key, member] of Object.entries(value)) {
+    const at = `${pointer}/${pointerPart(key.slice(0, MAX_KEY_CHARS))}`
+    if (isShort(key) && (key !== '' || depth > 0)) yield* faultsAt(member, at, depth + 1)
+    else yield { pointer: at, code: 'bad-format', detail: `must be a key of 1 to ${MAX_KEY_CHARS} characters` }
   }
 }
 
@@ -44,6 +40,8 @@ function* keyFaults(properties: object): Generator<Fault> {
 export function valueFaults(body: unknown): readonly Fault[] {
   const properties = (body as { properties?: unknown } | null | undefined)?.properties
   if (typeof properties !== 'object' || properties === null) return none
-  if (Object.keys(properties).every(isGoodKey) && isSound(properties, 0)) return none
-  return [...keyFaults(properties), ...faultsAt(properties, '/properties', 0)].slice(0, MAX_FAULTS)
+  if (isSound(properties, 0) && !Object.hasOwn(properties, '')) return none
+  const faults: Fault[] = []
+  for (const fault of faultsAt(properties, '/properties', 0)) if (faults.push(fault) === MAX_FAULTS) break
+  return faults
 }

@@ -20,23 +20,32 @@ function errorLine(error: unknown, depth = 0): object {
   }
 }
 
+/** What writes the one line of a call. */
+export type WriteLine = (level: 'info', record: object, msg: string) => void
+
+/**
+ * Writes a record as pino would, for records of plain values. pino walks the members one by one, which for the line of
+ * a call costs six times what the engine's own serializer takes.
+ */
+const lineWriter =
+  (log: Logger, stream: DestinationStream): WriteLine =>
+  (level, record, msg) => {
+    if (!log.isLevelEnabled(level)) return
+    stream.write(`${JSON.stringify({ level: log.levels.values[level], time: Date.now(), ...record, msg })}\n`)
+  }
+
+export interface Log {
+  log: Logger
+  writeLine: WriteLine
+  close: () => void
+}
+
 /** A JSON line a record, to standard output unless a stream is given. `close` writes out what is still held. */
-export function openLog(level: string, stream?: DestinationStream): { log: Logger; close: () => void } {
-  const buffered =
-    stream === undefined
-      ? pino.destination({ dest: 1, sync: false, minLength: MIN_WRITE_BYTES, periodicFlush: LONGEST_WAIT_MS })
-      : undefined
-  const options = {
-    level,
-    base: null,
-    timestamp: pino.stdTimeFunctions.epochTime,
-    serializers: { err: (error: unknown) => errorLine(error) }
-  }
-  const log = pino(options, buffered ?? stream)
-  return {
-    log,
-    close: () => {
-      buffered?.flushSync()
-    }
-  }
+export function openLog(level: string, stream?: DestinationStream): Log {
+  const buffer = { dest: 1, sync: false, minLength: MIN_WRITE_BYTES, periodicFlush: LONGEST_WAIT_MS }
+  const buffered = stream === undefined ? pino.destination(buffer) : undefined
+  const destination = stream ?? buffered ?? pino.destination(1)
+  const serializers = { err: (error: unknown) => errorLine(error) }
+  const log = pino({ level, base: null, timestamp: pino.stdTimeFunctions.epochTime, serializers }, destination)
+  return { log, writeLine: lineWriter(log, destination), close: () => buffered?.flushSync() }
 }

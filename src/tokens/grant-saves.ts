@@ -3,7 +3,6 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { BaseLogger } from 'pino'
 import { Problem } from '../problems.ts'
 import { createKeyedQueue } from '../shared/keyed-queue.ts'
-import { CipherError } from './cipher.ts'
 import type { Grant, Subject, Vault } from './vault.ts'
 
 const FIRST_RETRY_MS = 100
@@ -63,7 +62,6 @@ export function createGrantSaves(vault: Pick<Vault, 'loadGrant' | 'saveGrant'>, 
     try {
       return unsaved.get(subject)?.grant ?? (await vault.loadGrant(subject))
     } catch (cause) {
-      if (cause instanceof CipherError) throw new Problem('internal', 'The stored token cannot be opened', { cause })
       throw new Problem('vault-unavailable', 'The stored token cannot be read', { retryAfterSeconds: 5, cause })
     }
   }

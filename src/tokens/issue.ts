@@ -1,3 +1,4 @@
+import { Problem, type ProblemCode } from '../problems.ts'
 import type { GrantSaves } from './grant-saves.ts'
 import type { Issued, OAuthApi } from './oauth-api.ts'
 import { isUsable, type Renew } from './renewal.ts'
@@ -6,6 +7,8 @@ import type { Grant, Tokens } from './vault.ts'
 
 /** Asks HighLevel for new tokens of a grant. `renew` is for the grant that it is made from, if it is made from one. */
 export type Issue = (grant: Grant, renew: Renew) => Promise<{ tokens: Tokens; scopes: string }>
+
+const lostAnswers = new Set<ProblemCode>(['upstream-failed', 'upstream-timeout', 'upstream-unreadable'])
 
 interface Deps {
   grants: Pick<GrantSaves, 'load'>
@@ -35,7 +38,12 @@ export function createIssue({ grants, oauth, now }: Deps): Issue {
   const refresh = async (api: OAuthApi, { subject, tokens }: Grant): Promise<Issued> => {
     const refreshToken = tokens?.refreshToken
     if (refreshToken === undefined) throw new TokenRefusal('invalid-grant', 0, 'the grant holds no refresh token')
-    const issued = await api.refresh(refreshToken, subject.startsWith('company:') ? 'Company' : 'Location')
+    const ask = () => api.refresh(refreshToken, subject.startsWith('company:') ? 'Company' : 'Location')
+    // Where the answer was lost HighLevel may have rotated: for 30 s it gives the same pair for the same token.
+    const issued = await ask().catch((error) => {
+      if (error instanceof Problem && lostAnswers.has(error.code)) return ask()
+      throw error
+    })
     // An answer without a new one leaves the old one in force (RFC 6749, section 6).
     return { ...issued, tokens: { refreshToken, ...issued.tokens } }
   }

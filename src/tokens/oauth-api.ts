@@ -31,7 +31,7 @@ const secretsIn = ({ refresh_token, code, client_secret }: Record<string, string
   client_secret
 ]
 
-function refusal(answer: Answer, form: Record<string, string> | undefined): Error {
+function refusal(answer: Answer, secrets: readonly unknown[]): Error {
   const words = readWords(answer)
   if (answer.status >= 500 || answer.status === 429 || !words.readable) {
     return new Problem('upstream-unavailable', 'HighLevel’s token endpoint does not work at the moment', {
@@ -47,7 +47,7 @@ function refusal(answer: Answer, form: Record<string, string> | undefined): Erro
     answer.status === 404 ||
     /invalid_grant|invalid grant|refresh token is invalid|authorization code not found/i.test(said)
   const kind = inactive ? 'inactive' : ended ? 'invalid-grant' : 'refused'
-  return new TokenRefusal(kind, answer.status, withoutValues(said, secretsIn(form)))
+  return new TokenRefusal(kind, answer.status, withoutValues(said, secrets))
 }
 
 const parse = (answer: Answer): unknown => {
@@ -73,7 +73,7 @@ export function createOAuthApi(send: Send, { clientId, clientSecret, redirectUri
       deadlineAt: performance.now() + TOKEN_CALL_TIMEOUT_MS,
       trace: createTrace()
     })
-    if (answer.status < 200 || answer.status >= 300) throw refusal(answer, form)
+    if (answer.status < 200 || answer.status >= 300) throw refusal(answer, [...secretsIn(form), accessToken])
     return parse(answer)
   }
 

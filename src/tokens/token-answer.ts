@@ -13,11 +13,16 @@ export interface Issued {
 /** Where the answer does not say how long the token lives: short, so that it is renewed soon. */
 const UNSAID_LIFE_SECONDS = 3_600
 
-const word = (value: unknown): string | undefined => (typeof value === 'string' && value !== '' ? value : undefined)
+const word = (value: unknown, pattern = /./): string | undefined =>
+  typeof value === 'string' && pattern.test(value) ? value : undefined
+
+const ID = /^[A-Za-z0-9_-]{1,64}$/
+/** What a header can carry. */
+const TOKEN = /^[\x21-\x7e]+$/
 
 const seconds = (value: unknown): number => {
   const given = typeof value === 'string' && value.trim() !== '' ? Number(value) : value
-  return typeof given === 'number' && given > 0 && Number.isFinite(given) ? given : UNSAID_LIFE_SECONDS
+  return typeof given === 'number' && given >= 1 && Number.isFinite(given) ? given : UNSAID_LIFE_SECONDS
 }
 
 /**
@@ -26,7 +31,7 @@ const seconds = (value: unknown): number => {
  */
 export function readIssued(body: unknown, issuedAt: number): Issued | undefined {
   const members = typeof body === 'object' && body !== null ? (body as Record<string, unknown>) : {}
-  const accessToken = word(members['access_token'])
+  const accessToken = word(members['access_token'], TOKEN)
   if (accessToken === undefined) return undefined
 
   const tokens: Tokens = { accessToken, expiresAt: issuedAt + seconds(members['expires_in']) * 1_000, issuedAt }
@@ -35,10 +40,10 @@ export function readIssued(body: unknown, issuedAt: number): Issued | undefined 
 
   const issued: Issued = { tokens }
   for (const name of ['scope', 'userType', 'companyId', 'locationId'] as const) {
-    const value = word(members[name])
+    const value = word(members[name], name.endsWith('Id') ? ID : undefined)
     if (value !== undefined) issued[name] = value
   }
   const approved = members['approvedLocations']
-  if (Array.isArray(approved)) issued.approvedLocations = approved.filter((id) => word(id) !== undefined)
+  if (Array.isArray(approved)) issued.approvedLocations = approved.filter((id) => word(id, ID) !== undefined)
   return issued
 }

@@ -1,5 +1,5 @@
 import type { Kysely, Selectable } from 'kysely'
-import type { Cipher } from './cipher.ts'
+import { type Cipher, CipherError } from './cipher.ts'
 import type { Grant, GrantSummary, Tokens, Vault } from './vault.ts'
 import type { Tables } from './vault-schema.ts'
 
@@ -41,9 +41,15 @@ export function createGrantStore(db: Kysely<Tables>, cipher: Cipher, now: () => 
       if (row === undefined) return undefined
 
       const { expiresAt: _, ...rest } = summary(row)
-      // What opens was sealed by this code: the authentication tag vouches for its shape.
-      const tokens = row.sealed === null ? null : (JSON.parse(cipher.open(row.sealed, identity(subject))) as Tokens)
-      return { ...rest, tokens }
+      if (row.sealed === null) return { ...rest, tokens: null }
+      try {
+        // What opens was sealed by this code: the authentication tag vouches for its shape.
+        return { ...rest, tokens: JSON.parse(cipher.open(row.sealed, identity(subject))) as Tokens }
+      } catch (error) {
+        if (!(error instanceof CipherError)) throw error
+        // Nobody can open it again, and a new install is what mends it.
+        return { ...rest, tokens: null, state: 'reconnect-required', stateReason: error.message }
+      }
     },
 
     async saveGrant(grant, after, generation = after + 1) {

@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import Database from 'better-sqlite3'
-import { Kysely, SqliteDialect, sql } from 'kysely'
+import { Kysely, SqliteDialect } from 'kysely'
 import { Migrator } from 'kysely/migration'
 import { type Cipher, CipherError, createCipher, type VaultKey } from './cipher.ts'
 import { migrations } from './migrations/index.ts'
@@ -11,20 +11,20 @@ import { createGrantStore } from './vault-grants.ts'
 import { createKeyStore } from './vault-keys.ts'
 import type { Tables } from './vault-schema.ts'
 
-/** Blocks the process while another one writes, so it is short: writes are rare and take well under a millisecond. */
-const BUSY_TIMEOUT_MS = 1_000
+/** How long a write waits for another process's. The wait blocks the whole process: a server has next to none of it to spend. */
+const BUSY_TIMEOUT_MS = { opening: 5_000, serving: 5 }
 
 const MIGRATION_ATTEMPTS = 6
 const MIGRATION_PAUSE_MS = 50
 
-function openSqlite(path: string): SqliteDialect {
+function openSqlite(path: string): Database.Database {
   const file = resolve(path)
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
-  const database = new Database(file, { timeout: BUSY_TIMEOUT_MS })
+  const database = new Database(file, { timeout: BUSY_TIMEOUT_MS.opening })
   database.pragma('journal_mode = WAL')
   // A grant that is saved must outlive a power cut: WAL with the default of NORMAL may lose the last commits.
   database.pragma('synchronous = FULL')
-  return new SqliteDialect({ database })
+  return database
 }
 
 async function migrate(db: Kysely<Tables>) {
@@ -65,16 +65,28 @@ async function proveKeys(db: Kysely<Tables>, cipher: Cipher) {
     .execute()
 }
 
+interface Options {
+  now?: () => number
+  /** For a process with nothing else to do: it waits for other writers. A server is told at once, and tries again later. */
+  patient?: boolean
+}
+
 /**
  * Opens the store named by `DATABASE_URL`, brings its tables up to date and proves the keys.
  * Throws CipherError for a key that is missing or wrong, else the driver's error.
  */
-export async function openVault(url: string, keys: readonly VaultKey[], now: () => number = Date.now): Promise<Vault> {
+export async function openVault(
+  url: string,
+  keys: readonly VaultKey[],
+  { now = Date.now, patient = false }: Options = {}
+): Promise<Vault> {
   const cipher = createCipher(keys)
-  const db = new Kysely<Tables>({ dialect: openSqlite(url.slice('sqlite:'.length)) })
+  const database = openSqlite(url.slice('sqlite:'.length))
+  const db = new Kysely<Tables>({ dialect: new SqliteDialect({ database }) })
   try {
     await migrate(db)
     await proveKeys(db, cipher)
+    if (!patient) database.pragma(`busy_timeout = ${BUSY_TIMEOUT_MS.serving}`)
   } catch (error) {
     await db.destroy()
     throw error
@@ -83,7 +95,7 @@ export async function openVault(url: string, keys: readonly VaultKey[], now: () 
   return {
     ...createGrantStore(db, cipher, now),
     ...createKeyStore(db, now),
-    ping: async () => void (await sql`select 1`.execute(db)),
+    ping: async () => void (await db.selectFrom('grants').select('subject').limit(1).execute()),
     close: () => db.destroy()
   }
 }

@@ -53,6 +53,7 @@ export interface ApiKey {
  * driver's error when the store cannot be reached.
  */
 export interface Vault {
+  /** Tokens that do not open are `null`, and the state is then `reconnect-required`. */
   loadGrant(subject: Subject): Promise<Grant | undefined>
   /**
    * Saves `grant`, if the store still holds generation `after` (0: none). Returns false, and changes nothing, where

@@ -85,6 +85,8 @@ const rules: readonly Rule[] = [
     detail: 'HighLevel knows no such object in this location'
   },
   { status: 404, code: 'record-not-found', detail: 'HighLevel knows no such record in this object and location' },
+  { status: 408, code: 'upstream-failed', detail: 'Something before HighLevel gave up waiting' },
+  { status: 499, code: 'upstream-failed', detail: 'Something before HighLevel gave up waiting' },
   {
     status: '3xx',
     code: 'upstream-contract-changed',

@@ -13,22 +13,25 @@ const header = (answer: Answer, name: string): number => {
   return typeof value === 'string' && value.trim() !== '' ? Number(value) : Number.NaN
 }
 
+/** Whole seconds from 1 to a day, whatever the header says. */
+const wholeSeconds = (given: number, otherwise: number): number =>
+  Math.min(86_400, Math.max(1, Math.ceil(given >= 0 ? given : otherwise)))
+
 /** HighLevel documents no Retry-After: it counts where it is sent, else one interval of the window is waited. */
 function exhausted(answer: Answer): { code: ProblemCode; detail: string; retryAfterSeconds: number } {
-  const retryAfter = header(answer, 'retry-after')
-  const given = retryAfter >= 0 ? Math.ceil(retryAfter) : undefined
+  const given = header(answer, 'retry-after')
   if (header(answer, 'x-ratelimit-daily-remaining') === 0) {
     return {
       code: 'location-daily-exhausted',
       detail: 'HighLevel takes no more calls of this location today',
-      retryAfterSeconds: given ?? 3_600
+      retryAfterSeconds: wholeSeconds(given, 3_600)
     }
   }
   const intervalMs = header(answer, 'x-ratelimit-interval-milliseconds')
   return {
     code: 'location-burst-exhausted',
     detail: 'HighLevel takes no more calls of this location at the moment',
-    retryAfterSeconds: given ?? Math.ceil((intervalMs > 0 ? intervalMs : 10_000) / 1_000)
+    retryAfterSeconds: wholeSeconds(given, intervalMs > 0 ? intervalMs / 1_000 : 10)
   }
 }
 
@@ -74,7 +77,8 @@ export function problemOf(call: Call, answer: Answer, sent: unknown): Problem {
     })
 
   const errors = rule.code === 'duplicate-value' ? faultsOf(words) : undefined
-  // A 5xx does not say how far HighLevel came.
-  const applied = answer.status >= 500 && writes(call) ? 'unknown' : 'no'
+  // These do not say how far HighLevel came.
+  const isOpen = answer.status >= 500 || answer.status === 408 || answer.status === 499
+  const applied = isOpen && writes(call) ? 'unknown' : 'no'
   return new Problem(rule.code, rule.detail, { upstream, applied, ...(errors && { errors }) })
 }

@@ -15,6 +15,12 @@ export interface TokenSource {
 /** An answer that came from behind HighLevel's guards. */
 const provesToken = ({ status }: Answer) => status < 500 && status !== 401 && status !== 403 && status !== 429
 
+/** What HighLevel says of a refused call is shown and logged: where it repeats the token, the token goes. */
+const withoutToken = (answer: Answer, token: string): Answer =>
+  answer.body.includes(token)
+    ? { ...answer, body: Buffer.from(answer.body.toString('utf8').replaceAll(token, '[token]')) }
+    : answer
+
 /**
  * Sends the token of the call's location. A refused token is replaced once and the call repeated once: a refusal that
  * speaks of a scope, a token class or a version never is, since a new token would be refused for the same reason.
@@ -25,7 +31,7 @@ export const bearer =
     const ask = async (call: LocationCall, token: string): Promise<Answer> => {
       const answer = await next({ ...call, authorization: `Bearer ${token}` })
       if (provesToken(answer)) confirm(call.locationId, token)
-      return answer
+      return answer.status < 300 ? answer : withoutToken(answer, token)
     }
 
     const timed = async <T>(call: LocationCall, wait: Promise<T>): Promise<T> => {

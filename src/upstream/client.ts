@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer'
 import { Problem } from '../problems.ts'
 import { problemOf } from './answers.ts'
 import { type Answer, type LocationCall, type Send, type Trace, writes } from './call.ts'
+import { traceIdOf } from './words.ts'
 
 /** A record of a location's object. All three parts have passed their patterns. */
 export interface RecordRef {
@@ -44,7 +45,7 @@ function readRecord(call: LocationCall, answer: Answer): RecordAnswer {
   }
   const record = isObject(body) ? body['record'] : undefined
   if (!isObject(body) || !isObject(record)) throw unreadable('HighLevel’s answer holds no record')
-  if (typeof body['traceId'] === 'string') call.trace.upstreamTraceId = body['traceId']
+  call.trace.upstreamTraceId = traceIdOf(body)
   return { text, record }
 }
 

@@ -16,6 +16,14 @@ type Members = Record<string, unknown>
 const members = (value: unknown): Members => (typeof value === 'object' && value !== null ? (value as Members) : {})
 const word = (value: unknown): string | undefined => (typeof value === 'string' && value !== '' ? value : undefined)
 
+/** What a field key looks like: whatever else stands there is not repeated to a caller. */
+const plainWord = (value: unknown): string | undefined =>
+  typeof value === 'string' && /^[\w.~/-]{1,128}$/.test(value) ? value : undefined
+
+/** HighLevel's id of the exchange, if it looks like one. */
+export const traceIdOf = ({ traceId }: { traceId?: unknown }): string | undefined =>
+  typeof traceId === 'string' && /^[0-9a-f-]{8,64}$/i.test(traceId) ? traceId : undefined
+
 /** A string, or the strings of a list. */
 const sentence = (value: unknown): string | undefined =>
   Array.isArray(value) ? word(value.filter((part) => typeof part === 'string').join('; ')) : word(value)
@@ -44,8 +52,8 @@ export function readWords(answer: Answer): Words {
       word(first?.['errorCode']) ??
       word(nested['code']) ??
       (description !== undefined || said === undefined ? error : undefined),
-    field: word(first?.['field']),
-    traceId: word(body['traceId'])
+    field: plainWord(first?.['field']),
+    traceId: traceIdOf(body)
   })
 }
 

@@ -88,7 +88,7 @@ async function main(): Promise<void> {
     // The simulator begins anew each time, so tokens of an earlier run would be dead ones.
     rmSync(FOLDER, { recursive: true, force: true })
     const config = configFor(simulator, process.env['PORT'] ?? '3000', process.env['ADMIN_PORT'] ?? '3001')
-    const { log, close: closeLog } = openLog(config.LOG_LEVEL)
+    const log = openLog(config.LOG_LEVEL)
     const gateway = await startGateway(config, log)
     await gateway.vault.addKey({
       id: 'key_sandbox',
@@ -101,7 +101,7 @@ async function main(): Promise<void> {
     closeWithGrace({ logger: false }, async () => {
       await gateway.close()
       await simulator.close()
-      closeLog()
+      log.close()
     })
   } catch (error) {
     await simulator.close()

@@ -1,7 +1,9 @@
 import { spawn } from 'node:child_process'
+import { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
+import { runCli } from '../../src/cli/run.ts'
 import { parseVaultKeys } from '../../src/tokens/cipher.ts'
 import { openVault } from '../../src/tokens/vault-sql.ts'
 import { temporaryFolder, VAULT_KEYS } from './harness.ts'
@@ -14,15 +16,24 @@ export interface Run {
   stderr: string
 }
 
-/** The command line as a process of its own, on a vault of the test's own, and that vault from within. */
+/** The command line on a vault of the test's own, and that vault from within. */
 export async function startCli(t: Test, env: Record<string, string> = {}) {
   const DATABASE_URL = `sqlite:${temporaryFolder(t)}/gateway.db`
   const vault = await openVault(DATABASE_URL, parseVaultKeys(VAULT_KEYS).keys)
   t.teardown(() => vault.close())
 
-  /** `stdin` is given whole and closed. */
+  /** In this process; `stdin` is given whole. */
   const run = async (args: readonly string[], stdin = '', more: Record<string, string> = {}): Promise<Run> => {
-    const child = spawn(process.execPath, [MAIN, ...args], { env: { DATABASE_URL, VAULT_KEYS, ...env, ...more } })
+    const said = { stdout: '', stderr: '' }
+    const into = (name: keyof typeof said) => ({ write: (text: string) => (said[name] += text) })
+    const io = { env: { DATABASE_URL, VAULT_KEYS, ...env, ...more }, stdin: Readable.from([stdin]) }
+    const code = await runCli(args, { ...io, stdout: into('stdout'), stderr: into('stderr') })
+    return { code, ...said }
+  }
+
+  /** As a process of its own. */
+  const runProcess = async (args: readonly string[], stdin = ''): Promise<Run> => {
+    const child = spawn(process.execPath, [MAIN, ...args], { env: { DATABASE_URL, VAULT_KEYS, ...env } })
     const ended = new Promise<number | null>((resolve) => child.once('close', resolve))
     child.stdin.on('error', () => undefined).end(stdin)
     const [stdout, stderr, code] = await Promise.all([text(child.stdout), text(child.stderr), ended])
@@ -32,6 +43,7 @@ export async function startCli(t: Test, env: Record<string, string> = {}) {
   return {
     vault,
     run,
+    runProcess,
     /** Runs with `--json` and reads the one document. */
     async json(...args: string[]): Promise<{ code: number | null; document: Record<string, unknown> }> {
       const { code, stdout } = await run([...args, '--json'])

@@ -86,7 +86,7 @@ export interface Reply {
 export async function startGateway(t: Test, { simulator, env = {}, now, connected = true }: GatewayOptions = {}) {
   const config: Config = loadConfig(environment(t, simulator, env))
   const lines: string[] = []
-  const { log } = openLog('debug', { write: (line: string) => void lines.push(line) })
+  const log = openLog('debug', { write: (line: string) => void lines.push(line) })
   const gateway = await open(config, log, now)
   let isOpen = true
   const close = async () => {

@@ -27,7 +27,7 @@ export function vaultFile(t: Test) {
     path,
     clock,
     async open(...keys: VaultKey[]) {
-      const vault = await openVault(`sqlite:${path}`, keys.length > 0 ? keys : [key('k1', 1)], clock.now)
+      const vault = await openVault(`sqlite:${path}`, keys.length > 0 ? keys : [key('k1', 1)], { now: clock.now })
       t.teardown(() => vault.close())
       return vault
     },

@@ -12,7 +12,7 @@ const json = (status: number, body: unknown, headers: Answer['headers'] = {}): A
   body: Buffer.from(JSON.stringify(body))
 })
 const says = (status: number, message: string | string[]) =>
-  json(status, { statusCode: status, message, traceId: 'tr' })
+  json(status, { statusCode: status, message, traceId: '0a1b2c3d-4e5f-6a7b-8c9d-0a1b2c3d4e5f' })
 
 /** Status and message as HighLevel sends them; what the gateway makes of them; whether another token may help. */
 const rows: [status: number, message: string | string[], code: ProblemCode, tokenFault?: true][] = [
@@ -72,7 +72,11 @@ for (const [status, message, code, tokenFault = false] of rows) {
 
     t.equal(problem.code, code)
     t.equal(problem.status, catalogue[code].status)
-    t.strictSame(problem.extras.upstream, { status, message: [message].flat().join('; '), traceId: 'tr' })
+    t.strictSame(problem.extras.upstream, {
+      status,
+      message: [message].flat().join('; '),
+      traceId: '0a1b2c3d-4e5f-6a7b-8c9d-0a1b2c3d4e5f'
+    })
     t.equal(problem.extras.applied, status >= 500 ? 'unknown' : 'no')
     t.equal(problem.extras.errors, undefined)
     t.equal(isTokenFault(answer), tokenFault)

@@ -29,8 +29,8 @@ t.test('the message is found in every envelope that HighLevel uses', async (t) =
     ],
     [{ error: { message: ['one', 'two'] } }, { message: 'one; two' }],
     [
-      { message: 'one', errors: [{ errorCode: 'duplicate_record', field: 'email' }], traceId: 'trace' },
-      { message: 'one', errorCode: 'duplicate_record', field: 'email', traceId: 'trace' }
+      { message: 'one', errors: [{ errorCode: 'duplicate_record', field: 'email' }], traceId: '0a1b2c3d-4e5f' },
+      { message: 'one', errorCode: 'duplicate_record', field: 'email', traceId: '0a1b2c3d-4e5f' }
     ],
     [{ message: 'one', errors: [] }, { message: 'one' }],
     [{ statusCode: 400 }, {}],

@@ -1,0 +1,68 @@
+import type { Readable } from 'node:stream'
+import { loadConfig } from '../config.ts'
+import { openVault } from '../tokens/vault-sql.ts'
+import { check } from './check.ts'
+import { type Command, UsageError } from './command.ts'
+import { createKey, listKeys, revokeKey } from './keys.ts'
+import { addToken, listLocations, removeLocation, showLocation } from './locations.ts'
+
+const commands = new Map<string, Command>(
+  Object.entries({
+    'keys create': createKey,
+    'keys list': listKeys,
+    'keys revoke': revokeKey,
+    'locations list': listLocations,
+    'locations show': showLocation,
+    'locations add-token': addToken,
+    'locations remove': removeLocation,
+    check
+  })
+)
+
+const usage = () =>
+  [
+    'Usage: npm run cli -- <command> [--json]',
+    ...[...commands].map(([name, { usage, does }]) => `  ${`${name} ${usage}`.padEnd(46)} ${does}`)
+  ].join('\n')
+
+/** What a run of the command line has to do with the world. */
+export interface Io {
+  env: NodeJS.ProcessEnv
+  stdin: Readable
+  stdout: { write(text: string): unknown }
+  stderr: { write(text: string): unknown }
+}
+
+async function obey(args: readonly string[], { env, stdin, stdout }: Io): Promise<number> {
+  const words = args[0]?.startsWith('-') ? [] : args.slice(0, args[0] === 'check' ? 1 : 2)
+  const command = commands.get(words.join(' '))
+  if (args.includes('--help')) {
+    stdout.write(`${usage()}\n`)
+    return 0
+  }
+  if (command === undefined) throw new UsageError(args.length === 0 ? 'Name a command' : 'There is no such command')
+
+  const json = args.includes('--json')
+  const invocation = command.read(args.slice(words.length).filter((arg) => arg !== '--json'))
+  const config = loadConfig(env)
+  const vault = await openVault(config.DATABASE_URL, config.vaultKeys, { patient: true })
+  try {
+    const { document, text, ok = true } = await invocation({ vault, config, stdin })
+    stdout.write(json ? `${JSON.stringify(document)}\n` : `${text}\n`)
+    return ok ? 0 : 1
+  } finally {
+    await vault.close()
+  }
+}
+
+/** Resolves with the exit code: 0 done, 1 failed, 2 wrong usage. */
+export async function runCli(args: readonly string[], io: Io): Promise<number> {
+  try {
+    return await obey(args, io)
+  } catch (error) {
+    const isUsage = error instanceof UsageError
+    const said = error instanceof Error ? error.message : String(error)
+    io.stderr.write(`${said}\n${isUsage ? `${usage()}\n` : ''}`)
+    return isUsage ? 2 : 1
+  }
+}
