@@ -25,7 +25,7 @@ function readOptions(): Options {
   const only = values.only?.split(',') ?? all
   const unknown = only.filter((name) => !all.includes(name))
   if (unknown.length > 0) throw new Error(`--only knows ${all.join(', ')}; not ${unknown.join(', ')}`)
-  const [rounds, seconds] = [Number(values.rounds ?? 10), Number(values.seconds ?? 1)]
+  const [rounds, seconds] = [Number(values.rounds ?? 6), Number(values.seconds ?? 1)]
   if (!(rounds >= 1 && seconds >= 1)) throw new Error('--rounds and --seconds take a number of at least 1')
   return { names: all.filter((name) => only.includes(name)), rounds, seconds }
 }

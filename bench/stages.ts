@@ -8,9 +8,9 @@ import { measureRound, type Round, readyMs, runTask } from './measure.ts'
 import { end, type Start } from './processes.ts'
 
 const CONNECTIONS = 50
-const WARM_UP_SECONDS = 4
+const WARM_UP_SECONDS = 15
 const READY_ROUNDS = 3
-const PACE_ROUNDS = 5
+const PACE_ROUNDS = 3
 const PACE_SECONDS = 2
 export const RATE = 200
 

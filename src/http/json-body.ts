@@ -6,6 +6,19 @@ import { Problem } from '../problems.ts'
 /** Where the parser stopped. Its message repeats a piece of the body, so nothing else of it may be shown. */
 const place = (message: string) => / at position \d+/.exec(message)?.[0] ?? ''
 
+/** Whether the careful parser has something to look for: names written out, or any letter of them as an escape. */
+const mayHoldPrototype = (text: string) =>
+  text.includes('__proto__') || text.includes('constructor') || text.includes('\\u')
+
+/** The engine's parser, at half the cost of the careful one; `undefined` for what that one has to explain. */
+const parsePlain = (text: string): unknown => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
 /**
  * Reads JSON bodies and no others. Bytes that are not UTF-8 are refused, not replaced, and so are members named
  * `__proto__`, which an object would swallow.
@@ -24,7 +37,10 @@ export default fp(
         }
         const bytes = body as Buffer
         if (!isUtf8(bytes)) return done(new Problem('invalid-json', 'The body is not UTF-8'))
-        parse(request, bytes.toString('utf8'), (error, value) => {
+        const text = bytes.toString('utf8')
+        const value = mayHoldPrototype(text) ? undefined : parsePlain(text)
+        if (value !== undefined) return done(null, value)
+        parse(request, text, (error, value) => {
           if (error) done(new Problem('invalid-json', `The body is not valid JSON${place(error.message)}`))
           else done(null, value)
         })

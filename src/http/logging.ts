@@ -43,30 +43,29 @@ const names = (fields: readonly string[]) =>
         .map((name) => name.slice(0, MAX_NAME_CHARS))
         .join(' ')
 
-const workLine = ({ locationId, schemaKey, id, fields, trace }: Work) => ({
-  location: locationId,
-  object: schemaKey,
-  record: id,
-  fields: fields && names(fields),
-  upstreamStatus: trace.upstreamStatus,
-  upstreamTraceId: trace.upstreamTraceId,
-  attempts: trace.attempts,
-  tokenMs: round(trace.tokenMs),
-  upstreamMs: round(trace.upstreamMs)
-})
-
 /** Everything that the line of a call holds: an allow-list, so that nothing comes in by being somewhere in the request. */
-const line = (request: FastifyRequest, reply: FastifyReply, route: string | undefined) => ({
-  requestId: request.id,
-  traceparent: request.traceparent,
-  method: request.method,
-  route,
-  caller: request.caller?.id,
-  status: reply.statusCode,
-  code: request.problem?.code,
-  ms: round(reply.elapsedTime),
-  ...(request.work && workLine(request.work))
-})
+const line = (request: FastifyRequest, reply: FastifyReply, route: string | undefined) => {
+  const { work } = request
+  return {
+    requestId: request.id,
+    traceparent: request.traceparent,
+    method: request.method,
+    route,
+    caller: request.caller?.id,
+    status: reply.statusCode,
+    code: request.problem?.code,
+    ms: round(reply.elapsedTime),
+    location: work?.locationId,
+    object: work?.schemaKey,
+    record: work?.id,
+    fields: work?.fields && names(work.fields),
+    upstreamStatus: work?.trace.upstreamStatus,
+    upstreamTraceId: work?.trace.upstreamTraceId,
+    attempts: work?.trace.attempts,
+    tokenMs: work && round(work.trace.tokenMs),
+    upstreamMs: work && round(work.trace.upstreamMs)
+  }
+}
 
 /** One line and one count a call, at info, or at error where the fault is not the caller's. */
 export default fp(

@@ -9,45 +9,46 @@ export function createMetrics() {
   collectDefaultMetrics({ register: registry })
   const registers = [registry]
 
-  const calls = new Counter({
+  // Plain numbers on the path of a call, handed over when they are asked for: prom-client finds a series by a string
+  // that it makes of the labels each time.
+  const series = new Map<string, Map<string | number, { labels: Record<string, string | number>; count: number }>>()
+  new Counter({
     name: 'gateway_calls_total',
     help: 'Calls by route, status and problem code',
     labelNames: ['route', 'status', 'code'],
-    registers
+    registers,
+    collect() {
+      this.reset()
+      for (const ofRoute of series.values()) for (const { labels, count } of ofRoute.values()) this.inc(labels, count)
+    }
   })
-  const durations = new Histogram({
-    name: 'gateway_call_seconds',
-    help: 'Time of a record call by phase',
-    labelNames: ['phase'],
-    buckets: SECONDS,
-    registers
-  })
+
+  const seconds = (name: string, help: string) => new Histogram({ name, help, buckets: SECONDS, registers })
+  const phases = {
+    total: seconds('gateway_call_seconds', 'Time of a record call'),
+    token: seconds('gateway_token_seconds', 'Time for which a record call waited for a token'),
+    upstream: seconds('gateway_upstream_seconds', 'Time that HighLevel took for a record call')
+  }
   const renewals = new Counter({
     name: 'gateway_token_renewals_total',
     help: 'Token renewals by result',
     labelNames: ['result'],
     registers
   })
-  const phases = {
-    total: durations.labels('total'),
-    token: durations.labels('token'),
-    upstream: durations.labels('upstream')
-  }
-
-  // prom-client looks a label set up by a string made of it: the few that occur are kept by route and outcome.
-  const series = new Map<string, Map<string | number, Counter.Internal>>()
-
   return {
     contentType: registry.contentType,
     render: () => registry.metrics(),
     countRenewal: (result: RenewalResult) => renewals.inc({ result }),
 
     countCall(route: string, status: number, code: string): void {
-      const ofRoute = series.get(route) ?? new Map<string | number, Counter.Internal>()
       const outcome = code === 'none' ? status : code
-      const known = ofRoute.get(outcome) ?? calls.labels(route, String(status), code)
-      series.set(route, ofRoute.set(outcome, known))
-      known.inc()
+      const known = series.get(route)?.get(outcome)
+      if (known !== undefined) {
+        known.count += 1
+        return
+      }
+      const ofRoute = series.get(route) ?? new Map()
+      series.set(route, ofRoute.set(outcome, { labels: { route, status, code }, count: 1 }))
     },
 
     /** Milliseconds. */

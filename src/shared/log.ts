@@ -31,7 +31,9 @@ const lineWriter =
   (log: Logger, stream: DestinationStream): WriteLine =>
   (level, record, msg) => {
     if (!log.isLevelEnabled(level)) return
-    stream.write(`${JSON.stringify({ level: log.levels.values[level], time: Date.now(), ...record, msg })}\n`)
+    const head = `{"level":${log.levels.values[level]},"time":${Date.now()},"msg":${JSON.stringify(msg)}`
+    const members = JSON.stringify(record).slice(1)
+    stream.write(`${head}${members === '}' ? '' : ','}${members}\n`)
   }
 
 export interface Log {
