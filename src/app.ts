@@ -46,7 +46,7 @@ export function createServer({
   const sendProblem = createSendProblem({ connectUrl })
   const app = Fastify({
     loggerInstance: log,
-    // One line a call, written by http/logging: a child logger a request would cost as much as the line.
+    // One line a call, written by http/logging; a child logger a request would serve nobody.
     logController: new LogController({ disableRequestLogging: true }),
     childLoggerFactory: (parent) => parent,
     genReqId: requestId,

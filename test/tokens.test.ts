@@ -336,3 +336,24 @@ t.test('a writer in another process delays nobody, and the rotated pair is saved
   t.ok(tookMs < 4_000, `${tookMs} ms`)
   while ((await vault.loadGrant(`location:${SEED.locationId}`))?.generation === 1) await new Promise(setImmediate)
 })
+
+t.test('a refusal before HighLevel’s token endpoint does not end a grant', async (t) => {
+  for (const [status, message] of [
+    [403, 'Forbidden resource'],
+    [404, 'Cannot POST /oauth/token']
+  ] as const) {
+    const clock = createClock()
+    const simulator = await startSimulator(t, { now: clock.now })
+    const { patch, vault } = await startGateway(t, { simulator, now: clock.now })
+    clock.move(25 * HOUR)
+    simulator.failNext({ kind: 'status', status, body: { statusCode: status, message }, path: '/oauth/token' })
+
+    const refused = await patch(CHANGE)
+    const state = (await vault.loadGrant(`location:${SEED.locationId}`))?.state
+    clock.move(6_000)
+
+    t.match(refused.json, { status: 503, code: 'upstream-unavailable' })
+    t.equal(state, 'connected')
+    t.equal((await patch(CHANGE)).status, 200)
+  }
+})

@@ -61,7 +61,7 @@ export function createSendProblem({ connectUrl }: ErrorOptions) {
       ...problemDocument(problem, instance, request.id),
       ...(connectUrl !== undefined && connectable.has(problem.code) && { connectUrl })
     }
-    // Serialised here: the routes' response schemas describe their successes.
+    // Serialised here, and passed through as it is.
     return reply
       .code(problem.status)
       .header('content-type', PROBLEM_TYPE)

@@ -10,7 +10,7 @@ const place = (message: string) => / at position \d+/.exec(message)?.[0] ?? ''
 const mayHoldPrototype = (text: string) =>
   text.includes('__proto__') || text.includes('constructor') || text.includes('\\u')
 
-/** The engine's parser, at half the cost of the careful one; `undefined` for what that one has to explain. */
+/** The engine's parser alone, without the careful one's search of the text; `undefined` for what that one has to explain. */
 const parsePlain = (text: string): unknown => {
   try {
     return JSON.parse(text)

@@ -21,7 +21,7 @@ const POOL_BYTES = 24 * 128
 let pool = Buffer.alloc(0)
 let used = POOL_BYTES
 
-/** Random bytes are drawn for many ids at once: a call into the generator costs as much as a dozen ids. */
+/** Random bytes are drawn for many ids at once: each draw is a call into the system's generator. */
 function fresh(): string {
   if (used >= POOL_BYTES) {
     pool = randomBytes(POOL_BYTES)

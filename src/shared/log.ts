@@ -1,6 +1,6 @@
 import pino, { type DestinationStream, type Logger } from 'pino'
 
-/** Lines are written in pieces of this size, or when they have waited this long: a write a line costs as much as the line. */
+/** Lines are written in pieces of this size, or when they have waited this long: a write a line would be a system call a call. */
 const MIN_WRITE_BYTES = 16_000
 const LONGEST_WAIT_MS = 200
 

@@ -41,11 +41,8 @@ function refusal(answer: Answer, secrets: readonly unknown[]): Error {
   }
   const said = `${words.errorCode ?? ''} ${words.message ?? ''}`.trim()
   const inactive = /location is not active/i.test(said)
-  // A mint that is forbidden or unknown: the app is no longer in this location.
-  const ended =
-    answer.status === 403 ||
-    answer.status === 404 ||
-    /invalid_grant|invalid grant|refresh token is invalid|authorization code not found/i.test(said)
+  // By its words alone: a 403 or 404 of something before HighLevel must not end a grant.
+  const ended = /invalid_grant|invalid grant|refresh token is invalid|authorization code not found/i.test(said)
   const kind = inactive ? 'inactive' : ended ? 'invalid-grant' : 'refused'
   return new TokenRefusal(kind, answer.status, withoutValues(said, secrets))
 }
@@ -108,7 +105,12 @@ export function createOAuthApi(send: Send, { clientId, clientSecret, redirectUri
 
     /** A location's token from its company's. Its own refresh token is not kept: the company's grant can always mint again. */
     async mint(companyToken: string, companyId: string, locationId: string): Promise<Issued> {
-      const { tokens, ...rest } = await issue('/oauth/locationToken', { companyId, locationId }, companyToken)
+      const minted = issue('/oauth/locationToken', { companyId, locationId }, companyToken)
+      const { tokens, ...rest } = await minted.catch((error) => {
+        // The company's token holds, and this location is not among those that it reaches any more.
+        const isGone = error instanceof TokenRefusal && error.kind === 'refused' && error.status === 403
+        throw isGone ? new TokenRefusal('invalid-grant', 403, 'the app is not installed in this location') : error
+      })
       const { refreshToken: _, ...kept } = tokens
       return { ...rest, tokens: kept }
     },

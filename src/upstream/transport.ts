@@ -32,8 +32,8 @@ function problemOf(error: Error, sent: boolean, answered: boolean, applied: 'no'
  * Sends a call once and collects the whole answer, whatever its status. One timer bounds all of it: waiting for a
  * socket, sending and reading. `timeoutMs` bounds the attempt, the call's own deadline the rest.
  *
- * undici's `dispatch` is used in place of `request`, since the body is wanted whole: a Readable for each answer costs
- * about a tenth of a call.
+ * undici's `dispatch` is used in place of `request`, since the body is wanted whole: there is no use for a Readable
+ * around each answer.
  */
 export function createTransport(pool: Pool, { origin, apiVersion, userAgent }: Options, timeoutMs: number): Send {
   const base = new URL(origin).pathname.replace(/\/$/, '')
