@@ -1,14 +1,71 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
+import Type from 'typebox'
 import { type AppOptions, createServer } from './app.ts'
 import health from './http/health.ts'
 import logging from './http/logging.ts'
+import validation from './http/validation.ts'
+import { Problem } from './problems.ts'
+import { describeLocation } from './tokens/describe-location.ts'
+import type { Vault } from './tokens/vault.ts'
+
+const PAGE = 1_000
+
+const LocationId = Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$', description: 'a location id' })
+const states = ['connected', 'backing-off', 'paused', 'reconnect-required', 'uninstalled'] as const
+const Page = Type.Object(
+  {
+    after: Type.Optional(LocationId),
+    state: Type.Optional(
+      Type.Union(
+        states.map((state) => Type.Literal(state)),
+        { description: `one of ${states.join(', ')}` }
+      )
+    )
+  },
+  { additionalProperties: false }
+)
+
+interface Options {
+  vault: Pick<Vault, 'listLocations' | 'loadGrant'>
+  now: () => number
+}
+
+const unavailable = (cause: unknown) =>
+  new Problem('vault-unavailable', 'The store does not answer', { retryAfterSeconds: 5, cause })
+
+/** What state each location's connection is in, since when and why. No token. */
+const locationRoutes: FastifyPluginAsyncTypebox<Options> = async (app, { vault, now }) => {
+  app.get('/locations', { schema: { querystring: Page } }, async ({ query }) => {
+    const page = await vault.listLocations({ ...query, limit: PAGE }).catch((cause) => {
+      throw unavailable(cause)
+    })
+    const locations = page.map((grant) => describeLocation(grant, now()))
+    const next = locations.length === PAGE ? locations.at(-1)?.id : undefined
+    return {
+      locations,
+      ...(next !== undefined && { next: `/locations?${new URLSearchParams({ ...query, after: next })}` })
+    }
+  })
+
+  app.get('/locations/:id', { schema: { params: Type.Object({ id: LocationId }) } }, async ({ params }) => {
+    const grant = await vault.loadGrant(`location:${params.id}`).catch((cause) => {
+      throw unavailable(cause)
+    })
+    if (grant === undefined) throw new Problem('location-not-connected', 'This gateway knows no such location')
+    const { tokens, ...rest } = grant
+    return describeLocation({ ...rest, expiresAt: tokens?.expiresAt ?? null }, now())
+  })
+}
 
 /** The second listener, for operators alone: the API gateway never exposes it. */
 export async function buildAdmin(options: AppOptions): Promise<FastifyInstance> {
-  const { parts, log, writeLine, isDraining } = options
+  const { parts, log, writeLine, now, isDraining } = options
   const app = createServer(options)
   await app.register(logging, { log, writeLine, metrics: parts.metrics })
+  await app.register(validation)
   await app.register(health, { ping: parts.vault.ping, isDraining })
+  await app.register(locationRoutes, { vault: parts.vault, now })
 
   app.get('/metrics', { config: { quiet: true } }, async (_, reply) =>
     reply.header('content-type', parts.metrics.contentType).send(await parts.metrics.render())

@@ -26,6 +26,8 @@ import recordRoutes from './records/routes.ts'
 import { createUpdateRecord } from './records/update-record.ts'
 import type { WriteLine } from './shared/log.ts'
 import { version } from './version.ts'
+import { createEvents } from './webhooks/events.ts'
+import webhookRoutes from './webhooks/routes.ts'
 
 export interface AppOptions {
   config: Config
@@ -102,6 +104,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   await app.register(problemPages)
   const install = config.HIGHLEVEL_CLIENT_ID === undefined ? undefined : installOf(options)
   if (install) await app.register(installRoutes, install)
+  await app.register(webhookRoutes, webhooksOf(options))
 
   await app.register(async (guarded) => {
     const failures = createFailureLimit(guarded)
@@ -119,9 +122,17 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
 
 function installOf({ config, parts, now, log }: AppOptions) {
   if (parts.oauth === undefined) return undefined
-  const { grants, vault, tokens, oauth } = parts
-  const install = createInstall({ oauth, grants, ping: vault.ping, forget: tokens.forget, now, log })
+  const { saves, vault, tokens, oauth } = parts
+  const install = createInstall({ oauth, saves, vault, forget: tokens.forget, now, log })
   return { install, states: createStates(config.vaultKeys, now), installUrl: installUrl(config) }
+}
+
+function webhooksOf({ config, parts, now, log }: AppOptions) {
+  const { vault, tokens, metrics } = parts
+  // HighLevel's app id is the client id up to its suffix.
+  const appId = config.HIGHLEVEL_CLIENT_ID?.split('-')[0]
+  const carryOut = createEvents({ vault, appId, forget: tokens.forget, now, log })
+  return { key: config.webhookKey, carryOut, count: metrics.countWebhook, now }
 }
 
 const jwtOf = ({

@@ -1,9 +1,11 @@
+import type { KeyObject } from 'node:crypto'
 import Type, { type Static } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { Format } from 'typebox/format'
 import './shared/all-faults.ts'
 import { isTrustProxy } from './http/trust-proxy.ts'
 import { parseVaultKeys, type VaultKey } from './tokens/cipher.ts'
+import { HIGHLEVEL_WEBHOOK_KEY, parseWebhookKey } from './webhooks/signature.ts'
 
 const Whole = (minimum: number, maximum: number, fallback: number) =>
   Type.Integer({ minimum, maximum, default: fallback, description: `a whole number from ${minimum} to ${maximum}` })
@@ -27,7 +29,11 @@ export const Env = Type.Object({
   ADMIN_PORT: Port(3001),
   PUBLIC_URL: Url({ default: 'http://localhost:3000' }),
   TRUST_PROXY: Type.String({ minLength: 1, default: 'false' }),
-  DATABASE_URL: Type.String({ pattern: '^sqlite:.+', description: 'sqlite:<path>', default: 'sqlite:data/gateway.db' }),
+  DATABASE_URL: Type.String({
+    pattern: '^(sqlite:.+|postgres(ql)?://.+)',
+    description: 'sqlite:<path> or postgres://<user>:<password>@<host>:<port>/<database>',
+    default: 'sqlite:data/gateway.db'
+  }),
   VAULT_KEYS: Type.String(),
   HIGHLEVEL_API_URL: Url({ default: 'https://services.leadconnectorhq.com' }),
   HIGHLEVEL_API_VERSION: Type.String({
@@ -42,6 +48,7 @@ export const Env = Type.Object({
     minLength: 1,
     default: 'objects/schema.readonly objects/record.readonly objects/record.write oauth.readonly oauth.write'
   }),
+  HIGHLEVEL_WEBHOOK_KEY: Type.String({ default: HIGHLEVEL_WEBHOOK_KEY }),
   CALLER_JWKS_URL: Type.Optional(Url()),
   CALLER_JWT_ISSUER: Type.Optional(Type.String({ minLength: 1 })),
   CALLER_JWT_AUDIENCE: Type.Optional(Type.String({ minLength: 1 })),
@@ -57,7 +64,12 @@ export const Env = Type.Object({
   SHUTDOWN_GRACE_MS: Millis(10_000)
 })
 
-export type Config = Readonly<Omit<Static<typeof Env>, 'VAULT_KEYS'> & { vaultKeys: readonly VaultKey[] }>
+export type Config = Readonly<
+  Omit<Static<typeof Env>, 'VAULT_KEYS' | 'HIGHLEVEL_WEBHOOK_KEY'> & {
+    vaultKeys: readonly VaultKey[]
+    webhookKey: KeyObject
+  }
+>
 
 const env = Compile(Env)
 
@@ -102,6 +114,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv): Config {
   const candidate = env.Default(Object.fromEntries(Object.entries(present).map(read)))
   const { keys, faults: keyFaults } = parseVaultKeys(present['VAULT_KEYS'])
   const proxy = isTrustProxy(present['TRUST_PROXY'] ?? 'false')
+  const webhookKey = parseWebhookKey(present['HIGHLEVEL_WEBHOOK_KEY'] ?? HIGHLEVEL_WEBHOOK_KEY)
 
   const faults = new Set([
     ...schemaFaults(candidate),
@@ -109,9 +122,16 @@ export function loadConfig(environment: NodeJS.ProcessEnv): Config {
     ...keyFaults.map((fault) => `VAULT_KEYS ${fault}`),
     ...(proxy ? [] : ['TRUST_PROXY must be true, false, or addresses and ranges separated by commas'])
   ])
-  if (faults.size > 0) throw new Error(`Invalid configuration: ${[...faults].join('; ')}`)
+  if (webhookKey === undefined) faults.add('HIGHLEVEL_WEBHOOK_KEY must be an Ed25519 public key in PEM or base64')
+  if (faults.size > 0 || webhookKey === undefined) throw new Error(`Invalid configuration: ${[...faults].join('; ')}`)
 
-  const { VAULT_KEYS: _, PUBLIC_URL, HIGHLEVEL_API_URL, ...rest } = candidate as Static<typeof Env>
+  const {
+    VAULT_KEYS: _,
+    HIGHLEVEL_WEBHOOK_KEY: __,
+    PUBLIC_URL,
+    HIGHLEVEL_API_URL,
+    ...rest
+  } = candidate as Static<typeof Env>
   const urls = { PUBLIC_URL: withoutSlash(PUBLIC_URL), HIGHLEVEL_API_URL: withoutSlash(HIGHLEVEL_API_URL) }
-  return Object.freeze({ ...rest, ...urls, vaultKeys: keys })
+  return Object.freeze({ ...rest, ...urls, vaultKeys: keys, webhookKey })
 }

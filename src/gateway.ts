@@ -46,6 +46,7 @@ export async function startGateway(
 
   const close = async () => {
     draining = true
+    const endsAt = performance.now() + config.SHUTDOWN_GRACE_MS
     // A connection in the middle of a request that never comes would keep its listener open past the grace time, and
     // with it everything that is still to be saved.
     const cut = setTimeout(() => {
@@ -53,7 +54,7 @@ export async function startGateway(
     }, config.SHUTDOWN_GRACE_MS * CUT_AT)
     await Promise.all(listeners.map((listener) => listener.close()))
     clearTimeout(cut)
-    await parts.close()
+    await parts.close(Math.max(0, endsAt - performance.now()))
   }
 
   try {

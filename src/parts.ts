@@ -1,11 +1,8 @@
 import type { BaseLogger } from 'pino'
 import type { Config } from './config.ts'
 import { createMetrics } from './http/metrics.ts'
-import { createGrantSaves } from './tokens/grant-saves.ts'
-import { createIssue } from './tokens/issue.ts'
-import { createLocationTokens } from './tokens/location-tokens.ts'
 import { createOAuthApi, TOKEN_CALL_TIMEOUT_MS } from './tokens/oauth-api.ts'
-import { createRenewal } from './tokens/renewal.ts'
+import { openGrants } from './tokens/open-grants.ts'
 import { openVault } from './tokens/vault-sql.ts'
 import { bearer } from './upstream/bearer.ts'
 import { pipeline } from './upstream/call.ts'
@@ -15,9 +12,9 @@ import { version } from './version.ts'
 
 /** Everything that has a lifetime, opened in one place and closed in the reverse order. */
 export async function openParts(config: Config, log: BaseLogger, now: () => number) {
-  const vault = await openVault(config.DATABASE_URL, config.vaultKeys, { now })
+  const vault = await openVault(config.DATABASE_URL, config.vaultKeys, { now, log })
   const pool = openPool(new URL(config.HIGHLEVEL_API_URL).origin)
-  const metrics = createMetrics()
+  const metrics = createMetrics({ survey: vault.surveyGrants, now })
 
   const wire = {
     origin: config.HIGHLEVEL_API_URL,
@@ -31,25 +28,25 @@ export async function openParts(config: Config, log: BaseLogger, now: () => numb
       ? undefined
       : createOAuthApi(createTransport(pool, wire, TOKEN_CALL_TIMEOUT_MS), { clientId, clientSecret, redirectUri, now })
 
-  const grants = createGrantSaves(vault, log)
-  const issue = createIssue({ grants, oauth, now })
-  const renew = createRenewal({ grants, issue, now, log, count: metrics.countRenewal })
-  const tokens = createLocationTokens({ grants, renew, now, log })
-  const send = pipeline([bearer(tokens)], createTransport(pool, wire, config.UPSTREAM_TIMEOUT_MS))
+  const grants = openGrants({ vault, oauth, now, log, count: metrics.countRenewal })
+  const send = pipeline([bearer(grants.tokens)], createTransport(pool, wire, config.UPSTREAM_TIMEOUT_MS))
 
   return {
     vault,
-    grants,
+    saves: grants.saves,
+    tokens: grants.tokens,
     oauth,
-    tokens,
     metrics,
     upstream: createUpstreamClient(send),
 
-    /** Ends in order: renewals under way, what is unsaved, the wire, the store. */
-    async close() {
-      await renew.settled()
+    /**
+     * Ends in order: renewals under way, for which HighLevel has `withinMs` left, the wire, what is unsaved, the store.
+     * Only what is unsaved may take longer: a pair of tokens that is nowhere else is not left behind.
+     */
+    async close(withinMs: number) {
+      await grants.settle(withinMs)
+      await pool.destroy()
       await grants.drain()
-      await pool.close()
       await vault.close()
     }
   }

@@ -3,7 +3,7 @@ import t from 'tap'
 import { credentialHash } from '../src/tokens/credential-hash.ts'
 import { startCli } from './support/cli.ts'
 import { RECORD, startGateway, startSimulator } from './support/harness.ts'
-import { grant } from './tokens/vault-file.ts'
+import { fruit } from './tokens/fruits.ts'
 
 const PIT = 'pit-2a6f0c1e-1111-4222-8333-944455566677'
 
@@ -84,10 +84,10 @@ t.test('a private token is read from standard input as people paste it, and neve
     generation: 1,
     tokens: { accessToken: PIT, expiresAt: null }
   })
-  t.match(list.stdout, /^LOCATION +KIND +STATE +SINCE +TOKEN EXPIRES\none +private +connected +20\S+Z\n$/)
+  t.match(list.stdout, /^LOCATION +KIND +STATE +SINCE +WHY\none +private +connected +20\S+Z\n$/)
   t.match(
     show.stdout,
-    /^id: one\nkind: private\ncompanyId: \nstate: connected\nsince: 20\S+Z\nreason: \nexpiresAt: \nscopes: \n$/
+    /^id: one\nkind: private\ncompanyId: \nstate: connected\nsince: 20\S+Z\nreason: \nfailures: 0\nnextRenewalAt: \nexpiresAt: \nscopes: \n$/
   )
   const location = {
     id: 'one',
@@ -104,7 +104,7 @@ t.test('a private token is read from standard input as people paste it, and neve
 
 t.test('a new token follows the one that is held, and a removed location has none', async (t) => {
   const { json, run, vault } = await startCli(t)
-  await vault.saveGrant(grant('held'), 0)
+  await vault.installGrant(fruit('held'), 1)
 
   await run(['locations', 'add-token', 'one'], PIT)
   const held = await vault.loadGrant('location:one')

@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto'
 import t from 'tap'
 import { Env, loadConfig } from '../src/config.ts'
 
@@ -17,7 +18,10 @@ function refusal(env: NodeJS.ProcessEnv): string {
 t.test('with a vault key alone every other setting has its documented default', async (t) => {
   const config = loadConfig({ VAULT_KEYS })
 
-  t.strictSame(config, {
+  const { webhookKey, ...rest } = config
+
+  t.equal(webhookKey.asymmetricKeyType, 'ed25519')
+  t.strictSame(rest, {
     HOST: '0.0.0.0',
     PORT: 3000,
     ADMIN_HOST: '127.0.0.1',
@@ -87,7 +91,7 @@ t.test('every fault is reported at once, by name and never by value', async (t) 
     'ADMIN_PORT must be a whole number from 0 to 65535',
     'BODY_LIMIT_BYTES must be a whole number from 1024 to 16777216',
     'CALLER_RATE_MAX must be a whole number from 1 to 1000000000',
-    'DATABASE_URL must be sqlite:<path>',
+    'DATABASE_URL must be sqlite:<path> or postgres://<user>:<password>@<host>:<port>/<database>',
     'HIGHLEVEL_API_VERSION must be a version such as 2021-07-28',
     'HIGHLEVEL_CLIENT_SECRET is required beside HIGHLEVEL_CLIENT_ID',
     'LOG_LEVEL must be one of trace, debug, info, warn, error, fatal, silent',
@@ -164,4 +168,21 @@ t.test('the URLs to which paths are added lose their trailing slashes', async (t
   const config = loadConfig({ VAULT_KEYS, PUBLIC_URL: 'https://gw.example/base//', HIGHLEVEL_API_URL: 'http://api/' })
 
   t.match(config, { PUBLIC_URL: 'https://gw.example/base', HIGHLEVEL_API_URL: 'http://api' })
+})
+
+t.test('HighLevel’s webhook key is taken in PEM, on one line or several, or in base64', async (t) => {
+  const { publicKey } = generateKeyPairSync('ed25519')
+  const pem = publicKey.export({ format: 'pem', type: 'spki' }).toString()
+  const base64 = publicKey.export({ format: 'der', type: 'spki' }).toString('base64')
+
+  for (const text of [pem, pem.trim().replaceAll('\n', '\\n'), base64]) {
+    const { webhookKey } = loadConfig({ VAULT_KEYS, HIGHLEVEL_WEBHOOK_KEY: text })
+    t.ok(webhookKey.equals(publicKey), text.slice(0, 12))
+  }
+  const rsa = generateKeyPairSync('rsa', { modulusLength: 2_048 }).publicKey.export({ format: 'pem', type: 'spki' })
+  for (const text of ['nonsense', rsa.toString()])
+    t.equal(
+      refusal({ VAULT_KEYS, HIGHLEVEL_WEBHOOK_KEY: text }),
+      'Invalid configuration: HIGHLEVEL_WEBHOOK_KEY must be an Ed25519 public key in PEM or base64'
+    )
 })

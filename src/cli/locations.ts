@@ -1,19 +1,20 @@
 import { text as readAll } from 'node:stream/consumers'
-import type { GrantSummary, Subject, Vault } from '../tokens/vault.ts'
-import { type Command, date, nothing, oneId, table, UsageError } from './command.ts'
+import { describeLocation, type LocationView } from '../tokens/describe-location.ts'
+import type { Subject, Vault } from '../tokens/vault.ts'
+import { type Command, nothing, oneId, table, UsageError } from './command.ts'
+
+const PAGE = 1_000
 
 const subjectOf = (id: string): Subject => `location:${id}`
 
-const shown = (grant: GrantSummary) => ({
-  id: grant.subject.slice('location:'.length),
-  kind: grant.kind,
-  companyId: grant.companyId,
-  state: grant.state,
-  since: date(grant.stateSince),
-  reason: grant.stateReason,
-  expiresAt: grant.expiresAt === null ? null : date(grant.expiresAt),
-  scopes: grant.scopes === '' ? [] : grant.scopes.split(' ')
-})
+async function allLocations(vault: Vault): Promise<LocationView[]> {
+  const all: LocationView[] = []
+  for (;;) {
+    const page = await vault.listLocations({ after: all.at(-1)?.id, limit: PAGE })
+    for (const grant of page) all.push(describeLocation(grant, Date.now()))
+    if (page.length < PAGE) return all
+  }
+}
 
 export const listLocations: Command = {
   usage: '',
@@ -21,11 +22,11 @@ export const listLocations: Command = {
   read(args) {
     nothing(args)
     return async ({ vault }) => {
-      const locations = (await vault.listGrants('location:')).map(shown)
-      const rows = locations.map(({ id, kind, state, since, expiresAt }) => [id, kind, state, since, expiresAt ?? ''])
+      const locations = await allLocations(vault)
+      const rows = locations.map(({ id, kind, state, since, reason }) => [id, kind, state, since, reason ?? ''])
       return {
         document: { locations },
-        text: table([['LOCATION', 'KIND', 'STATE', 'SINCE', 'TOKEN EXPIRES'], ...rows], 'There are no locations.')
+        text: table([['LOCATION', 'KIND', 'STATE', 'SINCE', 'WHY'], ...rows], 'There are no locations.')
       }
     }
   }
@@ -39,7 +40,8 @@ export const showLocation: Command = {
     return async ({ vault }) => {
       const grant = await vault.loadGrant(subjectOf(id))
       if (grant === undefined) return { ok: false, document: { id, found: false }, text: `There is no location ${id}.` }
-      const location = shown({ ...grant, expiresAt: grant.tokens?.expiresAt ?? null })
+      const { tokens, ...rest } = grant
+      const location = describeLocation({ ...rest, expiresAt: tokens?.expiresAt ?? null }, Date.now())
       return {
         document: location,
         text: Object.entries(location)
@@ -47,26 +49,6 @@ export const showLocation: Command = {
           .join('\n')
       }
     }
-  }
-}
-
-/** Puts the token in place of whatever the location has. */
-async function save(vault: Vault, subject: Subject, accessToken: string): Promise<void> {
-  const issuedAt = Date.now()
-  const tokens = { accessToken, expiresAt: null, issuedAt }
-  const state = { state: 'connected', stateSince: issuedAt, stateReason: null } as const
-  for (;;) {
-    // Another process may be renewing the grant that this one replaces: the newest generation is what it follows.
-    const after = (await vault.loadGrant(subject))?.generation ?? 0
-    const grant = {
-      subject,
-      kind: 'private',
-      companyId: null,
-      scopes: '',
-      tokens,
-      ...state
-    } as const
-    if (await vault.saveGrant(grant, after)) return
   }
 }
 
@@ -79,7 +61,10 @@ export const addToken: Command = {
       // Pasted tokens come with line ends, and wrapped ones with blanks inside.
       const token = (await readAll(stdin)).replace(/\s+/g, '')
       if (!/^[\x21-\x7e]{8,4096}$/.test(token)) throw new UsageError('Give the token on standard input')
-      await save(vault, subjectOf(id), token)
+      const issuedAt = Date.now()
+      const fruit = { subject: subjectOf(id), kind: 'private', companyId: null, scopes: '', proven: true } as const
+      const tokens = { accessToken: token, expiresAt: null, issuedAt }
+      await vault.installGrant({ ...fruit, tokens, stateSince: issuedAt, dueAt: null }, issuedAt)
       return {
         document: { id, kind: 'private' },
         text: `Location ${id} is connected by its private integration token.`
@@ -94,7 +79,7 @@ export const removeLocation: Command = {
   read(args) {
     const id = oneId(args, 'location id')
     return async ({ vault }) => {
-      const ok = await vault.forgetGrant(subjectOf(id), 'removed by an operator')
+      const ok = await vault.forgetGrant(subjectOf(id), 'removed by an operator', Date.now())
       return {
         ok,
         document: { id, removed: ok },

@@ -5,6 +5,7 @@ import { check } from './check.ts'
 import { type Command, UsageError } from './command.ts'
 import { createKey, listKeys, revokeKey } from './keys.ts'
 import { addToken, listLocations, removeLocation, showLocation } from './locations.ts'
+import { rekeyVault } from './vault.ts'
 
 const commands = new Map<string, Command>(
   Object.entries({
@@ -15,6 +16,7 @@ const commands = new Map<string, Command>(
     'locations show': showLocation,
     'locations add-token': addToken,
     'locations remove': removeLocation,
+    'vault rekey': rekeyVault,
     check
   })
 )
@@ -45,7 +47,7 @@ async function obey(args: readonly string[], { env, stdin, stdout }: Io): Promis
   const json = args.includes('--json')
   const invocation = command.read(args.slice(words.length).filter((arg) => arg !== '--json'))
   const config = loadConfig(env)
-  const vault = await openVault(config.DATABASE_URL, config.vaultKeys, { patient: true })
+  const vault = await openVault(config.DATABASE_URL, config.vaultKeys, { purpose: 'command' })
   try {
     const { document, text, ok = true } = await invocation({ vault, config, stdin })
     stdout.write(json ? `${JSON.stringify(document)}\n` : `${text}\n`)

@@ -1,10 +1,19 @@
-import { Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client'
-import type { RenewalResult } from '../tokens/renewal.ts'
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { RenewalResult } from '../tokens/setbacks.ts'
+import type { Vault } from '../tokens/vault.ts'
 
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 
+interface Deps {
+  survey: Vault['surveyGrants']
+  now: () => number
+}
+
+/** Events that the gateway acts on; others are many, and a label has to stay a closed set. */
+const webhookTypes = new Set(['INSTALL', 'UNINSTALL'])
+
 /** Prometheus metrics. Labels come from closed sets: a label with a location or record id would grow without end. */
-export function createMetrics() {
+export function createMetrics({ survey, now }: Deps) {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const registers = [registry]
@@ -35,9 +44,36 @@ export function createMetrics() {
     labelNames: ['result'],
     registers
   })
+  const webhooks = new Counter({
+    name: 'gateway_webhooks_total',
+    help: 'Webhooks by type and what became of them',
+    labelNames: ['type', 'result'],
+    registers
+  })
+  const grants = new Gauge({ name: 'gateway_grants', help: 'Grants by state', labelNames: ['state'], registers })
+  const overdue = new Gauge({
+    name: 'gateway_renewal_overdue_seconds',
+    help: 'For how long the grant has waited for its renewal that waits the longest',
+    registers
+  })
+
+  /** The vault is asked with each scrape. Where it does not answer, its figures are left out: old ones would hide that. */
+  const refresh = async (): Promise<void> => {
+    grants.reset()
+    overdue.remove()
+    const { states, oldestDueAt } = await survey()
+    for (const { state, count } of states) grants.set({ state }, count)
+    overdue.set(oldestDueAt === null ? 0 : Math.max(0, now() - oldestDueAt) / 1_000)
+  }
+
   return {
     contentType: registry.contentType,
-    render: () => registry.metrics(),
+    async render(): Promise<string> {
+      await refresh().catch(() => undefined)
+      return registry.metrics()
+    },
+    countWebhook: (type: string, result: string) =>
+      webhooks.inc({ type: webhookTypes.has(type) ? type : 'other', result }),
     countRenewal: (result: RenewalResult) => renewals.inc({ result }),
 
     countCall(route: string, status: number, code: string): void {

@@ -1,63 +1,33 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { BaseLogger } from 'pino'
 import { Problem } from '../problems.ts'
 import type { GrantSaves } from '../tokens/grant-saves.ts'
 import type { Issued, OAuthApi } from '../tokens/oauth-api.ts'
+import { renewAt } from '../tokens/schedule.ts'
 import { TokenRefusal } from '../tokens/token-refusal.ts'
-import type { Grant, Subject, Vault } from '../tokens/vault.ts'
-
-const LOAD_ATTEMPTS = 60
-const LOAD_PAUSE_MS = 500
+import type { Subject, Vault } from '../tokens/vault.ts'
 
 /** What an install has connected. */
 export type Connected = { locationId: string } | { companyId: string; locationIds: string[] }
 
 interface Deps {
   oauth: OAuthApi
-  grants: Pick<GrantSaves, 'load' | 'save'>
-  /** Asked before the code is spent, so that it still counts when the store is back. */
-  ping: Vault['ping']
+  saves: Pick<GrantSaves, 'install'>
+  /** `ping` is asked before the code is spent, so that it still counts when the store is back. */
+  vault: Pick<Vault, 'ping' | 'enrolLocation' | 'wakeCompany'>
   /** Drops what the process remembers of a location. */
   forget: (locationId: string) => void
   now: () => number
   log: BaseLogger
 }
 
-type Draft = Pick<Grant, 'subject' | 'kind' | 'companyId' | 'tokens' | 'scopes'>
-
 /**
  * Turns the code of an install into grants. What was installed is decided by the answer's `userType`, never by what
  * was asked for: an app for sub-accounts installed from the agency view yields a Company token.
  */
-export function createInstall({ oauth, grants, ping, forget, now, log }: Deps) {
-  /** The code is spent and the tokens are nowhere else: a store that fails now is waited for. */
-  const loadPatiently = async (subject: Subject): Promise<Grant | undefined> => {
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        return await grants.load(subject)
-      } catch (err) {
-        if (attempt === LOAD_ATTEMPTS) throw err
-        log.error({ subject, err }, 'a new grant waits for the store')
-        await sleep(LOAD_PAUSE_MS)
-      }
-    }
-  }
-
-  /** An install is newer than whatever is held, but never unseen: it follows the generation that it replaces. */
-  const replace = async (draft: Draft): Promise<void> => {
-    for (;;) {
-      const held = await loadPatiently(draft.subject)
-      // A location that has tokens of its own keeps them when its company is connected.
-      if (draft.tokens === null && held?.tokens && held.state === 'connected') return
-      const state = { state: 'connected', stateSince: now(), stateReason: null } as const
-      const inForce = await grants.save({ ...draft, ...state, generation: held?.generation ?? 0 })
-      if (inForce?.tokens?.accessToken === draft.tokens?.accessToken) return
-    }
-  }
-
+export function createInstall({ oauth, saves, vault, forget, now, log }: Deps) {
   const ready = async (): Promise<void> => {
     try {
-      await ping()
+      await vault.ping()
     } catch (cause) {
       throw new Problem('vault-unavailable', 'The connection cannot be stored now: open this page again in a minute', {
         retryAfterSeconds: 5,
@@ -84,38 +54,50 @@ export function createInstall({ oauth, grants, ping, forget, now, log }: Deps) {
     }
   }
 
-  /** The company is connected already when this is asked: that HighLevel does not say now must not undo it. */
-  const locationsOf = async (companyId: string, { approvedLocations = [], tokens }: Issued): Promise<string[]> => {
-    if (approvedLocations.length > 0) return [...new Set(approvedLocations)]
-    return oauth.installedLocations(tokens.accessToken, companyId).catch((err) => {
-      log.error({ companyId, err }, 'the locations of a company cannot be listed')
-      return []
-    })
+  /** The code is spent and the tokens are nowhere else: what the store does not take now is held until it does. */
+  const save = (subject: Subject, companyId: string | null, { tokens, scope = '' }: Issued) => {
+    const stateSince = now()
+    const fruit = { subject, kind: 'oauth', companyId, tokens, scopes: scope, stateSince, proven: true } as const
+    return saves.install({ ...fruit, dueAt: renewAt(tokens) }, stateSince)
+  }
+
+  const locationsOf = async (companyId: string, { approvedLocations = [], tokens }: Issued): Promise<string[]> =>
+    approvedLocations.length > 0
+      ? [...new Set(approvedLocations)]
+      : oauth.installedLocations(tokens.accessToken, companyId)
+
+  /** Their tokens are minted with their first calls. A location that has tokens of its own keeps them. */
+  const enrol = async (companyId: string, issued: Issued): Promise<string[]> => {
+    await vault.wakeCompany(companyId, now())
+    const locationIds = await locationsOf(companyId, issued)
+    for (const locationId of locationIds) {
+      await vault.enrolLocation(locationId, companyId, now(), null)
+      forget(locationId)
+    }
+    return locationIds
   }
 
   const company = async (companyId: string, issued: Issued): Promise<Connected> => {
-    const scopes = issued.scope ?? ''
-    await replace({ subject: `company:${companyId}`, kind: 'oauth', companyId, tokens: issued.tokens, scopes })
-    const locationIds = await locationsOf(companyId, issued)
-    for (const locationId of locationIds) {
-      // Without tokens: they are minted with the first call.
-      await replace({ subject: `location:${locationId}`, kind: 'minted', companyId, tokens: null, scopes })
-      forget(locationId)
-    }
+    await save(`company:${companyId}`, companyId, issued)
+    // The company is connected already: that its locations cannot be had now must not undo it.
+    const locationIds = await enrol(companyId, issued).catch((err) => {
+      log.error({ companyId, err }, 'the locations of a company could not be connected')
+      return []
+    })
     log.info({ companyId, locations: locationIds.length }, 'a company was connected')
     return { companyId, locationIds }
   }
 
-  /** Rejects with a Problem. Resolves once the grant is stored. */
+  /** Rejects with a Problem. Resolves once the grant is stored, or held in memory until it can be. */
   return async function install(code: string): Promise<Connected> {
     await ready()
     const issued = await exchange(code)
-    const { userType, locationId, companyId = null, tokens, scope = '' } = issued
+    const { userType, locationId, companyId = null } = issued
     if (userType === 'Company' && companyId !== null) return company(companyId, issued)
     if (locationId === undefined)
       throw new Problem('upstream-unreadable', 'HighLevel’s token names neither a location nor a company')
 
-    await replace({ subject: `location:${locationId}`, kind: 'oauth', companyId, tokens, scopes: scope })
+    await save(`location:${locationId}`, companyId, issued)
     forget(locationId)
     log.info({ location: locationId }, 'a location was connected')
     return { locationId }

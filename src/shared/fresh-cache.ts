@@ -9,6 +9,9 @@ interface Options {
   onStale: (error: unknown) => void
 }
 
+/** A source that takes longer to be read again is not waited for: the entry that is held stays in use meanwhile. */
+const PATIENCE_MS = 250
+
 /**
  * A bounded cache that is never older than `maxAgeMs` while its source can be read, and outlives the source while it
  * cannot. That the source has nothing is not remembered.
@@ -53,6 +56,18 @@ export function createFreshCache<Value>({ maxAgeMs, maxEntries, now, onStale }: 
     }
   }
 
+  /** The outcome of reading again, or what is held where that takes too long. */
+  const orHeld = async (key: string, reading: Promise<Value | undefined>): Promise<Value | undefined> => {
+    const held = entries.get(key)
+    if (held === undefined) return reading
+    const { promise: impatience, resolve } = Promise.withResolvers<Value>()
+    const timer = setTimeout(() => {
+      held.readAt = now()
+      resolve(entries.get(key)?.value ?? held.value)
+    }, PATIENCE_MS)
+    return Promise.race([reading, impatience]).finally(() => clearTimeout(timer))
+  }
+
   const peek = (key: string): Value | undefined => {
     const held = entries.get(key)
     const ageMs = held === undefined ? -1 : now() - held.readAt
@@ -66,7 +81,11 @@ export function createFreshCache<Value>({ maxAgeMs, maxEntries, now, onStale }: 
 
     /** What is held and fresh without a promise, else what `load` reads; rejects with its error where nothing is held. */
     get: (key: string, load: () => Promise<Value | undefined>): Value | Promise<Value | undefined> =>
-      peek(key) ?? fly(key, () => read(key, load)),
+      peek(key) ??
+      orHeld(
+        key,
+        fly(key, () => read(key, load))
+      ),
 
     /** Whether an entry is held, however old. */
     has: (key: string) => entries.has(key),

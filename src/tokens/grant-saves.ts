@@ -1,98 +1,108 @@
-import { randomInt } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { BaseLogger } from 'pino'
 import { Problem } from '../problems.ts'
-import { createKeyedQueue } from '../shared/keyed-queue.ts'
-import type { Grant, Subject, Vault } from './vault.ts'
+import type { Fruit, Grant, GrantStore, Subject } from './vault.ts'
 
 const FIRST_RETRY_MS = 100
 const LONGEST_RETRY_MS = 5_000
-const GENERATION_LEAP = 2 ** 20
+
+/** What a save came to: the grant in force, and when nothing of it is in memory alone any more. */
+export interface Kept {
+  grant: Grant | undefined
+  saved: Promise<void>
+}
+
+interface Held {
+  grant: Grant
+  /** Resolves with what the store holds then. Safe to repeat: a first try may have been carried out unseen. */
+  write: () => Promise<Grant | undefined>
+}
+
+const unclaimed = { failures: 0, triedAt: null, intentAt: null, leaseOwner: null, leaseUntil: null } as const
+
+const connected = (fruit: Fruit, generation: number): Grant => ({
+  ...fruit,
+  ...unclaimed,
+  generation,
+  state: 'connected',
+  stateReason: null
+})
 
 /**
  * Loads and saves grants so that a store that fails for a while loses nothing: what could not be saved is served from
- * memory and saved again until it holds. A pair of tokens that HighLevel has just rotated exists nowhere else.
- *
- * One save a subject is under way at a time, so that each knows what the store holds when it begins.
+ * memory and saved again until it holds. A pair of tokens that HighLevel has just issued exists nowhere else.
  */
-export function createGrantSaves(vault: Pick<Vault, 'loadGrant' | 'saveGrant'>, log: BaseLogger) {
-  /** What the store does not have yet, and the generation that it has in its place. */
-  const unsaved = new Map<Subject, { grant: Grant; after: number }>()
+export function createGrantSaves(vault: Pick<GrantStore, 'loadGrant' | 'saveFruit' | 'installGrant'>, log: BaseLogger) {
+  const unsaved = new Map<Subject, Held>()
   const retries = new Set<Promise<void>>()
-  const alone = createKeyedQueue()
 
   const failed = (subject: Subject, err: unknown) =>
     log.error({ subject, err }, 'a grant could not be saved and is held in memory')
 
-  /** Whether nothing of the subject is unsaved any more. */
-  const saveAgain = async (subject: Subject): Promise<boolean> => {
-    const waiting = unsaved.get(subject)
-    if (waiting === undefined) return true
-    try {
-      const held = await vault.saveGrant(waiting.grant, waiting.after, waiting.grant.generation)
-      if (!held) log.warn({ subject }, 'a grant was replaced before it could be saved')
-      unsaved.delete(subject)
-      return true
-    } catch (err) {
-      failed(subject, err)
-      return false
-    }
-  }
-
-  const retry = async (subject: Subject): Promise<void> => {
+  const retry = async (subject: Subject, held: Held): Promise<void> => {
     for (let waitMs = FIRST_RETRY_MS; ; waitMs = Math.min(waitMs * 2, LONGEST_RETRY_MS)) {
       await sleep(waitMs)
-      if (await alone(subject, () => saveAgain(subject))) return
+      // A newer one has taken its place.
+      if (unsaved.get(subject) !== held) return
+      try {
+        const inForce = await held.write()
+        const isOurs = inForce?.tokens?.accessToken === held.grant.tokens?.accessToken
+        log.info({ subject }, isOurs ? 'a grant held in memory is saved' : 'a grant was replaced before it was saved')
+        if (unsaved.get(subject) === held) unsaved.delete(subject)
+        return
+      } catch (err) {
+        failed(subject, err)
+      }
     }
   }
 
-  const hold = (changed: Grant, after: number): Grant => {
-    // Far from what another process may save meanwhile: no two grants may ever bear the same generation.
-    const grant = { ...changed, generation: changed.generation + randomInt(2, GENERATION_LEAP) }
-    const isRetried = unsaved.has(grant.subject)
-    unsaved.set(grant.subject, { grant, after })
-    if (isRetried) return grant
-    const running = retry(grant.subject).finally(() => retries.delete(running))
-    retries.add(running)
-    return grant
-  }
-
-  /** Rejects with a Problem. */
-  const load = async (subject: Subject): Promise<Grant | undefined> => {
+  const keep = async (held: Held): Promise<Kept> => {
+    const { subject } = held.grant
     try {
-      return unsaved.get(subject)?.grant ?? (await vault.loadGrant(subject))
-    } catch (cause) {
-      throw new Problem('vault-unavailable', 'The stored token cannot be read', { retryAfterSeconds: 5, cause })
-    }
-  }
-
-  const saveAlone = async (changed: Grant): Promise<Grant | undefined> => {
-    const waiting = unsaved.get(changed.subject)
-    if (waiting !== undefined) {
-      return waiting.grant.generation === changed.generation ? hold(changed, waiting.after) : waiting.grant
-    }
-    try {
-      const next = { ...changed, generation: changed.generation + 1 }
-      return (await vault.saveGrant(next, changed.generation)) ? next : await vault.loadGrant(changed.subject)
+      const grant = await held.write()
+      unsaved.delete(subject)
+      return { grant, saved: Promise.resolve() }
     } catch (err) {
-      failed(changed.subject, err)
-      return hold(changed, changed.generation)
+      failed(subject, err)
+      unsaved.set(subject, held)
+      const saved = retry(subject, held).finally(() => retries.delete(saved))
+      retries.add(saved)
+      return { grant: held.grant, saved }
     }
   }
 
   return {
-    load,
+    /** The grant in force, from memory where the store does not have it yet. Rejects with a Problem. */
+    async load(subject: Subject): Promise<Grant | undefined> {
+      try {
+        return unsaved.get(subject)?.grant ?? (await vault.loadGrant(subject))
+      } catch (cause) {
+        throw new Problem('vault-unavailable', 'The stored token cannot be read', { retryAfterSeconds: 5, cause })
+      }
+    },
 
-    /**
-     * Saves a change of the grant of generation `changed.generation` as the next one. Resolves with what is in force
-     * then: the change, or what got ahead of it.
-     */
-    save: (changed: Grant): Promise<Grant | undefined> => alone(changed.subject, () => saveAlone(changed)),
+    /** Saves what a renewal made of generation `after`. Never rejects. */
+    save(fruit: Fruit, after: number): Promise<Kept> {
+      const grant = connected(fruit, after + 1)
+      const write = async () => ((await vault.saveFruit(fruit, after)) ? grant : vault.loadGrant(fruit.subject))
+      return keep({ grant, write })
+    },
+
+    /** Saves what an install brought. Never rejects. */
+    install(fruit: Fruit, at: number): Promise<Kept> {
+      const write = async () => {
+        await vault.installGrant(fruit, at)
+        return vault.loadGrant(fruit.subject)
+      }
+      return keep({ grant: connected(fruit, 0), write })
+    },
+
+    /** Whose grants are in memory alone. */
+    unsaved: (): readonly Subject[] => [...unsaved.keys()],
 
     /** Resolves when nothing is unsaved any more. */
     async drain(): Promise<void> {
-      do await alone.settled()
-      while ((await Promise.all(retries)).length > 0)
+      while (retries.size > 0) await Promise.all(retries)
     }
   }
 }

@@ -1,43 +1,68 @@
 import { Problem, type ProblemCode } from '../problems.ts'
 import type { GrantSaves } from './grant-saves.ts'
 import type { Issued, OAuthApi } from './oauth-api.ts'
-import { isUsable, type Renew } from './renewal.ts'
+import type { Recover } from './recovery.ts'
+import type { Renew } from './renewal.ts'
 import { TokenRefusal } from './token-refusal.ts'
-import type { Grant, Tokens } from './vault.ts'
+import { isUsable } from './usable.ts'
+import type { Grant, GrantKind, Lease, Subject, Tokens } from './vault.ts'
 
-/** Asks HighLevel for new tokens of a grant. `renew` is for the grant that it is made from, if it is made from one. */
-export type Issue = (grant: Grant, renew: Renew) => Promise<{ tokens: Tokens; scopes: string }>
+/** What HighLevel issued in place of a grant's tokens, and by which way. */
+export interface Renewed {
+  kind: GrantKind
+  tokens: Tokens
+  scopes: string
+}
+
+/**
+ * Asks HighLevel for new tokens of a grant that is under `lease`; where another process has done so already, resolves
+ * with the grant in force. Rejects with a TokenRefusal where HighLevel says no, with a Problem else.
+ */
+export type Issue = (grant: Grant, lease: Lease, renew: Renew) => Promise<Renewed | Grant>
 
 const lostAnswers = new Set<ProblemCode>(['upstream-failed', 'upstream-timeout', 'upstream-unreadable'])
 
+/** The company's grant cannot serve its locations: what that makes of theirs. */
+const companyEnded: Partial<Record<ProblemCode, TokenRefusal>> = {
+  'location-not-connected': new TokenRefusal('invalid-grant', 0, 'the company of this location is not connected'),
+  'location-reconnect-required': new TokenRefusal('invalid-grant', 0, 'the grant of the company has ended'),
+  'location-paused': new TokenRefusal('inactive', 0, 'the company of this location is paused')
+}
+
 interface Deps {
-  grants: Pick<GrantSaves, 'load'>
+  saves: Pick<GrantSaves, 'load'>
   /** Absent where the gateway has no client credentials: then nothing can be renewed. */
   oauth: OAuthApi | undefined
+  recover: Recover
   now: () => number
 }
 
-/** One way for each kind of grant. Rejects with a TokenRefusal where HighLevel says no, with a Problem else. */
-export function createIssue({ grants, oauth, now }: Deps): Issue {
-  const mint = async (api: OAuthApi, grant: Grant, renew: Renew): Promise<Issued> => {
-    const held = grant.companyId === null ? undefined : await grants.load(`company:${grant.companyId}`)
-    if (held === undefined || held.state === 'uninstalled')
-      throw new TokenRefusal('invalid-grant', 0, 'the grant of the company is gone')
-    const ask = ({ subject, tokens }: Grant) =>
-      api.mint(tokens?.accessToken ?? '', subject.slice('company:'.length), grant.subject.slice('location:'.length))
+/** The way of each kind of grant to new tokens. */
+export function createIssue({ saves, oauth, recover, now }: Deps): Issue {
+  /** The company's grant with a token that can be used. `refused`: the access token that HighLevel no longer takes. */
+  const companyOf = async (subject: Subject, renew: Renew, refused?: string): Promise<Grant> => {
+    const held = await saves.load(subject)
+    if (held !== undefined && held.state !== 'uninstalled' && refused === undefined && isUsable(held, now()))
+      return held
+    return renew(subject, refused).catch((cause) => {
+      throw (cause instanceof Problem && companyEnded[cause.code]) || cause
+    })
+  }
 
-    const company = isUsable(held, now()) ? held : await renew(held)
+  const mint = async (api: OAuthApi, { subject, companyId }: Grant, renew: Renew): Promise<Issued> => {
+    if (companyId === null) throw new TokenRefusal('invalid-grant', 0, 'the grant names no company')
+    const ask = ({ tokens }: Grant) => api.mint(tokens?.accessToken ?? '', companyId, subject.slice('location:'.length))
+
+    const company = await companyOf(`company:${companyId}`, renew)
     try {
       return await ask(company)
     } catch (error) {
       if (!(error instanceof TokenRefusal) || error.status !== 401) throw error
-      return await ask(await renew(company, company.tokens?.accessToken))
+      return await ask(await companyOf(`company:${companyId}`, renew, company.tokens?.accessToken))
     }
   }
 
-  const refresh = async (api: OAuthApi, { subject, tokens }: Grant): Promise<Issued> => {
-    const refreshToken = tokens?.refreshToken
-    if (refreshToken === undefined) throw new TokenRefusal('invalid-grant', 0, 'the grant holds no refresh token')
+  const refresh = async (api: OAuthApi, subject: Subject, refreshToken: string): Promise<Issued> => {
     const ask = () => api.refresh(refreshToken, subject.startsWith('company:') ? 'Company' : 'Location')
     // Where the answer was lost HighLevel may have rotated: for 30 s it gives the same pair for the same token.
     const issued = await ask().catch((error) => {
@@ -48,9 +73,30 @@ export function createIssue({ grants, oauth, now }: Deps): Issue {
     return { ...issued, tokens: { refreshToken, ...issued.tokens } }
   }
 
-  return async (grant, renew) => {
+  return async (grant, lease, renew) => {
     if (oauth === undefined) throw new TokenRefusal('refused', 0, 'HIGHLEVEL_CLIENT_ID is not set')
-    const { tokens, scope } = await (grant.kind === 'minted' ? mint(oauth, grant, renew) : refresh(oauth, grant))
-    return { tokens, scopes: scope ?? grant.scopes }
+    const { subject, scopes, tokens } = grant
+    const as = (kind: GrantKind) => (issued: Issued) => ({
+      kind,
+      tokens: issued.tokens,
+      scopes: issued.scope ?? scopes
+    })
+    const byMint = () => mint(oauth, grant, renew).then(as('minted'))
+    const byRefresh = (token: string) => refresh(oauth, subject, token).then(as('oauth'))
+    if (grant.kind === 'minted') return byMint()
+
+    const first =
+      tokens?.refreshToken === undefined
+        ? Promise.reject(new TokenRefusal('invalid-grant', 0, 'the grant holds no refresh token'))
+        : byRefresh(tokens.refreshToken)
+    return first.catch((refusal: unknown) => {
+      if (!(refusal instanceof TokenRefusal && refusal.kind === 'invalid-grant')) throw refusal
+      const previous = tokens?.previousRefreshToken
+      const ways = [
+        ...(previous === undefined ? [] : [() => byRefresh(previous)]),
+        ...(subject.startsWith('location:') && grant.companyId !== null ? [byMint] : [])
+      ]
+      return recover(grant, lease, refusal, ways)
+    })
   }
 }

@@ -3,43 +3,28 @@ import { Problem } from '../problems.ts'
 import { createFreshCache } from '../shared/fresh-cache.ts'
 import type { TokenSource } from '../upstream/bearer.ts'
 import type { GrantSaves } from './grant-saves.ts'
-import { isUsable, PAUSE_AFTER_FAILURE_MS, type Renew } from './renewal.ts'
-import type { Grant, Subject, Tokens } from './vault.ts'
+import type { Renew } from './renewal.ts'
+import { isUsable } from './usable.ts'
+import type { Grant, GrantStore, Subject } from './vault.ts'
 
 /** Bounds how long a removed or replaced grant stays in use in a process that did not see the change. */
 const MAX_AGE_MS = 10_000
 const MAX_CACHED_GRANTS = 100_000
 
-/** Tokens are renewed at 80 to 85 % of their life: spread, so that locations connected together do not renew together. */
-const RENEW_AT = 0.8
-const RENEW_SPREAD = 0.05
-
 interface Deps {
-  grants: Pick<GrantSaves, 'load'>
+  vault: Pick<GrantStore, 'markProven' | 'markRefused'>
+  saves: Pick<GrantSaves, 'load'>
   renew: Renew
   now: () => number
   log: BaseLogger
 }
 
-const renewAt = ({ issuedAt, expiresAt }: Tokens) =>
-  expiresAt === null
-    ? Number.POSITIVE_INFINITY
-    : issuedAt + (expiresAt - issuedAt) * (RENEW_AT + ((issuedAt % 997) / 997) * RENEW_SPREAD)
-
 const subjectOf = (locationId: string): Subject => `location:${locationId}`
 
-/** The access tokens of locations, from memory where possible. A token that has not expired is used, whatever fails. */
-export function createLocationTokens({
-  grants,
-  renew,
-  now,
-  log
-}: Deps): TokenSource & { forget(locationId: string): void } {
-  /** Tokens that came in place of a refused one and that HighLevel has not taken yet. */
-  const unproven = new Map<string, string>()
-  /** When a renewal ahead of time may be tried again. */
-  const failedUntil = new Map<Subject, number>()
+const isSubjectOfLocation = (subject: Subject) => subject.startsWith('location:')
 
+/** The access tokens of locations, from memory where possible. A token that has not expired is used, whatever fails. */
+export function createLocationTokens({ vault, saves, renew, now, log }: Deps) {
   const cache = createFreshCache<Grant>({
     maxAgeMs: MAX_AGE_MS,
     maxEntries: MAX_CACHED_GRANTS,
@@ -48,40 +33,38 @@ export function createLocationTokens({
   })
 
   const load = async (subject: Subject): Promise<Grant | undefined> => {
-    const grant = await grants.load(subject)
+    const grant = await saves.load(subject)
     // Not remembered, so that an install elsewhere counts at once.
     return grant?.state === 'uninstalled' ? undefined : grant
   }
 
   const grantOf = (locationId: string) => cache.get(subjectOf(locationId), () => load(subjectOf(locationId)))
 
-  const renewed = async (grant: Grant, refused?: string): Promise<Grant> => {
-    const next = await renew(grant, refused)
-    cache.put(grant.subject, next)
-    return next
+  const remember = (grant: Grant): void => {
+    if (isSubjectOfLocation(grant.subject)) cache.put(grant.subject, grant)
   }
 
-  /** Before a token is due nobody waits: the flight is shared, and its failure is logged where it happens. */
-  const renewEarly = (grant: Grant) => {
-    if (grant.state === 'reconnect-required' || now() < (failedUntil.get(grant.subject) ?? 0)) return
-    renewed(grant).then(
-      () => failedUntil.delete(grant.subject),
-      () => failedUntil.set(grant.subject, now() + PAUSE_AFTER_FAILURE_MS)
-    )
+  const renewed = async (grant: Grant, refused?: string): Promise<string | undefined> => {
+    const next = await renew(grant.subject, refused)
+    remember(next)
+    return next.tokens?.accessToken
   }
 
-  const tokenOf = (grant: Grant): string | Promise<string> => {
-    if (!isUsable(grant, now())) return renewed(grant).then((next) => next.tokens?.accessToken ?? '')
-    if (now() >= renewAt(grant.tokens)) renewEarly(grant)
-    return grant.tokens.accessToken
-  }
+  const tokenOf = (grant: Grant): string | Promise<string> =>
+    isUsable(grant, now()) ? grant.tokens.accessToken : renewed(grant).then((token) => token ?? '')
 
   const loaded = (locationId: string, grant: Grant | undefined): Grant => {
     if (grant !== undefined) return grant
     throw new Problem('location-not-connected', `Location ${locationId} is not connected to this gateway`)
   }
 
-  return {
+  /** What is learnt of a token by using it. Where the store cannot be told now, it is learnt again once it is read again. */
+  const learn = (grant: Grant, proven: boolean, note: Promise<void>): void => {
+    remember({ ...grant, proven })
+    note.catch((err) => log.warn({ subject: grant.subject, err }, 'what HighLevel makes of a token could not be noted'))
+  }
+
+  const source: TokenSource = {
     tokenFor(locationId) {
       const held = grantOf(locationId)
       if (held instanceof Promise) return held.then((grant) => tokenOf(loaded(locationId, grant)))
@@ -91,19 +74,26 @@ export function createLocationTokens({
     async replace(locationId, refused) {
       const grant = loaded(locationId, await grantOf(locationId))
       if (isUsable(grant, now()) && grant.tokens.accessToken !== refused) return grant.tokens.accessToken
-      // One that was refused as soon as it was made is not replaced again: a lasting 401 would spend a grant a call.
-      if (grant.kind === 'private' || grant.state === 'reconnect-required' || unproven.get(locationId) === refused)
+      if (grant.kind === 'private') {
+        // Nothing can be put in its place, and a person has to: calls find out by themselves when one has.
+        if (grant.proven) {
+          log.error({ subject: grant.subject }, 'HighLevel no longer takes a private integration token: add a new one')
+          learn(grant, false, vault.markRefused(grant.subject, grant.generation, now()))
+        }
         return undefined
-
-      const token = (await renewed(grant, refused)).tokens?.accessToken
-      if (token !== undefined) unproven.set(locationId, token)
-      return token
+      }
+      const token = await renewed(grant, refused)
+      return token === refused ? undefined : token
     },
 
     confirm(locationId, token) {
-      if (unproven.size > 0 && unproven.get(locationId) === token) unproven.delete(locationId)
-    },
-
-    forget: (locationId) => cache.drop(subjectOf(locationId))
+      const grant = cache.peek(subjectOf(locationId))
+      if (grant === undefined || grant.proven || grant.tokens?.accessToken !== token) return
+      learn(grant, true, vault.markProven(grant.subject, grant.generation, now()))
+    }
   }
+
+  return { ...source, remember, forget: (locationId: string) => cache.drop(subjectOf(locationId)) }
 }
+
+export type LocationTokens = ReturnType<typeof createLocationTokens>

@@ -1,107 +1,134 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { BaseLogger } from 'pino'
 import { Problem } from '../problems.ts'
 import { createSingleFlight } from '../shared/single-flight.ts'
 import type { GrantSaves } from './grant-saves.ts'
-import type { Issue } from './issue.ts'
-import { type RefusalKind, TokenRefusal } from './token-refusal.ts'
-import type { Grant, GrantState, Subject, Tokens } from './vault.ts'
+import type { Issue, Renewed } from './issue.ts'
+import type { Leases } from './leases.ts'
+import { refuseStanding } from './refusals.ts'
+import { renewAt } from './schedule.ts'
+import type { Setbacks } from './setbacks.ts'
+import { isUsable } from './usable.ts'
+import type { Fruit, Grant, GrantStore, Lease, Subject } from './vault.ts'
 
-/** A renewal that failed is not tried again for this long, so that the callers of a dead location make no storm. */
-export const PAUSE_AFTER_FAILURE_MS = 5_000
-
-export type RenewalResult = 'renewed' | RefusalKind | 'failed'
+/** How often a grant is looked at that another process is renewing. */
+const POLL_MS = 100
 
 interface Deps {
-  grants: Pick<GrantSaves, 'load' | 'save'>
+  vault: Pick<GrantStore, 'claimGrant'>
+  saves: Pick<GrantSaves, 'load' | 'save'>
+  leases: Pick<Leases, 'next' | 'hold'>
   issue: Issue
+  setbacks: Setbacks
   now: () => number
   log: BaseLogger
-  count: (result: RenewalResult) => void
+  count: (result: 'renewed') => void
+  /** Called with each grant that was renewed here. */
+  renewed: (grant: Grant) => void
 }
 
-export const isUsable = (grant: Grant, now: number): grant is Grant & { tokens: Tokens } =>
-  grant.tokens !== null && (grant.tokens.expiresAt === null || now < grant.tokens.expiresAt)
-
-const unavailable = (detail: string, retryAfterSeconds: number, cause: unknown) =>
-  new Problem('upstream-unavailable', detail, { retryAfterSeconds, cause })
-
-/** What a refusal makes of the grant, and what its callers are told. */
-const endings: Record<RefusalKind, { state?: GrantState; problem: (cause?: unknown) => Problem }> = {
-  'invalid-grant': {
-    state: 'reconnect-required',
-    problem: () => new Problem('location-reconnect-required', 'HighLevel has ended the connection of this location')
-  },
-  inactive: {
-    state: 'paused',
-    problem: () => new Problem('location-paused', 'HighLevel says that this location is not active')
-  },
-  refused: {
-    problem: (cause) => unavailable('HighLevel refuses to renew tokens: the reason is in the log', 60, cause)
-  }
-}
+const notConnected = () => new Problem('location-not-connected', 'This location is not connected')
 
 /**
- * Renews grants, one flight a subject: a refresh token is spent on first use, so two calls with the same one would
- * race each other. The row is read again inside the flight, since another process may have rotated it.
+ * Renews grants: one flight a subject in this process, one lease a subject among all. The intent is committed with the
+ * lease before HighLevel is asked, and the answer is saved whoever holds the lease by then (docs/tokens.md).
  */
-export function createRenewal({ grants, issue, now, log, count }: Deps) {
+export function createRenewal({ vault, saves, leases, issue, setbacks, now, log, count, renewed }: Deps) {
   const fly = createSingleFlight<Grant>()
-  const failures = new Map<Subject, { until: number; problem: Problem }>()
+  const underWay = new Set<Promise<unknown>>()
 
-  const succeed = async (grant: Grant, { tokens, scopes }: { tokens: Tokens; scopes: string }): Promise<Grant> => {
-    count('renewed')
-    failures.delete(grant.subject)
-    const stateSince = grant.state === 'connected' ? grant.stateSince : now()
-    const inForce = await grants.save({ ...grant, tokens, scopes, state: 'connected', stateSince, stateReason: null })
-    if (inForce !== undefined && isUsable(inForce, now())) return inForce
-    throw new Problem('location-not-connected', 'This location was removed meanwhile')
-  }
-
-  const fail = async (grant: Grant, cause: unknown): Promise<Problem> => {
-    count(cause instanceof TokenRefusal ? cause.kind : 'failed')
-    // The company's grant, from which this one is made, has ended or pauses: so does this one, while it does.
-    if (cause instanceof Problem && cause.code.startsWith('location-')) return cause
-    if (!(cause instanceof TokenRefusal)) {
-      log.warn({ subject: grant.subject, err: cause }, 'a renewal failed and will be tried again')
-      return unavailable('The token of this location has ended and could not be renewed yet', 5, cause)
-    }
-    const { state, problem } = endings[cause.kind]
-    log.error({ subject: grant.subject, err: cause }, 'HighLevel refused to renew a grant')
-    if (state !== undefined && state !== grant.state) {
-      await grants.save({ ...grant, state, stateSince: now(), stateReason: cause.message })
-    }
-    return problem(cause)
-  }
-
-  const attempt = async (grant: Grant): Promise<Grant> => {
-    const failure = failures.get(grant.subject)
-    if (failure !== undefined && now() < failure.until) throw failure.problem
-    const issued = await issue(grant, renew).catch(async (cause) => {
-      const problem = await fail(grant, cause)
-      failures.set(grant.subject, { until: now() + PAUSE_AFTER_FAILURE_MS, problem })
-      throw problem
+  const claim = (grant: Grant, lease: Lease) =>
+    vault.claimGrant(grant.subject, grant.generation, lease).catch((cause) => {
+      throw new Problem('vault-unavailable', 'The renewal of the token cannot be noted', {
+        retryAfterSeconds: 5,
+        cause
+      })
     })
-    return succeed(grant, issued)
+
+  const fruitOf = (grant: Grant, { kind, tokens, scopes }: Renewed, forced: boolean): Fruit => {
+    const spent = grant.tokens?.refreshToken
+    const hasRotated = kind === 'oauth' && spent !== undefined && spent !== tokens.refreshToken
+    return {
+      subject: grant.subject,
+      companyId: grant.companyId,
+      kind,
+      scopes,
+      tokens: hasRotated ? { ...tokens, previousRefreshToken: spent } : tokens,
+      stateSince: grant.state === 'connected' ? grant.stateSince : now(),
+      proven: grant.proven && !forced,
+      dueAt: renewAt(tokens)
+    }
+  }
+
+  /** Renews a grant that was claimed with `lease`. `forced`: its access token was refused before its time. */
+  const perform = async (grant: Grant, lease: Lease, forced: boolean): Promise<Grant> => {
+    const release = leases.hold(grant.subject, lease)
+    let saved = Promise.resolve()
+    try {
+      const outcome = await issue(grant, lease, renew)
+      let inForce: Grant | undefined
+      if ('generation' in outcome) inForce = outcome
+      else {
+        const kept = await saves.save(fruitOf(grant, outcome, forced), grant.generation)
+        saved = kept.saved
+        inForce = kept.grant
+        count('renewed')
+      }
+      if (inForce === undefined || !isUsable(inForce, now())) throw notConnected()
+      renewed(inForce)
+      return inForce
+    } catch (cause) {
+      return await setbacks.settle(grant, lease, cause)
+    } finally {
+      // While the new pair is in memory alone nobody else has to ask for it.
+      saved.then(release, release)
+    }
+  }
+
+  const obtain = async (subject: Subject, refused: string | undefined): Promise<Grant> => {
+    for (;;) {
+      const grant = await saves.load(subject)
+      if (grant === undefined || grant.state === 'uninstalled') throw notConnected()
+      const isRefused = refused !== undefined && grant.tokens?.accessToken === refused
+      if (isUsable(grant, now()) && !isRefused) return grant
+      // One that was refused as soon as it was made is not replaced again: a lasting 401 would spend a grant a call.
+      if (isRefused && !grant.proven) return grant
+      refuseStanding(grant, now())
+
+      const lease = leases.next()
+      const claimed = await claim(grant, lease)
+      if (claimed !== undefined) return perform(claimed, lease, isRefused)
+      // Another holds the lease or has just saved. What was read before the wait is stale after it.
+      await sleep(POLL_MS * (1 + Math.random()))
+    }
   }
 
   /**
-   * A grant in place of `held`: renewed here, by another process or by a new install. `refused` is the access token
-   * that HighLevel no longer takes, where that is the reason. Rejects with a Problem.
+   * A grant whose access token can be used: renewed here, by another process or by a new install. `refused` is the
+   * access token that HighLevel no longer takes, where that is the reason; it comes back where a new one would not help.
+   * Rejects with a Problem.
    */
-  const renew = (held: Grant, refused?: string): Promise<Grant> =>
-    fly(held.subject, async () => {
-      const grant = await grants.load(held.subject)
-      if (grant === undefined || grant.state === 'uninstalled') {
-        throw new Problem('location-not-connected', 'This location is not connected')
-      }
-      // By the token, not by the generation alone: a change of state is a generation too.
-      const isOther = grant.tokens?.accessToken !== (refused ?? held.tokens?.accessToken)
-      if (isOther && isUsable(grant, now())) return grant
-      if (grant.state === 'reconnect-required') throw endings['invalid-grant'].problem()
-      return attempt(grant)
-    })
+  const renew = (subject: Subject, refused?: string): Promise<Grant> =>
+    fly(`${subject} ${refused ?? ''}`, () => obtain(subject, refused))
 
-  return Object.assign(renew, { settled: fly.settled })
+  /** Renews a grant that a sweep has claimed. Never rejects: what goes wrong is noted with the grant. */
+  const renewClaimed = async (grant: Grant, lease: Lease): Promise<void> => {
+    const run = perform(grant, lease, false).then(
+      () => undefined,
+      (err) => log.debug({ subject: grant.subject, err }, 'a renewal has to be tried again')
+    )
+    underWay.add(run)
+    await run
+    underWay.delete(run)
+  }
+
+  /** Resolves when no renewal is under way. */
+  const settled = async () => {
+    await fly.settled()
+    await Promise.all(underWay)
+  }
+
+  return { renew, renewClaimed, settled }
 }
 
-export type Renew = (held: Grant, refused?: string) => Promise<Grant>
+export type Renew = (subject: Subject, refused?: string) => Promise<Grant>

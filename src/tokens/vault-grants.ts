@@ -1,112 +1,89 @@
-import type { Kysely, Selectable } from 'kysely'
+import type { Kysely } from 'kysely'
 import { type Cipher, CipherError } from './cipher.ts'
-import type { Grant, GrantSummary, Tokens, Vault } from './vault.ts'
+import { grantOf, identity, summaryOf } from './grant-rows.ts'
+import type { GrantStore, Subject } from './vault.ts'
 import type { Tables } from './vault-schema.ts'
 
-type GrantStore = Pick<Vault, 'loadGrant' | 'saveGrant' | 'forgetGrant' | 'listGrants'>
+type GrantReads = Pick<GrantStore, 'loadGrant' | 'listLocations' | 'surveyGrants' | 'resealGrants'>
 
-const identity = (subject: string) => `grants:${subject}`
+const RESEAL_AT_ONCE = 100
 
-const summary = (row: Omit<Selectable<Tables['grants']>, 'sealed' | 'key_id'>): GrantSummary => ({
-  subject: row.subject,
-  kind: row.kind,
-  companyId: row.company_id,
-  generation: row.generation,
-  scopes: row.scopes,
-  state: row.state,
-  stateSince: row.state_since,
-  stateReason: row.state_reason,
-  expiresAt: row.expires_at
-})
+/** Reading grants, and sealing them anew. */
+export function createGrantStore(db: Kysely<Tables>, cipher: Cipher): GrantReads {
+  /** The next rows under another key, in the order of their names. */
+  const sealedElsewhere = (after: Subject) =>
+    db
+      .selectFrom('grants')
+      .select(['subject', 'sealed'])
+      .where('key_id', '!=', cipher.sealingKeyId)
+      .where('subject', '>', after)
+      .orderBy('subject')
+      .limit(RESEAL_AT_ONCE)
+      .execute()
 
-const rowOf = (cipher: Cipher, grant: Omit<Grant, 'generation'>, generation: number) => ({
-  subject: grant.subject,
-  kind: grant.kind,
-  company_id: grant.companyId,
-  generation,
-  sealed: grant.tokens && cipher.seal(JSON.stringify(grant.tokens), identity(grant.subject)),
-  key_id: grant.tokens && cipher.sealingKeyId,
-  expires_at: grant.tokens?.expiresAt ?? null,
-  scopes: grant.scopes,
-  state: grant.state,
-  state_since: grant.stateSince,
-  state_reason: grant.stateReason
-})
+  /** By the ciphertext that was read: a renewal that saves meanwhile has sealed under the first key itself. */
+  const reseal = async (subject: Subject, sealed: string): Promise<boolean> => {
+    const anew = cipher.seal(cipher.open(sealed, identity(subject)), identity(subject))
+    const { numUpdatedRows } = await db
+      .updateTable('grants')
+      .set({ sealed: anew, key_id: cipher.sealingKeyId })
+      .where('subject', '=', subject)
+      .where('sealed', '=', sealed)
+      .executeTakeFirst()
+    return numUpdatedRows === 1n
+  }
 
-/** The grants part of the vault, on any database that kysely speaks. */
-export function createGrantStore(db: Kysely<Tables>, cipher: Cipher, now: () => number): GrantStore {
   return {
     async loadGrant(subject) {
       const row = await db.selectFrom('grants').selectAll().where('subject', '=', subject).executeTakeFirst()
-      if (row === undefined) return undefined
-
-      const { expiresAt: _, ...rest } = summary(row)
-      if (row.sealed === null) return { ...rest, tokens: null }
-      try {
-        // What opens was sealed by this code: the authentication tag vouches for its shape.
-        return { ...rest, tokens: JSON.parse(cipher.open(row.sealed, identity(subject))) as Tokens }
-      } catch (error) {
-        if (!(error instanceof CipherError)) throw error
-        // Nobody can open it again, and a new install is what mends it.
-        return { ...rest, tokens: null, state: 'reconnect-required', stateReason: error.message }
-      }
+      return row && grantOf(cipher, row)
     },
 
-    async saveGrant(grant, after, generation = after + 1) {
-      const row = rowOf(cipher, grant, generation)
-      if (after === 0) {
-        const inserted = await db
-          .insertInto('grants')
-          .values(row)
-          .onConflict((conflict) => conflict.doNothing())
-          .executeTakeFirst()
-        return inserted.numInsertedOrUpdatedRows === 1n
-      }
-      const updated = await db
-        .updateTable('grants')
-        .set(row)
-        .where('subject', '=', grant.subject)
-        .where('generation', '=', after)
-        .executeTakeFirst()
-      return updated.numUpdatedRows === 1n
-    },
-
-    async forgetGrant(subject, reason) {
-      const forgotten = await db
-        .updateTable('grants')
-        .set({
-          sealed: null,
-          key_id: null,
-          expires_at: null,
-          state: 'uninstalled',
-          state_since: now(),
-          state_reason: reason
-        })
-        .set(({ eb }) => ({ generation: eb('generation', '+', 1) }))
-        .where('subject', '=', subject)
-        .where('state', '!=', 'uninstalled')
-        .executeTakeFirst()
-      return forgotten.numUpdatedRows === 1n
-    },
-
-    async listGrants(prefix) {
+    async listLocations({ after = '', limit, state }) {
       const rows = await db
         .selectFrom('grants')
-        .select([
-          'subject',
-          'kind',
-          'company_id',
-          'generation',
-          'expires_at',
-          'scopes',
-          'state',
-          'state_since',
-          'state_reason'
-        ])
-        .where('subject', 'like', `${prefix}%`)
+        .selectAll()
+        .where('subject', 'like', 'location:%')
+        .where('subject', '>', `location:${after}`)
+        .$if(state !== undefined, (query) => query.where('state', '=', state ?? 'connected'))
         .orderBy('subject')
+        .limit(limit)
         .execute()
-      return rows.map(summary)
+      return rows.map(summaryOf)
+    },
+
+    async surveyGrants() {
+      const states = await db
+        .selectFrom('grants')
+        .select(['state', ({ fn }) => fn.countAll<number>().as('count')])
+        .groupBy('state')
+        .execute()
+      const oldest = await db
+        .selectFrom('grants')
+        .select('due_at')
+        .where('due_at', 'is not', null)
+        .orderBy('due_at')
+        .limit(1)
+        .executeTakeFirst()
+      return { states, oldestDueAt: oldest?.due_at ?? null }
+    },
+
+    async resealGrants() {
+      const counts = { resealed: 0, damaged: 0 }
+      let after = '' as Subject
+      for (;;) {
+        const rows = await sealedElsewhere(after)
+        if (rows.length === 0) return counts
+        for (const { subject, sealed } of rows) {
+          after = subject
+          try {
+            if (sealed !== null && (await reseal(subject, sealed))) counts.resealed += 1
+          } catch (error) {
+            if (!(error instanceof CipherError)) throw error
+            counts.damaged += 1
+          }
+        }
+      }
     }
   }
 }

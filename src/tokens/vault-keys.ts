@@ -1,8 +1,6 @@
 import type { Kysely, Selectable } from 'kysely'
-import type { ApiKey, Vault } from './vault.ts'
+import type { ApiKey, KeyStore } from './vault.ts'
 import type { Tables } from './vault-schema.ts'
-
-type KeyStore = Pick<Vault, 'findKey' | 'addKey' | 'listKeys' | 'revokeKey'>
 
 const apiKey = (row: Selectable<Tables['api_keys']>): ApiKey => ({
   id: row.id,

@@ -1,6 +1,6 @@
 import type { GrantKind, GrantState, Subject } from './vault.ts'
 
-/** The tables as kysely sees them. `bigint` columns come back as numbers from every driver in use. */
+/** The tables as kysely sees them. `bigint` columns come back as numbers from both drivers; times are epoch milliseconds. */
 export interface Tables {
   grants: {
     subject: Subject
@@ -14,6 +14,16 @@ export interface Tables {
     state: GrantState
     state_since: number
     state_reason: string | null
+    /** When the install or uninstall happened that the row stands for. */
+    event_at: number
+    /** 1 or 0: SQLite has no booleans. */
+    proven: number
+    failures: number
+    tried_at: number | null
+    due_at: number | null
+    intent_at: number | null
+    lease_owner: string | null
+    lease_until: number | null
   }
   api_keys: {
     id: string
@@ -25,4 +35,5 @@ export interface Tables {
     revoked_at: number | null
   }
   vault_keys: { id: string; sealed: string }
+  webhooks: { id: string; received_at: number }
 }

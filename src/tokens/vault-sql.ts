@@ -1,42 +1,24 @@
-import { mkdirSync } from 'node:fs'
-import { dirname, resolve } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
-import Database from 'better-sqlite3'
-import { Kysely, SqliteDialect } from 'kysely'
-import { Migrator } from 'kysely/migration'
+import { type Dialect, Kysely } from 'kysely'
+import type { BaseLogger } from 'pino'
 import { type Cipher, CipherError, createCipher, type VaultKey } from './cipher.ts'
-import { migrations } from './migrations/index.ts'
 import type { Vault } from './vault.ts'
 import { createGrantStore } from './vault-grants.ts'
+import { createGrantInstalls } from './vault-installs.ts'
 import { createKeyStore } from './vault-keys.ts'
+import { createGrantLeases } from './vault-leases.ts'
+import { migrate } from './vault-migrate.ts'
 import type { Tables } from './vault-schema.ts'
+import { createGrantUninstalls } from './vault-uninstalls.ts'
+import { createTokenVerdicts } from './vault-verdicts.ts'
+import { createWebhookStore } from './vault-webhooks.ts'
 
-/** How long a write waits for another process's. The wait blocks the whole process: a server has next to none of it to spend. */
-const BUSY_TIMEOUT_MS = { opening: 5_000, serving: 5 }
-
-const MIGRATION_ATTEMPTS = 6
-const MIGRATION_PAUSE_MS = 50
-
-function openSqlite(path: string): Database.Database {
-  const file = resolve(path)
-  mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
-  const database = new Database(file, { timeout: BUSY_TIMEOUT_MS.opening })
-  database.pragma('journal_mode = WAL')
-  // A grant that is saved must outlive a power cut: WAL with the default of NORMAL may lose the last commits.
-  database.pragma('synchronous = FULL')
-  return database
-}
-
-async function migrate(db: Kysely<Tables>) {
-  const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } })
-  for (let attempt = 1; ; attempt += 1) {
-    const { error } = await migrator.migrateToLatest()
-    if (error === undefined) return
-    // Processes that start together on a new SQLite file meet here, as kysely has no lock for it: one of them is
-    // ahead, and the others find its work done when they look again.
-    if (attempt === MIGRATION_ATTEMPTS) throw error
-    await sleep(MIGRATION_PAUSE_MS * attempt)
-  }
+/** What differs between the databases. */
+export interface Database {
+  dialect: Dialect
+  /** Whether `for update skip locked` exists. Where one writer at a time writes, there is nothing to skip. */
+  skipsLocked: boolean
+  /** Runs one statement, again where the database asks for that. */
+  attempt<Value>(work: () => Promise<Value>): Promise<Value>
 }
 
 /** Throws CipherError, naming the key ids, where VAULT_KEYS cannot open every row that the vault holds. */
@@ -65,37 +47,64 @@ async function proveKeys(db: Kysely<Tables>, cipher: Cipher) {
     .execute()
 }
 
+/** What a connection is for: bringing the tables up to date, a server's calls, or one command of the command line. */
+export type Purpose = 'setup' | 'serving' | 'command'
+
 interface Options {
   now?: () => number
-  /** For a process with nothing else to do: it waits for other writers. A server is told at once, and tries again later. */
-  patient?: boolean
+  /** Default `serving`. */
+  purpose?: Purpose
+  log?: Pick<BaseLogger, 'debug'>
+}
+
+/** The drivers are loaded where they are used: each costs a good part of the time to start. */
+async function open(url: string, purpose: Purpose, log?: Pick<BaseLogger, 'debug'>): Promise<Database> {
+  if (url.startsWith('sqlite:')) {
+    const { openSqlite } = await import('./vault-sqlite.ts')
+    return openSqlite(url.slice('sqlite:'.length), purpose)
+  }
+  const { openPostgres } = await import('./vault-postgres.ts')
+  return openPostgres(url, purpose, log)
 }
 
 /**
- * Opens the store named by `DATABASE_URL`, brings its tables up to date and proves the keys.
- * Throws CipherError for a key that is missing or wrong, else the driver's error.
+ * Opens the store named by `DATABASE_URL`, brings its tables up to date and proves the keys. Throws CipherError for a
+ * key that is missing or wrong, SchemaError for tables that this release cannot work with, else the driver's error.
  */
 export async function openVault(
   url: string,
   keys: readonly VaultKey[],
-  { now = Date.now, patient = false }: Options = {}
+  { now = Date.now, purpose = 'serving', log }: Options = {}
 ): Promise<Vault> {
   const cipher = createCipher(keys)
-  const database = openSqlite(url.slice('sqlite:'.length))
-  const db = new Kysely<Tables>({ dialect: new SqliteDialect({ database }) })
+  const database = await open(url, 'setup', log)
+  const setup = new Kysely<Tables>({ dialect: database.dialect })
   try {
-    await migrate(db)
-    await proveKeys(db, cipher)
-    if (!patient) database.pragma(`busy_timeout = ${BUSY_TIMEOUT_MS.serving}`)
-  } catch (error) {
-    await db.destroy()
-    throw error
+    await database.attempt(() => migrate(setup))
+    await database.attempt(() => proveKeys(setup, cipher))
+  } finally {
+    await setup.destroy()
   }
 
-  return {
-    ...createGrantStore(db, cipher, now),
+  const { dialect, skipsLocked, attempt } = await open(url, purpose, log)
+  const db = new Kysely<Tables>({ dialect })
+  const vault: Omit<Vault, 'close'> = {
+    ...createGrantStore(db, cipher),
+    ...createGrantLeases(db, cipher, skipsLocked),
+    ...createGrantInstalls(db, cipher),
+    ...createGrantUninstalls(db),
+    ...createTokenVerdicts(db),
     ...createKeyStore(db, now),
-    ping: async () => void (await db.selectFrom('grants').select('subject').limit(1).execute()),
-    close: () => db.destroy()
+    ...createWebhookStore(db, now),
+    ping: async () => void (await db.selectFrom('grants').select('subject').limit(1).execute())
   }
+  return { ...eachAttempted(vault, attempt), close: () => db.destroy() }
+}
+
+/** The same methods, each run by `attempt`. */
+function eachAttempted<Store extends object>(store: Store, attempt: Database['attempt']): Store {
+  const wrap = (method: (...args: unknown[]) => Promise<unknown>) => {
+    return (...args: unknown[]) => attempt(() => method(...args))
+  }
+  return Object.fromEntries(Object.entries(store).map(([name, method]) => [name, wrap(method)])) as Store
 }

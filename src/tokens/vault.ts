@@ -7,12 +7,15 @@ export type Subject = `location:${string}` | `company:${string}`
  */
 export type GrantKind = 'oauth' | 'minted' | 'private'
 
-export type GrantState = 'connected' | 'reconnect-required' | 'paused' | 'uninstalled'
+/** `backing-off`: renewals fail and are tried again. What may follow what is in docs/tokens.md. */
+export type GrantState = 'connected' | 'backing-off' | 'paused' | 'reconnect-required' | 'uninstalled'
 
 export interface Tokens {
   accessToken: string
   /** Single use. Absent for kinds that do not rotate. */
   refreshToken?: string
+  /** The one before it, for the case that HighLevel never came to know of the rotation. */
+  previousRefreshToken?: string
   /** Epoch milliseconds; `null` where the token does not expire. */
   expiresAt: number | null
   issuedAt: number
@@ -22,7 +25,7 @@ export interface Grant {
   subject: Subject
   kind: GrantKind
   companyId: string | null
-  /** Grows by one with every save. A save names the generation that it follows, so none is overwritten unseen. */
+  /** Grows by one with every change of the tokens, and with nothing else: who holds the fruit of a generation may save it. */
   generation: number
   /** `null` before the first mint and after an uninstall. */
   tokens: Tokens | null
@@ -32,10 +35,46 @@ export interface Grant {
   /** Epoch milliseconds. */
   stateSince: number
   stateReason: string | null
+  /** False from a renewal that a 401 forced until HighLevel takes the new token: a lasting 401 forces no second one. */
+  proven: boolean
+  /** Renewals that failed in a row. */
+  failures: number
+  /** Epoch milliseconds of the last failure; `null` where there was none since the last success. */
+  triedAt: number | null
+  /** Epoch milliseconds from which a sweep acts on the grant; `null`: not by itself. */
+  dueAt: number | null
+  /** Since when a renewal of this generation has been under way, or dangling where its process died; `null`: none. */
+  intentAt: number | null
+  /** Until when one process alone may renew the grant. */
+  leaseUntil: number | null
+  leaseOwner: string | null
 }
 
 /** A grant without its tokens: what lists and logs may show. */
 export type GrantSummary = Omit<Grant, 'tokens'> & { expiresAt: number | null }
+
+export interface LocationPage {
+  after?: string | undefined
+  limit: number
+  state?: GrantState | undefined
+}
+
+/** The right to renew a grant for a while. It bounds who asks HighLevel, not who may save. */
+export interface Lease {
+  owner: string
+  /** Epoch milliseconds. */
+  at: number
+  until: number
+}
+
+/** What a renewal or an install brings: the parts of a grant that a save decides. */
+export type Fruit = Pick<
+  Grant,
+  'subject' | 'kind' | 'companyId' | 'tokens' | 'scopes' | 'stateSince' | 'proven' | 'dueAt'
+>
+
+/** What a failed renewal makes of its grant. */
+export type Setback = Pick<Grant, 'state' | 'stateSince' | 'stateReason' | 'failures' | 'dueAt' | 'triedAt'>
 
 export interface ApiKey {
   id: string
@@ -49,28 +88,77 @@ export interface ApiKey {
 }
 
 /**
- * Where grants and API keys live. An implementation seals tokens and knows no OAuth. Every method rejects with the
- * driver's error when the store cannot be reached.
+ * Grants and who may change them. Every write is one statement with its condition in it, so that no two processes can
+ * both believe that they were first. Times are epoch milliseconds.
  */
-export interface Vault {
+export interface GrantStore {
   /** Tokens that do not open are `null`, and the state is then `reconnect-required`. */
   loadGrant(subject: Subject): Promise<Grant | undefined>
-  /**
-   * Saves `grant`, if the store still holds generation `after` (0: none). Returns false, and changes nothing, where
-   * another save got ahead. `generation` is what it is saved as: `after + 1`, or a later one where generations between
-   * the two never reached the store.
-   */
-  saveGrant(grant: Omit<Grant, 'generation'>, after: number, generation?: number): Promise<boolean>
-  /** Forgets the tokens. The row stays with a new generation, so that a save under way cannot bring them back. */
-  forgetGrant(subject: Subject, reason: string): Promise<boolean>
-  listGrants(prefix: 'location:' | 'company:'): Promise<GrantSummary[]>
 
+  /**
+   * Takes the lease and notes the intent to renew, if the grant still has this generation, is renewable and nobody
+   * else's lease runs. `undefined`, and nothing changed, where not.
+   */
+  claimGrant(subject: Subject, generation: number, lease: Lease): Promise<Grant | undefined>
+  /** The same for the grant that is due the longest. `undefined` where none is due at `lease.at`. */
+  claimDue(lease: Lease): Promise<Grant | undefined>
+  /** Moves the end of a lease. False where it is not this owner's any more. */
+  extendLease(subject: Subject, owner: string, until: number): Promise<boolean>
+
+  /** Saves what was made of generation `after`, lease or not, and ends lease and intent. False where the generation has moved. */
+  saveFruit(fruit: Fruit, after: number): Promise<boolean>
+  /** Notes a failure of the lease's owner and ends lease and intent. False where lease or generation are another's by now. */
+  noteSetback(subject: Subject, generation: number, owner: string, setback: Setback): Promise<boolean>
+  /** HighLevel took the token of this generation. */
+  markProven(subject: Subject, generation: number, at: number): Promise<void>
+  /** HighLevel refuses the private integration token of this generation: a person has to act, unless it takes it again. */
+  markRefused(subject: Subject, generation: number, at: number): Promise<void>
+
+  /** Puts what an install brought in place of whatever is held: it is newer by nature. `at`: when it was installed. */
+  installGrant(fruit: Fruit, at: number): Promise<void>
+  /**
+   * Makes a location one whose tokens are minted from its company's grant, due at `dueAt` or with its first call. A
+   * location that holds working tokens, or that left after `at`, stays as it is. Returns whether it was changed.
+   */
+  enrolLocation(locationId: string, companyId: string, at: number, dueAt: number | null): Promise<boolean>
+  /** The company's grant works again: its locations that wait for it are due at once. */
+  wakeCompany(companyId: string, at: number): Promise<void>
+  /**
+   * Forgets the tokens, unless they came from an install after `at`. The row stays with a new generation, so that a
+   * save under way cannot bring them back.
+   */
+  forgetGrant(subject: Subject, reason: string, at: number): Promise<boolean>
+  /** The same for a company and everything minted from it. Returns how many grants were forgotten. */
+  forgetCompany(companyId: string, reason: string, at: number): Promise<number>
+
+  /** The locations in the order of their ids, from behind `after` on. `state`: those in it alone. */
+  listLocations(page: LocationPage): Promise<GrantSummary[]>
+  /** How many grants are in each state, and when the one that is due first is or was due. */
+  surveyGrants(): Promise<{ states: { state: GrantState; count: number }[]; oldestDueAt: number | null }>
+  /** Seals every row anew under the first key, while others read and write. `damaged` rows open under no key. */
+  resealGrants(): Promise<{ resealed: number; damaged: number }>
+}
+
+export interface KeyStore {
   findKey(hash: string): Promise<ApiKey | undefined>
   addKey(key: Omit<ApiKey, 'createdAt' | 'revokedAt'>): Promise<void>
   listKeys(): Promise<ApiKey[]>
   /** False where no key has this id. */
   revokeKey(id: string): Promise<boolean>
+}
 
+/** The webhooks that were carried out, so that none is twice. */
+export interface WebhookStore {
+  hasWebhook(id: string): Promise<boolean>
+  /** Notes a webhook; forgets those noted before `olderThan`. */
+  addWebhook(id: string, olderThan: number): Promise<void>
+}
+
+/**
+ * Where grants and API keys live. An implementation seals tokens and knows no OAuth. Every method rejects with the
+ * driver's error when the store cannot be reached.
+ */
+export interface Vault extends GrantStore, KeyStore, WebhookStore {
   /** Resolves while the store answers. */
   ping(): Promise<void>
   close(): Promise<void>

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Test } from 'tap'
 import { type Config, loadConfig } from '../../src/config.ts'
 import { startGateway as open } from '../../src/gateway.ts'
@@ -36,6 +37,11 @@ export function createClock(start = Date.UTC(2026, 0, 1)) {
       at += ms
     }
   }
+}
+
+/** Resolves once `holds` does; the test's own time-out is the limit. */
+export async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await holds())) await sleep(5)
 }
 
 export interface GatewayOptions {

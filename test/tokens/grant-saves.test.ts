@@ -1,104 +1,133 @@
-import { setImmediate } from 'node:timers/promises'
 import t from 'tap'
-import { at, savesBehindDoor, token } from './saves-behind-door.ts'
-import { grant } from './vault-file.ts'
-
-const ONE = 'location:one'
+import { fruit, ONE } from './fruits.ts'
+import { savesBehindDoor, token } from './saves-behind-door.ts'
 
 t.test('a save becomes the next generation, at once and with nothing left to drain', async (t) => {
   const { saves, vault } = await savesBehindDoor(t)
 
-  const inForce = await saves.save(at(1, 'second'))
+  const { grant, saved } = await saves.save(fruit('second'), 1)
+  await saved
   await saves.drain()
 
-  t.match(inForce, { generation: 2, tokens: { accessToken: 'second' } })
-  t.strictSame(await vault.loadGrant(ONE), inForce)
-  t.strictSame(await saves.load(ONE), inForce)
+  t.match(grant, { generation: 2, state: 'connected', tokens: { accessToken: 'second' } })
+  t.strictSame(await vault.loadGrant(ONE), grant)
+  t.strictSame(await saves.load(ONE), grant)
 })
 
 t.test('a save that comes too late resolves with what got ahead of it', async (t) => {
   const { saves, vault } = await savesBehindDoor(t)
-  await vault.saveGrant(grant('ahead'), 1)
+  await vault.saveFruit(fruit('ahead'), 1)
 
-  t.match(await saves.save(at(1, 'late')), { generation: 2, tokens: { accessToken: 'ahead' } })
-  t.match(await saves.save(at(7, 'from nowhere')), { generation: 2, tokens: { accessToken: 'ahead' } })
+  t.equal(token((await saves.save(fruit('late'), 1)).grant), 'ahead')
+  t.equal(token((await saves.save(fruit('from nowhere'), 7)).grant), 'ahead')
 })
 
 t.test('while the store fails a save is served from memory, and drain waits until it holds', async (t) => {
   const { saves, vault, failing, lines } = await savesBehindDoor(t)
   failing(2)
 
-  const inForce = await saves.save(at(1, 'second'))
+  const { grant, saved } = await saves.save(fruit('second'), 1)
   const meanwhile = [await saves.load(ONE), await vault.loadGrant(ONE)]
+  const waiting = saves.unsaved()
   await saves.drain()
+  await saved
 
-  t.match(inForce, { tokens: { accessToken: 'second' } })
+  t.equal(token(grant), 'second')
   t.strictSame(meanwhile.map(token), ['second', 'first'])
-  t.strictSame(await vault.loadGrant(ONE), inForce)
-  t.strictSame(await saves.load(ONE), inForce)
+  t.strictSame([waiting, saves.unsaved()], [[ONE], []])
+  t.strictSame(await vault.loadGrant(ONE), grant)
+  t.strictSame(await saves.load(ONE), grant)
   const said = lines.map((line) => JSON.parse(line) as Record<string, unknown>)
   t.match(said, [
     { level: 50, subject: ONE, err: { message: 'the disk is full' } },
-    { level: 50, subject: ONE }
+    { level: 50, subject: ONE },
+    { level: 30, subject: ONE, msg: /is saved/ }
   ])
   t.notMatch(lines.join(''), 'second')
+})
+
+t.test('a save that was carried out although the store said that it failed is known as ours', async (t) => {
+  const { saves, vault, carriedOutUnseen, lines } = await savesBehindDoor(t)
+  carriedOutUnseen(() => vault.saveFruit(fruit('second'), 1))
+
+  const { saved } = await saves.save(fruit('second'), 1)
+  await saved
+
+  t.match(await vault.loadGrant(ONE), { generation: 2, tokens: { accessToken: 'second' } })
+  t.match(lines.at(-1), /is saved/)
 })
 
 t.test('another location is saved and loaded while one waits', async (t) => {
   const { saves, vault, failing } = await savesBehindDoor(t)
   failing(1)
-  await saves.save(at(1, 'second'))
+  await saves.save(fruit('second'), 1)
 
-  const other = await saves.save({ ...at(0, 'other'), subject: 'location:two' })
+  const { grant } = await saves.install(fruit('other', { subject: 'location:two' }), 1)
 
-  t.match(other, { generation: 1 })
-  t.strictSame(await vault.loadGrant('location:two'), other)
+  t.match(grant, { generation: 1 })
+  t.strictSame(await vault.loadGrant('location:two'), grant)
   await saves.drain()
 })
 
 t.test('a grant that was replaced while its save waited gives way, and the log says so', async (t) => {
   const { saves, vault, failing, lines } = await savesBehindDoor(t)
   failing(1)
-  await saves.save(at(1, 'second'))
+  await saves.save(fruit('second'), 1)
 
-  await vault.saveGrant(grant('installed anew'), 1)
+  await vault.installGrant(fruit('installed anew'), 1)
   await saves.drain()
 
   t.match(await saves.load(ONE), { generation: 2, tokens: { accessToken: 'installed anew' } })
-  t.match(JSON.parse(lines.at(-1) ?? ''), { level: 40, subject: ONE, msg: /replaced/ })
+  t.match(JSON.parse(lines.at(-1) ?? ''), { subject: ONE, msg: /replaced/ })
 })
 
 t.test('a grant that was forgotten while its save waited stays forgotten', async (t) => {
   const { saves, vault, failing } = await savesBehindDoor(t)
   failing(1)
-  await saves.save(at(1, 'second'))
+  await saves.save(fruit('second'), 1)
 
-  await vault.forgetGrant(ONE, 'uninstalled')
+  await vault.forgetGrant(ONE, 'uninstalled', 1_000)
   await saves.drain()
 
   t.match(await saves.load(ONE), { generation: 2, state: 'uninstalled', tokens: null })
 })
 
-t.test('with nothing unsaved drain resolves at once', async (t) => {
-  const { saves } = await savesBehindDoor(t)
+t.test(
+  'an install takes the place of a renewal that waits to be saved, whether it is saved at once or not',
+  async (t) => {
+    for (const failures of [1, 2]) {
+      const { saves, vault, failing } = await savesBehindDoor(t)
+      failing(failures)
+      await saves.save(fruit('second'), 1)
 
-  t.equal(await saves.drain(), undefined)
+      await saves.install(fruit('installed anew'), 2)
+      const meanwhile = token(await saves.load(ONE))
+      await saves.drain()
+
+      t.equal(meanwhile, 'installed anew')
+      t.equal(token(await vault.loadGrant(ONE)), 'installed anew')
+    }
+  }
+)
+
+t.test('an install that comes while a renewal is being saved again follows it', async (t) => {
+  const { saves, vault, failing, holding, attempt } = await savesBehindDoor(t)
+  failing(1)
+  const letIn = holding()
+  await saves.save(fruit('second'), 1)
+  await attempt()
+
+  await saves.install(fruit('installed anew'), 2)
+  letIn()
+  await saves.drain()
+
+  t.equal(token(await vault.loadGrant(ONE)), 'installed anew')
+  t.equal(token(await saves.load(ONE)), 'installed anew')
 })
 
-t.test('drain resolves as soon as the last save holds', async (t) => {
-  const { saves, vault, failing, attempt } = await savesBehindDoor(t)
-  failing(1)
-  await saves.save(at(1, 'second'))
-  let drained = false
-  const drain = saves.drain().then(() => {
-    drained = true
-  })
+t.test('a store that cannot be read is vault-unavailable', async (t) => {
+  const { saves, vault } = await savesBehindDoor(t)
+  await vault.close()
 
-  await attempt()
-  await vault.loadGrant(ONE)
-  await setImmediate()
-
-  t.equal(token(await vault.loadGrant(ONE)), 'second')
-  t.equal(drained, true)
-  await drain
+  await t.rejects(saves.load(ONE), { name: 'Problem', code: 'vault-unavailable' })
 })

@@ -2,25 +2,31 @@ import { once } from 'node:events'
 import type { Test } from 'tap'
 import { openLog } from '../../src/shared/log.ts'
 import { createGrantSaves } from '../../src/tokens/grant-saves.ts'
-import type { Grant, Vault } from '../../src/tokens/vault.ts'
-import { grant, vaultFile } from './vault-file.ts'
+import type { Grant, GrantStore } from '../../src/tokens/vault.ts'
+import { openStore } from '../support/stores.ts'
+import { fruit } from './fruits.ts'
 
 const down = () => Promise.reject(new Error('the disk is full'))
 
-/** A real vault that holds generation 1 of one grant, behind a door: the test says what becomes of the next saves. */
+type Door = Pick<GrantStore, 'loadGrant' | 'saveFruit' | 'installGrant'>
+
+/** A real vault that holds generation 1 of one grant, behind a door: the test says what becomes of the next writes. */
 export async function savesBehindDoor(t: Test) {
-  const vault = await vaultFile(t).open()
-  await vault.saveGrant(grant('first'), 0)
+  const file = await openStore(t, 'sqlite')
+  if (file === undefined) throw new Error('SQLite is always there')
+  const vault = await file.open()
+  await vault.installGrant(fruit('first'), 1)
   const attempts = new EventTarget()
   const door: (() => Promise<void>)[] = []
-  const store: Pick<Vault, 'loadGrant' | 'saveGrant'> = {
+  const pass = async () => {
+    const next = door.shift()
+    attempts.dispatchEvent(new Event('write'))
+    await next?.()
+  }
+  const store: Door = {
     loadGrant: vault.loadGrant,
-    async saveGrant(...args) {
-      const pass = door.shift()
-      attempts.dispatchEvent(new Event('save'))
-      await pass?.()
-      return vault.saveGrant(...args)
-    }
+    saveFruit: (...args) => pass().then(() => vault.saveFruit(...args)),
+    installGrant: (...args) => pass().then(() => vault.installGrant(...args))
   }
   const lines: string[] = []
   const { log } = openLog('debug', { write: (line: string) => void lines.push(line) })
@@ -28,18 +34,19 @@ export async function savesBehindDoor(t: Test) {
     vault,
     lines,
     saves: createGrantSaves(store, log),
-    /** So many of the next saves fail. */
+    /** So many of the next writes fail. */
     failing: (times: number) => door.push(...Array.from({ length: times }, () => down)),
-    /** The next save waits until the function that is returned is called. */
+    /** The next write is carried out, and said to have failed. */
+    carriedOutUnseen: (write: () => Promise<unknown>) => door.push(() => write().then(down)),
+    /** The next write waits until the function that is returned is called. */
     holding() {
       const { promise, resolve } = Promise.withResolvers<void>()
       door.push(() => promise)
       return resolve
     },
-    /** Resolves with the next attempt to save. */
-    attempt: () => once(attempts, 'save')
+    /** Resolves with the next attempt to write. */
+    attempt: () => once(attempts, 'write')
   }
 }
 
-export const at = (generation: number, accessToken: string): Grant => ({ ...grant(accessToken), generation })
 export const token = (held: Grant | undefined) => held?.tokens?.accessToken

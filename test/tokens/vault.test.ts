@@ -1,174 +1,255 @@
 import t from 'tap'
-import { grant, vaultFile } from './vault-file.ts'
+import { onEachStore } from '../support/stores.ts'
+import { fruit, lease, ONE } from './fruits.ts'
 
-t.test('a grant is loaded as it was saved, one generation on', async (t) => {
-  const vault = await vaultFile(t).open()
-  const paused = grant('b', { subject: 'company:two', companyId: null, state: 'paused', stateReason: 'not active' })
-  const bare = grant('c', { subject: 'location:bare', kind: 'minted', tokens: null })
-  const fixed = grant('d', { subject: 'location:fixed', tokens: { accessToken: 'd', expiresAt: null, issuedAt: 1 } })
+const AT = 1_500
 
-  for (const one of [grant('a'), paused, bare, fixed]) {
-    t.equal(await vault.saveGrant(one, 0), true)
-    t.strictSame(await vault.loadGrant(one.subject), { ...one, generation: 1 })
+onEachStore(t, 'a grant is loaded as it was installed, connected and unclaimed', async (t, { open }) => {
+  const vault = await open()
+  const company = fruit('b', { subject: 'company:two', companyId: null })
+  const bare = fruit('c', { subject: 'location:bare', kind: 'minted', tokens: null, dueAt: null })
+  const fixed = fruit('d', { subject: 'location:fixed', tokens: { accessToken: 'd', expiresAt: null, issuedAt: 1 } })
+
+  for (const one of [fruit('a'), company, bare, fixed]) {
+    await vault.installGrant(one, AT)
+    t.strictSame(await vault.loadGrant(one.subject), {
+      ...one,
+      generation: 1,
+      state: 'connected',
+      stateReason: null,
+      failures: 0,
+      triedAt: null,
+      intentAt: null,
+      leaseOwner: null,
+      leaseUntil: null
+    })
   }
   t.equal(await vault.loadGrant('location:unknown'), undefined)
 })
 
-t.test('of two saves after the same generation one wins, and the other changes nothing', async (t) => {
-  const vault = await vaultFile(t).open()
+onEachStore(t, 'of two saves of one generation one wins, and the other changes nothing', async (t, { open }) => {
+  const vault = await open()
+  await vault.installGrant(fruit('a'), AT)
 
-  const first = await Promise.all([vault.saveGrant(grant('a'), 0), vault.saveGrant(grant('b'), 0)])
-  const second = await Promise.all([vault.saveGrant(grant('c'), 1), vault.saveGrant(grant('d'), 1)])
+  const outcomes = await Promise.all([vault.saveFruit(fruit('b'), 1), vault.saveFruit(fruit('c'), 1)])
 
-  t.strictSame(
-    [first, second],
-    [
-      [true, false],
-      [true, false]
-    ]
-  )
-  t.match(await vault.loadGrant('location:one'), { generation: 2, tokens: { accessToken: 'c' } })
+  t.strictSame([...outcomes].sort(), [false, true])
+  const winner = outcomes[0] ? 'b' : 'c'
+  t.match(await vault.loadGrant(ONE), { generation: 2, tokens: { accessToken: winner } })
+  t.strictSame([await vault.saveFruit(fruit('d'), 1), await vault.saveFruit(fruit('d'), 3)], [false, false])
 })
 
-t.test('a save after a generation that the store does not hold changes nothing', async (t) => {
-  const vault = await vaultFile(t).open()
-  const onNothing = await vault.saveGrant(grant('a'), 1)
-  await vault.saveGrant(grant('b'), 0)
+onEachStore(
+  t,
+  'an install follows whatever is held, and a save of what it replaced comes too late',
+  async (t, store) => {
+    const [one, two] = [await store.open(), await store.open()]
+    await one.installGrant(fruit('a'), AT)
+    await one.claimGrant(ONE, 1, lease('me', 100))
 
-  t.strictSame(
-    [onNothing, await vault.saveGrant(grant('c'), 0), await vault.saveGrant(grant('d'), 2)],
-    [false, false, false]
-  )
-  t.match(await vault.loadGrant('location:one'), { generation: 1, tokens: { accessToken: 'b' } })
-})
+    await two.installGrant(fruit('b'), AT)
 
-t.test('two connections to one file see each other’s saves and never overwrite one another', async (t) => {
-  const file = vaultFile(t)
-  const [one, two] = [await file.open(), await file.open()]
-  await one.saveGrant(grant('a'), 0)
-
-  const outcomes = [await two.saveGrant(grant('b'), 1), await one.saveGrant(grant('c'), 1)]
-
-  t.strictSame(outcomes, [true, false])
-  t.match(await one.loadGrant('location:one'), { generation: 2, tokens: { accessToken: 'b' } })
-})
-
-t.test('a forgotten grant has no tokens, says why, and cannot be brought back by a save under way', async (t) => {
-  const file = vaultFile(t)
-  const vault = await file.open()
-  await vault.saveGrant(grant('a'), 0)
-  file.clock.move(60_000)
-
-  const forgotten = await vault.forgetGrant('location:one', 'uninstalled by a person')
-  const lateSave = await vault.saveGrant(grant('b'), 1)
-
-  t.strictSame([forgotten, lateSave], [true, false])
-  t.match(await vault.loadGrant('location:one'), {
-    generation: 2,
-    tokens: null,
-    state: 'uninstalled',
-    stateSince: file.clock.now(),
-    stateReason: 'uninstalled by a person'
-  })
-  t.strictSame(file.sql('select sealed, key_id, expires_at from grants'), [
-    { sealed: null, key_id: null, expires_at: null }
-  ])
-})
-
-t.test('forgetting what is forgotten or was never there changes nothing, and a new install follows', async (t) => {
-  const vault = await vaultFile(t).open()
-  await vault.saveGrant(grant('a'), 0)
-  await vault.forgetGrant('location:one', 'first')
-
-  const again = [await vault.forgetGrant('location:one', 'second'), await vault.forgetGrant('location:two', 'never')]
-
-  t.strictSame(again, [false, false])
-  t.match(await vault.loadGrant('location:one'), { generation: 2, stateReason: 'first' })
-  t.equal(await vault.saveGrant(grant('b'), 2), true)
-  t.match(await vault.loadGrant('location:one'), { generation: 3, state: 'connected', tokens: { accessToken: 'b' } })
-})
-
-t.test('the list shows the grants of one kind of subject in order, and no token', async (t) => {
-  const vault = await vaultFile(t).open()
-  for (const subject of ['location:b', 'company:c', 'location:a'] as const)
-    await vault.saveGrant(grant('s', { subject }), 0)
-  await vault.saveGrant(grant('s', { subject: 'location:none', tokens: null }), 0)
-
-  const listed = await vault.listGrants('location:')
-
-  const { tokens: _, ...rest } = grant('s')
-  t.strictSame(listed, [
-    { ...rest, subject: 'location:a', generation: 1, expiresAt: 2_000 },
-    { ...rest, subject: 'location:b', generation: 1, expiresAt: 2_000 },
-    { ...rest, subject: 'location:none', generation: 1, expiresAt: null }
-  ])
-  t.match(await vault.listGrants('company:'), [{ subject: 'company:c' }])
-})
-
-t.test('a key is found by its hash alone, and neither its id nor its hash can be added twice', async (t) => {
-  const file = vaultFile(t)
-  const vault = await file.open()
-  const one = { id: 'key_1', name: 'One', hash: 'hash-1', locations: ['a', 'b'] }
-  await vault.addKey(one)
-  file.clock.move(1)
-  await vault.addKey({ id: 'key_0', name: 'Two', hash: 'hash-2', locations: ['*'] })
-
-  await t.rejects(vault.addKey({ ...one, hash: 'hash-3' }), { code: 'SQLITE_CONSTRAINT_PRIMARYKEY' })
-  await t.rejects(vault.addKey({ ...one, id: 'key_3' }), { code: 'SQLITE_CONSTRAINT_UNIQUE' })
-
-  t.strictSame(await vault.findKey('hash-1'), { ...one, createdAt: file.clock.now() - 1, revokedAt: null })
-  t.strictSame([await vault.findKey('key_1'), await vault.findKey('HASH-1')], [undefined, undefined])
-  t.match(await vault.listKeys(), [{ id: 'key_1' }, { id: 'key_0' }])
-})
-
-t.test('a revoked key keeps the time of its first revocation, and an unknown id is said to be unknown', async (t) => {
-  const file = vaultFile(t)
-  const vault = await file.open()
-  await vault.addKey({ id: 'key_1', name: 'One', hash: 'hash-1', locations: ['*'] })
-  const revokedAt = file.clock.now()
-
-  const first = await vault.revokeKey('key_1')
-  file.clock.move(5_000)
-  const outcomes = [first, await vault.revokeKey('key_1'), await vault.revokeKey('key_2')]
-
-  t.strictSame(outcomes, [true, true, false])
-  t.match(await vault.findKey('hash-1'), { revokedAt })
-})
-
-t.test('a vault that is opened again holds all that it held, and its migrations do not run twice', async (t) => {
-  const file = vaultFile(t)
-  const first = await file.open()
-  await first.saveGrant(grant('a'), 0)
-  await first.addKey({ id: 'key_1', name: 'One', hash: 'hash-1', locations: ['*'] })
-  await first.close()
-
-  const second = await file.open()
-  const third = await file.open()
-
-  for (const vault of [second, third]) {
-    t.match(await vault.loadGrant('location:one'), { generation: 1, tokens: { accessToken: 'a' } })
-    t.match(await vault.listKeys(), [{ id: 'key_1' }])
+    t.equal(await one.saveFruit(fruit('c'), 1), false)
+    t.match(await one.loadGrant(ONE), { generation: 2, tokens: { accessToken: 'b' }, leaseOwner: null, intentAt: null })
   }
-  t.match(file.sql('select name from kysely_migration'), [{ name: '001-grants-and-keys' }])
+)
+
+onEachStore(
+  t,
+  'a forgotten grant has no tokens, says why, and is not brought back by a save under way',
+  async (t, store) => {
+    const vault = await store.open()
+    await vault.installGrant(fruit('a'), AT)
+    await vault.claimGrant(ONE, 1, lease('me', 100))
+
+    const forgotten = await vault.forgetGrant(ONE, 'a person did', AT + 1)
+    const late = await vault.saveFruit(fruit('b'), 1)
+    const again = [await vault.forgetGrant(ONE, 'twice', AT + 2), await vault.forgetGrant('location:two', 'never', AT)]
+
+    t.strictSame([forgotten, late, ...again], [true, false, false, false])
+    t.match(await vault.loadGrant(ONE), {
+      generation: 2,
+      tokens: null,
+      state: 'uninstalled',
+      stateSince: AT + 1,
+      stateReason: 'a person did',
+      dueAt: null,
+      leaseOwner: null
+    })
+    t.strictSame(await store.sql('select sealed, key_id, expires_at from grants'), [
+      { sealed: null, key_id: null, expires_at: null }
+    ])
+  }
+)
+
+onEachStore(t, 'an uninstall of before the install that is held changes nothing', async (t, { open }) => {
+  const vault = await open()
+  await vault.installGrant(fruit('a'), AT)
+
+  t.equal(await vault.forgetGrant(ONE, 'late news', AT - 1), false)
+  t.match(await vault.loadGrant(ONE), { generation: 1, state: 'connected', tokens: { accessToken: 'a' } })
 })
 
-t.test('processes that open a new vault at the same moment all open it', async (t) => {
-  const file = vaultFile(t)
+onEachStore(t, 'a location is enrolled unless it holds working tokens or left later', async (t, { open }) => {
+  const vault = await open()
+  const own = fruit('own', { subject: 'location:own' })
+  const dead = fruit('dead', { subject: 'location:dead' })
+  const gone = fruit('gone', { subject: 'location:gone' })
+  for (const one of [own, dead, gone]) await vault.installGrant(one, AT)
+  await vault.claimGrant('location:dead', 1, lease('me', 100))
+  const setback = {
+    state: 'reconnect-required',
+    stateSince: 1,
+    stateReason: '',
+    failures: 1,
+    dueAt: null,
+    triedAt: 1
+  } as const
+  await vault.noteSetback('location:dead', 1, 'me', setback)
+  await vault.forgetGrant('location:gone', 'left', AT + 10)
 
-  const opened = await Promise.allSettled([file.open(), file.open(), file.open()])
+  const outcomes = []
+  for (const id of ['new', 'own', 'dead', 'gone']) outcomes.push(await vault.enrolLocation(id, 'company2', AT + 5, 7))
 
+  t.strictSame(outcomes, [true, false, true, false])
+  const minted = { kind: 'minted', companyId: 'company2', tokens: null, state: 'connected', dueAt: 7 }
+  t.match(await vault.loadGrant('location:new'), { ...minted, generation: 1 })
+  t.match(await vault.loadGrant('location:dead'), { ...minted, generation: 2, failures: 0 })
+  t.match(await vault.loadGrant('location:own'), { kind: 'oauth', companyId: 'company1' })
+  t.equal(await vault.enrolLocation('gone', 'company2', AT + 11, null), true)
+})
+
+onEachStore(t, 'what waits for its company is due once the company works, and nothing else is', async (t, { open }) => {
+  const vault = await open()
+  await vault.enrolLocation('waiting', 'company1', AT, null)
+  await vault.enrolLocation('elsewhere', 'company2', AT, null)
+  await vault.installGrant(fruit('a', { subject: 'location:own' }), AT)
+  await vault.installGrant(fruit('m', { subject: 'location:minted', kind: 'minted' }), AT)
+
+  await vault.wakeCompany('company1', 42)
+
+  const due = async (id: string) => (await vault.loadGrant(`location:${id}`))?.dueAt
   t.strictSame(
-    opened.map((outcome) => (outcome.status === 'fulfilled' ? 'open' : String(outcome.reason))),
-    ['open', 'open', 'open']
+    [await due('waiting'), await due('elsewhere'), await due('own'), await due('minted')],
+    [42, null, 1_800, 1_800]
   )
 })
 
-t.test('a closed vault answers neither a ping nor a load', async (t) => {
-  const vault = await vaultFile(t).open()
+onEachStore(t, 'a company is forgotten with what was minted from it, and with no more', async (t, { open }) => {
+  const vault = await open()
+  await vault.installGrant(fruit('c', { subject: 'company:company1' }), AT)
+  await vault.installGrant(fruit('m', { subject: 'location:minted', kind: 'minted' }), AT)
+  await vault.installGrant(fruit('o', { subject: 'location:own' }), AT)
+  await vault.enrolLocation('other', 'company2', AT, null)
+
+  t.equal(await vault.forgetCompany('company1', 'gone', AT + 1), 2)
+
+  const state = async (subject: `location:${string}` | `company:${string}`) => (await vault.loadGrant(subject))?.state
+  t.strictSame(
+    [
+      await state('company:company1'),
+      await state('location:minted'),
+      await state('location:own'),
+      await state('location:other')
+    ],
+    ['uninstalled', 'uninstalled', 'connected', 'connected']
+  )
+})
+
+onEachStore(
+  t,
+  'locations are listed page by page in the order of their ids, by state, and without tokens',
+  async (t, { open }) => {
+    const vault = await open()
+    for (const subject of ['location:b', 'company:c', 'location:a', 'location:d'] as const)
+      await vault.installGrant(fruit('secret', { subject }), AT)
+    await vault.forgetGrant('location:d', 'gone', AT)
+
+    const first = await vault.listLocations({ limit: 2 })
+    const second = await vault.listLocations({ limit: 2, after: 'b' })
+    const gone = await vault.listLocations({ limit: 2, state: 'uninstalled' })
+
+    t.match(first, [{ subject: 'location:a', expiresAt: 2_000 }, { subject: 'location:b' }])
+    t.match(second, [{ subject: 'location:d', state: 'uninstalled', expiresAt: null }])
+    t.strictSame([second.length, gone.length], [1, 1])
+    t.notMatch(JSON.stringify(first), 'secret')
+  }
+)
+
+onEachStore(t, 'a survey counts grants by state and names what is due first', async (t, { open }) => {
+  const vault = await open()
+  t.strictSame(await vault.surveyGrants(), { states: [], oldestDueAt: null })
+  for (const [id, dueAt] of [
+    ['a', 30],
+    ['b', 10],
+    ['c', null]
+  ] as const)
+    await vault.installGrant(fruit(id, { subject: `location:${id}`, dueAt }), AT)
+  await vault.forgetGrant('location:a', 'gone', AT)
+
+  const { states, oldestDueAt } = await vault.surveyGrants()
+
+  t.strictSame(
+    new Set(states.map(({ state, count }) => `${state} ${count}`)),
+    new Set(['connected 2', 'uninstalled 1'])
+  )
+  t.equal(oldestDueAt, 10)
+})
+
+onEachStore(
+  t,
+  'a key is found by its hash alone, and neither its id nor its hash can be added twice',
+  async (t, { open, clock }) => {
+    const vault = await open()
+    const one = { id: 'key_1', name: 'One', hash: 'hash-1', locations: ['a', 'b'] }
+    await vault.addKey(one)
+    clock.move(1)
+    await vault.addKey({ id: 'key_0', name: 'Two', hash: 'hash-2', locations: ['*'] })
+
+    await t.rejects(vault.addKey({ ...one, hash: 'hash-3' }))
+    await t.rejects(vault.addKey({ ...one, id: 'key_3' }))
+
+    t.strictSame(await vault.findKey('hash-1'), { ...one, createdAt: clock.now() - 1, revokedAt: null })
+    t.strictSame([await vault.findKey('key_1'), await vault.findKey('HASH-1')], [undefined, undefined])
+    t.match(await vault.listKeys(), [{ id: 'key_1' }, { id: 'key_0' }])
+  }
+)
+
+onEachStore(
+  t,
+  'a revoked key keeps the time of its first revocation, and an unknown id is said to be unknown',
+  async (t, { open, clock }) => {
+    const vault = await open()
+    await vault.addKey({ id: 'key_1', name: 'One', hash: 'hash-1', locations: ['*'] })
+    const revokedAt = clock.now()
+
+    const first = await vault.revokeKey('key_1')
+    clock.move(5_000)
+    const outcomes = [first, await vault.revokeKey('key_1'), await vault.revokeKey('key_2')]
+
+    t.strictSame(outcomes, [true, true, false])
+    t.match(await vault.findKey('hash-1'), { revokedAt })
+  }
+)
+
+onEachStore(t, 'a webhook is known once it was noted, and forgotten when it is old', async (t, { open, clock }) => {
+  const vault = await open()
+  await vault.addWebhook('one', 0)
+  await vault.addWebhook('one', 0)
+  clock.move(1_000)
+
+  const known = [await vault.hasWebhook('one'), await vault.hasWebhook('two')]
+  await vault.addWebhook('two', clock.now())
+
+  t.strictSame([...known, await vault.hasWebhook('one'), await vault.hasWebhook('two')], [true, false, false, true])
+})
+
+onEachStore(t, 'a closed vault answers neither a ping nor a load', async (t, { open }) => {
+  const vault = await open()
   await vault.ping()
 
   await vault.close()
 
   await t.rejects(vault.ping())
-  await t.rejects(vault.loadGrant('location:one'))
+  await t.rejects(vault.loadGrant(ONE))
 })

@@ -1,0 +1,59 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { GrantSaves } from './grant-saves.ts'
+import type { Renewed } from './issue.ts'
+import { TokenRefusal } from './token-refusal.ts'
+import type { Grant, Lease } from './vault.ts'
+
+/** For this long HighLevel gives the same pair for the same refresh token (its changelog, "Smarter Refresh Token Handling"). */
+const GRACE_MS = 30_000
+const POLL_MS = 200
+
+/**
+ * What is left to try after HighLevel called a refresh token spent, in order. Resolves with what one of the ways brought,
+ * or with the grant in force where another process has renewed it; rejects with `refusal` where nothing helped.
+ */
+export type Recover = (
+  grant: Grant,
+  lease: Lease,
+  refusal: TokenRefusal,
+  ways: readonly (() => Promise<Renewed>)[]
+) => Promise<Renewed | Grant>
+
+interface Deps {
+  saves: Pick<GrantSaves, 'load'>
+  now: () => number
+}
+
+/** Whose intent the grant bears, if not that of `lease`: a process that may hold the new pair and be about to save it. */
+function othersIntent(row: Grant, claimed: Grant, lease: Lease): number | null {
+  if (row.leaseOwner !== lease.owner) return row.intentAt
+  const isInherited = claimed.intentAt !== null && claimed.intentAt < lease.at
+  return isInherited ? claimed.intentAt : null
+}
+
+export function createRecovery({ saves, now }: Deps): Recover {
+  /** Reads the row again, for as long as another process may be about to save. `undefined`: nobody has renewed the grant. */
+  const renewedElsewhere = async (claimed: Grant, lease: Lease): Promise<Grant | undefined> => {
+    for (;;) {
+      const row = await saves.load(claimed.subject)
+      if (row === undefined || row.generation !== claimed.generation) return row ?? { ...claimed, tokens: null }
+      const intentAt = othersIntent(row, claimed, lease)
+      if (intentAt === null || now() - intentAt >= GRACE_MS) return undefined
+      await sleep(POLL_MS)
+    }
+  }
+
+  return async (grant, lease, refusal, ways) => {
+    const inForce = await renewedElsewhere(grant, lease)
+    if (inForce !== undefined) return inForce
+    for (const way of ways) {
+      try {
+        return await way()
+      } catch (error) {
+        // What only fails for now must not end the grant: the next attempt comes here again.
+        if (!(error instanceof TokenRefusal && error.kind === 'invalid-grant')) throw error
+      }
+    }
+    throw refusal
+  }
+}

@@ -1,0 +1,48 @@
+import { PostgresDialect } from 'kysely'
+import pg from 'pg'
+import type { BaseLogger } from 'pino'
+import type { Database, Purpose } from './vault-sql.ts'
+
+const CONNECTIONS = 10
+/** For a connection, and for a place in the pool. */
+const CONNECT_TIMEOUT_MS = 2_000
+/** The server ends a statement, and with it the wait for a lock, after this long: it is then known not to have happened. */
+const STATEMENT_TIMEOUT_MS = 5_000
+/** A connection on which nothing comes back for longer is dead: the network between may have swallowed it without a word. */
+const SILENCE_MS = 8_000
+const IDLE_MS = 5_000
+
+const INT8 = pg.types.builtins.INT8
+
+/** Times and generations are far below 2^53. */
+const types: pg.CustomTypesConfig = {
+  getTypeParser: (id, format) => (id === INT8 ? Number : pg.types.getTypeParser(id, format))
+}
+
+export function openPostgres(url: string, purpose: Purpose, log: Pick<BaseLogger, 'debug'> | undefined): Database {
+  // A migration or a command may take as long as it takes.
+  const isServing = purpose === 'serving'
+  const pool = new pg.Pool({
+    connectionString: url,
+    application_name: 'records-gateway',
+    max: CONNECTIONS,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    idleTimeoutMillis: IDLE_MS,
+    ...(isServing && { statement_timeout: STATEMENT_TIMEOUT_MS }),
+    keepAlive: true,
+    types
+  })
+  // Idle connections break when the server restarts. The pool replaces them; without a listener the process would end.
+  pool.on('error', (err) => log?.debug({ err }, 'an idle connection to the database broke'))
+  pool.on('connect', (client) => {
+    if (!isServing) return
+    const { stream } = (client as unknown as { connection: { stream: import('node:net').Socket } }).connection
+    stream.setTimeout(SILENCE_MS, () => stream.destroy(new Error(`The database was silent for ${SILENCE_MS} ms`)))
+  })
+
+  return {
+    dialect: new PostgresDialect({ pool }),
+    skipsLocked: true,
+    attempt: (work) => work()
+  }
+}

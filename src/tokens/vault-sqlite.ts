@@ -1,0 +1,66 @@
+import { mkdirSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import Database from 'better-sqlite3'
+import { type DialectAdapter, type Kysely, type MigrationLockOptions, SqliteAdapter, SqliteDialect, sql } from 'kysely'
+import type { Database as Opened, Purpose } from './vault-sql.ts'
+
+/**
+ * How long a statement waits for another connection's write. The wait blocks the whole process, so only a command, which
+ * has nothing else to do, spends much of it; a server waits between its tries, while its other work goes on.
+ */
+const BUSY_TIMEOUT_MS: Record<Purpose, number> = { setup: 5, serving: 5, command: 5_000 }
+const TRIES_FOR_MS: Record<Purpose, number> = { setup: 10_000, serving: 2_000, command: 10_000 }
+const PAUSE_MS = 25
+
+/**
+ * kysely knows no lock for SQLite and runs migrations outside a transaction. Here the first statement takes SQLite's
+ * one write lock, so that processes that start together on a new file migrate it once and whole.
+ */
+class LockingAdapter extends SqliteAdapter {
+  override get supportsTransactionalDdl() {
+    return true
+  }
+  // biome-ignore lint/suspicious/noExplicitAny: the type is kysely's
+  override async acquireMigrationLock(db: Kysely<any>, { lockTable, lockRowId }: MigrationLockOptions) {
+    await sql`update ${sql.table(lockTable)} set is_locked = 1 where id = ${lockRowId}`.execute(db)
+  }
+  // biome-ignore lint/suspicious/noExplicitAny: the type is kysely's
+  override async releaseMigrationLock(db: Kysely<any>, { lockTable, lockRowId }: MigrationLockOptions) {
+    await sql`update ${sql.table(lockTable)} set is_locked = 0 where id = ${lockRowId}`.execute(db)
+  }
+}
+
+class LockingDialect extends SqliteDialect {
+  override createAdapter(): DialectAdapter {
+    return new LockingAdapter()
+  }
+}
+
+const isBusy = (error: unknown): boolean => {
+  const { code, cause } = error as { code?: unknown; cause?: unknown }
+  return String(code).startsWith('SQLITE_BUSY') || (cause instanceof Error && isBusy(cause))
+}
+
+export function openSqlite(path: string, purpose: Purpose): Opened {
+  const file = resolve(path)
+  mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
+  const database = new Database(file, { timeout: BUSY_TIMEOUT_MS[purpose] })
+  database.pragma('journal_mode = WAL')
+  // A grant that is saved must outlive a power cut: WAL with the default of NORMAL may lose the last commits.
+  database.pragma('synchronous = FULL')
+
+  return {
+    dialect: new LockingDialect({ database }),
+    skipsLocked: false,
+    async attempt(work) {
+      for (const givesUpAt = performance.now() + TRIES_FOR_MS[purpose]; ; await sleep(PAUSE_MS)) {
+        try {
+          return await work()
+        } catch (error) {
+          if (!isBusy(error) || performance.now() > givesUpAt) throw error
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,106 @@
+import { hash } from 'node:crypto'
+import type { BaseLogger } from 'pino'
+import { Problem } from '../problems.ts'
+import { isUsable } from '../tokens/usable.ts'
+import type { Subject, Vault } from '../tokens/vault.ts'
+
+/** A webhook as far as it is of use. Everything but `type` may be missing. */
+export interface WebhookEvent {
+  type: string
+  appId?: string | undefined
+  locationId?: string | undefined
+  companyId?: string | undefined
+  /** Epoch milliseconds. */
+  timestamp?: number | undefined
+  /** HighLevel's id of the delivery, else the digest of its bytes. */
+  id: string
+}
+
+export type Outcome = 'done' | 'duplicate' | 'ignored'
+
+const ID = /^[A-Za-z0-9_-]{1,64}$/
+const DELIVERY = /^[\x21-\x7e]{1,128}$/
+
+const DAY_MS = 86_400_000
+/** Longer than HighLevel repeats a delivery. */
+const KEPT_MS = 30 * DAY_MS
+
+const word = (value: unknown, pattern: RegExp) => (typeof value === 'string' && pattern.test(value) ? value : undefined)
+
+const time = (value: unknown): number | undefined => {
+  const at = typeof value === 'string' ? Date.parse(value) : typeof value === 'number' ? value : Number.NaN
+  return Number.isFinite(at) ? at : undefined
+}
+
+/** Reads a delivery. Throws a Problem where it is no event at all. */
+export function readEvent(raw: Buffer): WebhookEvent {
+  let body: unknown
+  try {
+    body = JSON.parse(raw.toString('utf8'))
+  } catch {
+    throw new Problem('invalid-json', 'The body is not valid JSON')
+  }
+  const members = typeof body === 'object' && body !== null ? (body as Record<string, unknown>) : {}
+  const type = word(members['type'], /^[A-Za-z]{1,64}$/)
+  if (type === undefined) throw new Problem('invalid-request', 'The body is no event: it has no type')
+  return {
+    type,
+    appId: word(members['appId'], ID),
+    locationId: word(members['locationId'], ID),
+    companyId: word(members['companyId'], ID),
+    timestamp: time(members['timestamp']),
+    id: word(members['webhookId'], DELIVERY) ?? `sha256:${hash('sha256', raw, 'hex')}`
+  }
+}
+
+interface Deps {
+  vault: Pick<Vault, 'hasWebhook' | 'addWebhook' | 'loadGrant' | 'enrolLocation' | 'forgetGrant' | 'forgetCompany'>
+  /** The app that this gateway is; an event of another app is signed by HighLevel as well. */
+  appId: string | undefined
+  /** Drops what the process remembers of a location. */
+  forget: (locationId: string) => void
+  now: () => number
+  log: BaseLogger
+}
+
+/** Carries out events: each is safe to repeat, and an event that is older than what is stored changes nothing. */
+export function createEvents({ vault, appId, forget, now, log }: Deps) {
+  /** Under a company that is connected the location's token is minted by the next sweep; else when the company comes. */
+  const install = async ({ locationId, companyId }: WebhookEvent, at: number): Promise<boolean> => {
+    if (locationId === undefined || companyId === undefined) return false
+    const company = await vault.loadGrant(`company:${companyId}`)
+    const isReady = company !== undefined && company.state !== 'uninstalled' && isUsable(company, now())
+    return vault.enrolLocation(locationId, companyId, at, isReady ? now() : null)
+  }
+
+  const uninstall = async ({ locationId, companyId }: WebhookEvent, at: number): Promise<boolean> => {
+    if (locationId !== undefined) {
+      const subject: Subject = `location:${locationId}`
+      // A private integration is no part of the app.
+      if ((await vault.loadGrant(subject))?.kind === 'private') return false
+      return vault.forgetGrant(subject, 'the app was uninstalled', at)
+    }
+    return companyId !== undefined && (await vault.forgetCompany(companyId, 'the app was uninstalled', at)) > 0
+  }
+
+  const handlers = new Map([
+    ['INSTALL', install],
+    ['UNINSTALL', uninstall]
+  ])
+
+  /** Resolves once what the event changes is stored. Rejects with the driver's error where it cannot be. */
+  return async function carryOut(event: WebhookEvent): Promise<Outcome> {
+    const handler = handlers.get(event.type)
+    if (handler === undefined || appId === undefined || event.appId !== appId) return 'ignored'
+    if (await vault.hasWebhook(event.id)) return 'duplicate'
+
+    const hasChanged = await handler(event, event.timestamp ?? now())
+    // After the change: a process that dies between the two carries it out again, which changes nothing more.
+    await vault.addWebhook(event.id, now() - KEPT_MS)
+    if (event.locationId !== undefined) forget(event.locationId)
+    log.info({ type: event.type, location: event.locationId, company: event.companyId, hasChanged }, 'a webhook')
+    return 'done'
+  }
+}
+
+export type CarryOut = ReturnType<typeof createEvents>

@@ -1,0 +1,49 @@
+import type { KeyObject } from 'node:crypto'
+import type { FastifyInstance } from 'fastify'
+import { createFailureLimit } from '../http/rate-limit.ts'
+import { Problem } from '../problems.ts'
+import { type CarryOut, type Outcome, readEvent, type WebhookEvent } from './events.ts'
+import { isSigned } from './signature.ts'
+
+/** A delivery that is older, or from the future, may be one that somebody has kept. */
+const WINDOW_MS = 5 * 60_000
+
+interface Options {
+  key: KeyObject
+  carryOut: CarryOut
+  count: (type: string, outcome: Outcome) => void
+  now: () => number
+}
+
+const refuse = (detail: string) => new Problem('unauthenticated', detail)
+
+/** Where HighLevel reports installs. Answered only after what the event changes is stored: what fails comes again. */
+export default async function webhookRoutes(app: FastifyInstance, { key, carryOut, count, now }: Options) {
+  const failures = createFailureLimit(app)
+  // The signature is of the bytes as they came, whatever they are said to be.
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_, body, done) => done(null, body))
+
+  const verify = (raw: Buffer, signature: unknown): WebhookEvent => {
+    if (!isSigned(key, raw, signature)) throw refuse('x-ghl-signature is not HighLevel’s signature of this body')
+    const event = readEvent(raw)
+    if (event.timestamp !== undefined && Math.abs(now() - event.timestamp) > WINDOW_MS)
+      throw refuse('This delivery is more than five minutes old')
+    return event
+  }
+
+  app.post('/webhooks/highlevel', { schema: { hide: true } }, async (request) => {
+    let event: WebhookEvent
+    try {
+      event = verify(Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0), request.headers['x-ghl-signature'])
+    } catch (problem) {
+      await failures.count(request)
+      throw problem
+    }
+    const outcome = await carryOut(event).catch((cause) => {
+      throw new Problem('vault-unavailable', 'The event cannot be stored now', { retryAfterSeconds: 5, cause })
+    })
+    count(event.type, outcome)
+    return { status: outcome }
+  })
+}

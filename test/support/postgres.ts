@@ -1,0 +1,103 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { chmodSync, existsSync, globSync, mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import pg from 'pg'
+import type { Test } from 'tap'
+
+/** Why a test that needs PostgreSQL was skipped, and how to get it. */
+export const NO_POSTGRES =
+  'no PostgreSQL: set DATABASE_URL to a server in which databases may be made, or install one (Debian: postgresql)'
+
+const LOCAL = 'postgres://postgres@127.0.0.1:5432/postgres'
+
+/** Where a server can be reached: the one that DATABASE_URL names, one that runs here, or one that is started. */
+let server: Promise<string | undefined> | undefined
+let started: { child: ChildProcess; folder: string } | undefined
+
+const answers = async (url: string): Promise<boolean> => {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 2_000 })
+  return client.connect().then(
+    () => client.end().then(() => true),
+    () => false
+  )
+}
+
+async function find(): Promise<string | undefined> {
+  const given = process.env['DATABASE_URL']
+  if (given?.startsWith('postgres')) return given
+  if (await answers(LOCAL)) return LOCAL
+  const binaries = [...(process.env['PATH'] ?? '').split(':'), ...globSync('/usr/lib/postgresql/*/bin')]
+  const folder = binaries.find((path) => existsSync(join(path, 'initdb')))
+  return folder === undefined ? undefined : start(folder)
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1')
+  await once(probe, 'listening')
+  const address = probe.address()
+  probe.close()
+  return typeof address === 'object' && address !== null ? address.port : 0
+}
+
+/** A server of this process's own, which ends with it. PostgreSQL does not run as root. */
+async function start(binaries: string): Promise<string | undefined> {
+  const folder = mkdtempSync(join(tmpdir(), 'records-gateway-postgres-'))
+  const isRoot = process.getuid?.() === 0
+  const as = (command: string, ...args: string[]): [string, string[]] =>
+    isRoot ? ['setpriv', ['--reuid=postgres', '--regid=postgres', '--clear-groups', command, ...args]] : [command, args]
+  if (isRoot) {
+    chmodSync(folder, 0o700)
+    spawnSync('chown', ['postgres', folder])
+  }
+  const data = join(folder, 'data')
+  spawnSync(...as(join(binaries, 'initdb'), '-D', data, '-U', 'postgres', '-A', 'trust'))
+  const port = await freePort()
+  const child = spawn(
+    ...as(join(binaries, 'postgres'), '-D', data, '-p', String(port), '-k', folder, '-h', '127.0.0.1'),
+    { stdio: 'ignore' }
+  )
+  started = { child, folder }
+  process.once('exit', () => {
+    child.kill('SIGQUIT')
+    rmSync(folder, { recursive: true, force: true })
+  })
+  const url = `postgres://postgres@127.0.0.1:${port}/postgres`
+  for (let tries = 0; tries < 100; tries += 1) {
+    if (await answers(url)) return url
+    await sleep(100)
+  }
+  return undefined
+}
+
+async function admin(url: string, statement: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  await client.query(statement).finally(() => client.end())
+}
+
+/** A new database, dropped with its test; `undefined` where there is no PostgreSQL. */
+export async function postgresDatabase(t: Test): Promise<string | undefined> {
+  server ??= find()
+  const url = await server
+  if (url === undefined) return undefined
+  const name = `records_gateway_test_${randomBytes(6).toString('hex')}`
+  await admin(url, `create database ${name}`)
+  t.teardown(() => admin(url, `drop database ${name} with (force)`))
+  if (started) t.teardown(() => started?.child.unref())
+  return Object.assign(new URL(url), { pathname: `/${name}` }).href
+}
+
+/** A connection of the test's own to a database of the tests. */
+export async function postgresClient(t: Test, url: string): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: url })
+  // The end of the test drops the database with whatever is connected.
+  client.on('error', () => undefined)
+  await client.connect()
+  t.teardown(() => client.end().catch(() => undefined))
+  return client
+}

@@ -1,0 +1,68 @@
+import Database from 'better-sqlite3'
+import pg from 'pg'
+import type { Test } from 'tap'
+import type { VaultKey } from '../../src/tokens/cipher.ts'
+import { openVault } from '../../src/tokens/vault-sql.ts'
+import { createClock, temporaryFolder } from './harness.ts'
+import { NO_POSTGRES, postgresDatabase } from './postgres.ts'
+
+export type StoreName = 'sqlite' | 'postgres'
+export const STORES: readonly StoreName[] = ['sqlite', 'postgres']
+
+export const key = (id: string, fill: number): VaultKey => ({ id, bytes: Buffer.alloc(32, fill) })
+
+/** The URL of a new store of this kind, gone with its test; `undefined` where it cannot be had here. */
+export const storeUrl = async (t: Test, name: StoreName): Promise<string | undefined> =>
+  name === 'sqlite' ? `sqlite:${temporaryFolder(t)}/deep/gateway.db` : postgresDatabase(t)
+
+/** Statements on a store itself, past the vault. */
+export async function sql(url: string, statement: string): Promise<Record<string, unknown>[]> {
+  if (url.startsWith('sqlite:')) {
+    const database = new Database(url.slice('sqlite:'.length))
+    try {
+      const prepared = database.prepare(statement)
+      if (prepared.reader) return prepared.all() as Record<string, unknown>[]
+      prepared.run()
+      return []
+    } finally {
+      database.close()
+    }
+  }
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  try {
+    return (await client.query(statement)).rows as Record<string, unknown>[]
+  } finally {
+    await client.end()
+  }
+}
+
+/** A store that a test opens as often as it likes; what it opened is closed with the test. */
+export async function openStore(t: Test, name: StoreName) {
+  const url = await storeUrl(t, name)
+  if (url === undefined) return undefined
+  const clock = createClock()
+  return {
+    url,
+    clock,
+    async open(...keys: VaultKey[]) {
+      const vault = await openVault(url, keys.length > 0 ? keys : [key('k1', 1)], { now: clock.now })
+      t.teardown(() => vault.close())
+      return vault
+    },
+    sql: (statement: string) => sql(url, statement)
+  }
+}
+
+export type Store = NonNullable<Awaited<ReturnType<typeof openStore>>>
+
+/** The same guarantee on each kind of store. Skipped, with what is missing, where a kind cannot be had here. */
+export function onEachStore(t: Test, guarantee: string, prove: (t: Test, store: Store) => Promise<void>): void {
+  for (const name of STORES) {
+    t.test(`${guarantee} (${name})`, async (t) => {
+      const store = await openStore(t, name)
+      if (store === undefined) t.pass('not run', { skip: NO_POSTGRES })
+      else await prove(t, store)
+    })
+  }
+}
