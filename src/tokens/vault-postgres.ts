@@ -32,9 +32,12 @@ export function openPostgres(url: string, purpose: Purpose, log: Pick<BaseLogger
     keepAlive: true,
     types
   })
-  // Idle connections break when the server restarts. The pool replaces them; without a listener the process would end.
-  pool.on('error', (err) => log?.debug({ err }, 'an idle connection to the database broke'))
+  // Connections break when the server restarts. What was asked on one rejects, and the pool replaces it; but without
+  // listeners, for the idle ones and for those in use, the process would end.
+  const broke = (err: Error) => log?.debug({ err }, 'a connection to the database broke')
+  pool.on('error', broke)
   pool.on('connect', (client) => {
+    client.on('error', broke)
     if (!isServing) return
     const { stream } = (client as unknown as { connection: { stream: import('node:net').Socket } }).connection
     stream.setTimeout(SILENCE_MS, () => stream.destroy(new Error(`The database was silent for ${SILENCE_MS} ms`)))
