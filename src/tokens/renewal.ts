@@ -14,6 +14,15 @@ import type { Fruit, Grant, GrantStore, Lease, Subject } from './vault.ts'
 /** How often a grant is looked at that another process is renewing. */
 const POLL_MS = 100
 
+/**
+ * A token that was refused as soon as it was made is not replaced again for this long: a lasting 401 would spend a grant
+ * a call. What the refusal was about may pass, though, long before the token is due.
+ */
+const UNPROVEN_FOR_MS = 600_000
+
+const wasJustForced = ({ proven, tokens }: Grant, now: number) =>
+  !proven && tokens !== null && now - tokens.issuedAt < UNPROVEN_FOR_MS
+
 interface Deps {
   vault: Pick<GrantStore, 'claimGrant'>
   saves: Pick<GrantSaves, 'load' | 'save'>
@@ -91,8 +100,7 @@ export function createRenewal({ vault, saves, leases, issue, setbacks, now, log,
       if (grant === undefined || grant.state === 'uninstalled') throw notConnected()
       const isRefused = refused !== undefined && grant.tokens?.accessToken === refused
       if (isUsable(grant, now()) && !isRefused) return grant
-      // One that was refused as soon as it was made is not replaced again: a lasting 401 would spend a grant a call.
-      if (isRefused && !grant.proven) return grant
+      if (isRefused && wasJustForced(grant, now())) return grant
       refuseStanding(grant, now())
 
       const lease = leases.next()

@@ -39,7 +39,12 @@ export function createGrantInstalls(db: Kysely<Tables>, cipher: Cipher): GrantIn
         .onConflict((conflict) =>
           conflict
             .column('subject')
-            .doUpdateSet(({ eb }) => ({ ...row, generation: eb('grants.generation', '+', 1) }))
+            .doUpdateSet(({ eb, ref }) => ({
+              ...row,
+              generation: eb('grants.generation', '+', 1),
+              // One that waits already is not put off.
+              due_at: dueAt ?? ref('grants.due_at')
+            }))
             .where('grants.event_at', '<=', at)
             .where(({ eb, or }) =>
               or([eb('grants.sealed', 'is', null), eb('grants.state', 'in', ['reconnect-required', 'uninstalled'])])

@@ -6,7 +6,7 @@ import { before } from './deadline.ts'
 export interface TokenSource {
   /** The access token to use now. */
   tokenFor(locationId: string): string | Promise<string>
-  /** A token in place of one that HighLevel refused; `undefined` where there is none better. */
+  /** A token in place of one that HighLevel refused, never that one again; `undefined` where there is none better. */
   replace(locationId: string, refused: string): Promise<string | undefined>
   /** HighLevel took this token. */
   confirm(locationId: string, token: string): void
@@ -21,9 +21,12 @@ const withoutToken = (answer: Answer, token: string): Answer =>
     ? { ...answer, body: Buffer.from(answer.body.toString('utf8').replaceAll(token, '[token]')) }
     : answer
 
+/** The token in memory may be older than the one that another process has stored, and that one may be dead as well. */
+const MAX_REPLACEMENTS = 2
+
 /**
- * Sends the token of the call's location. A refused token is replaced once and the call repeated once: a refusal that
- * speaks of a scope, a token class or a version never is, since a new token would be refused for the same reason.
+ * Sends the token of the call's location. A refused token is replaced and the call repeated: a refusal that speaks of a
+ * scope, a token class or a version never is, since a new token would be refused for the same reason.
  */
 export const bearer =
   ({ tokenFor, replace, confirm }: TokenSource): Layer<LocationCall> =>
@@ -45,12 +48,14 @@ export const bearer =
 
     return async (call) => {
       const held = tokenFor(call.locationId)
-      const token = typeof held === 'string' ? held : await timed(call, held)
-      const answer = await ask(call, token)
-      if (!isTokenFault(answer)) return answer
-
-      const fresh = await timed(call, replace(call.locationId, token))
-      if (fresh === undefined) return answer
-      return ask(call, fresh)
+      let token = typeof held === 'string' ? held : await timed(call, held)
+      let answer = await ask(call, token)
+      for (let left = MAX_REPLACEMENTS; left > 0 && isTokenFault(answer); left -= 1) {
+        const fresh = await timed(call, replace(call.locationId, token))
+        if (fresh === undefined) break
+        token = fresh
+        answer = await ask(call, token)
+      }
+      return answer
     }
   }

@@ -28,6 +28,10 @@ export function createAccessTokens(now: () => number) {
       const token = tokens.get(text)
       return token !== undefined && token.expiresAt > now() ? token : undefined
     },
+    expireOne(text: string): void {
+      const token = tokens.get(text)
+      if (token !== undefined) token.expiresAt = 0
+    },
     expire(locationId?: string): void {
       for (const [, token] of of(locationId)) if (!token.isPrivate) token.expiresAt = 0
     },

@@ -14,6 +14,8 @@ const NAMES: ReadonlySet<string> = new Set<keyof Controls>([
   'connectCompany',
   'grantTokens',
   'privateToken',
+  'refreshChain',
+  'expireToken',
   'expireTokens',
   'revokeGrants',
   'uninstall',

@@ -22,6 +22,8 @@ export interface Controls {
   grantTokens(locationId?: string): { accessToken: string; refreshToken: string; expiresIn: number }
   /** A new private integration token. */
   privateToken(locationId?: string): string
+  /** This access token is now expired. */
+  expireToken(accessToken: string): void
   /** Access tokens (of the location, else all) are now expired. Private ones do not expire. */
   expireTokens(locationId?: string): void
   /** Every token (of the location, else all) is dead, private ones included. */
@@ -41,6 +43,8 @@ export interface Controls {
   putObject(schema: ObjectSchema): void
   /** Every call of /oauth/token, in order. */
   tokenCalls(): TokenCall[]
+  /** The refresh tokens that were issued for the location since its install, in order; all but the last are spent. */
+  refreshChain(locationId: string): string[]
   /** The most API requests, refused ones included, that the location sent in any one burst window. */
   countInWindow(locationId: string): number
 }
@@ -84,7 +88,9 @@ function grantControls({ grants, locations }: World) {
       const { accessToken, refreshToken, expiresIn } = grants.issuePair(holderOf(locationId))
       return { accessToken, refreshToken, expiresIn }
     },
+    refreshChain: (locationId: string) => grants.refresh.chain(locationId),
     privateToken: (locationId?: string) => grants.access.addPrivate(holderOf(locationId)),
+    expireToken: (accessToken: string) => grants.access.expireOne(accessToken),
     expireTokens: (locationId?: string) => grants.access.expire(locationId),
     revokeGrants(locationId?: string): void {
       grants.access.revoke(locationId)

@@ -44,6 +44,18 @@ export function createRefreshTokens({ now, graceMs }: Deps) {
       const token = tokens.get(text)
       if (token !== undefined) token.used = { at: now(), pair }
     },
+    /** The refresh tokens of one install of the location, each the successor of the one before. */
+    chain(locationId: string): string[] {
+      const texts = [...tokens].filter(([, { holder }]) => belongsTo(holder, locationId)).map(([text]) => text)
+      const successors = new Set(texts.map((text) => tokens.get(text)?.used?.pair.refreshToken))
+      const chain: string[] = []
+      let next = texts.find((text) => !successors.has(text))
+      while (next !== undefined) {
+        chain.push(next)
+        next = tokens.get(next)?.used?.pair.refreshToken
+      }
+      return chain
+    },
     revoke(locationId?: string): void {
       for (const [text, { holder }] of tokens) if (belongsTo(holder, locationId)) tokens.delete(text)
     }

@@ -1,12 +1,11 @@
 import { join } from 'node:path'
-import type { Test } from 'tap'
 import { loadConfig } from '../../src/config.ts'
 import { credentialHash } from '../../src/tokens/credential-hash.ts'
 import type { Vault } from '../../src/tokens/vault.ts'
 import { openVault } from '../../src/tokens/vault-sql.ts'
 import { SEED } from '../simulator/seed.ts'
 import type { Simulator } from '../simulator/simulator.ts'
-import { environment, RECORD } from './harness.ts'
+import { environment, RECORD, type Scope } from './harness.ts'
 import { startProcess } from './process.ts'
 import { type StoreName, storeUrl } from './stores.ts'
 
@@ -17,11 +16,11 @@ export const LOCATION = `location:${SEED.locationId}` as const
 export const CHANGE = { properties: { customer_number: 5 } }
 
 /** A gateway as production runs it, a process of its own, ready for calls. */
-export async function startGatewayProcess(t: Test, variables: Record<string, string>) {
+export async function startGatewayProcess(t: Scope, variables: Record<string, string>) {
   const process = startProcess(t, SERVER, variables)
   const [, origin = ''] = await process.writes(/"origin":"([^"]+)"/)
-  const patch = (headers: Record<string, string> = {}) =>
-    fetch(origin + RECORD, {
+  const patch = (headers: Record<string, string> = {}, path = RECORD) =>
+    fetch(origin + path, {
       method: 'PATCH',
       headers: { authorization: `Bearer ${KEY}`, 'content-type': 'application/json', ...headers },
       body: JSON.stringify(CHANGE)
@@ -31,8 +30,8 @@ export async function startGatewayProcess(t: Test, variables: Record<string, str
     origin,
     patch,
     /** The status of a call and the code of its problem. */
-    async outcome(headers?: Record<string, string>): Promise<string> {
-      const reply = await patch(headers)
+    async outcome(headers?: Record<string, string>, path?: string): Promise<string> {
+      const reply = await patch(headers, path)
       const { code = '' } = (await reply.json()) as { code?: string }
       return `${reply.status} ${code}`.trim()
     },
@@ -51,7 +50,7 @@ export async function startGatewayProcess(t: Test, variables: Record<string, str
 export type GatewayProcess = Awaited<ReturnType<typeof startGatewayProcess>>
 
 /** One store with a key for all locations, and gateways on it: the site of a test with several processes. */
-export async function openSite(t: Test, store: StoreName, simulator: Simulator, env: Record<string, string> = {}) {
+export async function openSite(t: Scope, store: StoreName, simulator: Simulator, env: Record<string, string> = {}) {
   const DATABASE_URL = await storeUrl(t, store)
   if (DATABASE_URL === undefined) return undefined
   const variables = environment(t, simulator, { DATABASE_URL, ...env })

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
-import type { Test } from 'tap'
+import type { Scope } from './harness.ts'
 
 /** Why a test that needs PostgreSQL was skipped, and how to get it. */
 export const NO_POSTGRES =
@@ -81,7 +81,7 @@ async function admin(url: string, statement: string): Promise<void> {
 }
 
 /** A new database, dropped with its test; `undefined` where there is no PostgreSQL. */
-export async function postgresDatabase(t: Test): Promise<string | undefined> {
+export async function postgresDatabase(t: Scope): Promise<string | undefined> {
   server ??= find()
   const url = await server
   if (url === undefined) return undefined
@@ -93,7 +93,7 @@ export async function postgresDatabase(t: Test): Promise<string | undefined> {
 }
 
 /** A connection of the test's own to a database of the tests. */
-export async function postgresClient(t: Test, url: string): Promise<pg.Client> {
+export async function postgresClient(t: Scope, url: string): Promise<pg.Client> {
   const client = new pg.Client({ connectionString: url })
   // The end of the test drops the database with whatever is connected.
   client.on('error', () => undefined)

@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import type { Test } from 'tap'
+import type { Scope } from './harness.ts'
 
 /** A Node process of this project, ended with its test. `env` stands in place of the test's own variables. */
-export function startProcess(t: Test, script: string, env: Record<string, string>, cwd = process.cwd()) {
+export function startProcess(t: Scope, script: string, env: Record<string, string>, cwd = process.cwd()) {
   // NODE_OPTIONS carries the coverage of tap into the process.
   const inherited = {
     PATH: process.env['PATH'] ?? '',

@@ -3,7 +3,7 @@ import pg from 'pg'
 import type { Test } from 'tap'
 import type { VaultKey } from '../../src/tokens/cipher.ts'
 import { openVault } from '../../src/tokens/vault-sql.ts'
-import { createClock, temporaryFolder } from './harness.ts'
+import { createClock, type Scope, temporaryFolder } from './harness.ts'
 import { NO_POSTGRES, postgresDatabase } from './postgres.ts'
 
 export type StoreName = 'sqlite' | 'postgres'
@@ -12,7 +12,7 @@ export const STORES: readonly StoreName[] = ['sqlite', 'postgres']
 export const key = (id: string, fill: number): VaultKey => ({ id, bytes: Buffer.alloc(32, fill) })
 
 /** The URL of a new store of this kind, gone with its test; `undefined` where it cannot be had here. */
-export const storeUrl = async (t: Test, name: StoreName): Promise<string | undefined> =>
+export const storeUrl = async (t: Scope, name: StoreName): Promise<string | undefined> =>
   name === 'sqlite' ? `sqlite:${temporaryFolder(t)}/deep/gateway.db` : postgresDatabase(t)
 
 /** Statements on a store itself, past the vault. */

@@ -1,0 +1,22 @@
+import t from 'tap'
+import { NO_POSTGRES, postgresDatabase } from '../support/postgres.ts'
+import { planRounds } from './plan.ts'
+import { torture } from './torture.ts'
+
+const SIZE = { rounds: 120, gateways: 3, locations: 40 }
+const SEED = 20_261_124
+
+t.test('three processes that are killed, stalled and lied to lose no grant', async (t) => {
+  if ((await postgresDatabase(t)) === undefined) return void t.pass('not run', { skip: NO_POSTGRES })
+
+  const { violations, kills, renewals, outcomes } = await torture(t, SEED, SIZE, () => undefined)
+
+  t.strictSame(violations, [])
+  t.ok(kills > 0 && renewals > SIZE.locations, `${kills} kills, ${renewals} renewals`)
+  t.ok((outcomes['200'] ?? 0) > SIZE.rounds, JSON.stringify(outcomes))
+})
+
+t.test('a seed gives the same rounds again, and another seed other ones', async (t) => {
+  t.strictSame(planRounds(SEED, SIZE), planRounds(SEED, SIZE))
+  t.notSame(planRounds(SEED + 1, SIZE), planRounds(SEED, SIZE))
+})

@@ -1,0 +1,144 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { SEED } from '../simulator/seed.ts'
+import type { Simulator } from '../simulator/simulator.ts'
+import { type GatewayProcess, openSite, type Site } from '../support/gateway-process.ts'
+import { type Scope, startSimulator, until } from '../support/harness.ts'
+import { postgresClient } from '../support/postgres.ts'
+import { sql } from '../support/stores.ts'
+import { planRounds, type Round, type Size } from './plan.ts'
+
+const EVERY_MS = 60
+/** Short, so that tokens also end by themselves. */
+const ACCESS_TTL_SECONDS = 30
+const CALL_MS = 2_000
+/** A refresh that dangles for longer is let be: HighLevel's grace of 30 s bounds how many deaths one refresh can take. */
+const LET_BE_MS = 3_000
+const SETTLES_WITHIN_MS = 90_000
+
+export interface Findings {
+  outcomes: Record<string, number>
+  kills: number
+  tokenCalls: number
+  renewals: number
+  /** What must never happen. Empty: no grant was lost. */
+  violations: string[]
+}
+
+const locationId = (n: number) => `torture${String(n).padStart(3, '0')}`
+const recordId = (n: number) => n.toString(16).padStart(24, '0')
+const recordPath = (n: number) => `/records/${SEED.schemaKey}/${recordId(n)}?locationId=${locationId(n)}`
+const subject = (n: number) => `location:${locationId(n)}` as const
+
+/** Answers that a caller may get while things break. A grant that is called lost is none of them. */
+const isFair = (outcome: string) => /^(200|503 |504 |gone)/.test(outcome)
+
+/** Gateways that are killed and come back. */
+async function startGateways(site: Site, count: number) {
+  const gateways: (GatewayProcess | undefined)[] = await Promise.all(Array.from({ length: count }, () => site.start()))
+  let coming: Promise<unknown> = Promise.resolve()
+  return {
+    get: (n: number) => gateways[n],
+    async restart(n: number): Promise<void> {
+      const victim = gateways[n]
+      gateways[n] = undefined
+      victim?.kill('SIGKILL')
+      await victim?.ended
+      coming = coming.then(async () => {
+        gateways[n] = await site.start()
+      })
+    },
+    allBack: () => coming,
+    isWhole: () => gateways.every((gateway) => gateway !== undefined)
+  }
+}
+
+/** Whether some refresh has been dangling or under way for long. */
+async function hasOldIntent({ vault }: Site, locations: number): Promise<boolean> {
+  const grants = await vault.listLocations({ limit: locations })
+  return grants.some(({ intentAt }) => intentAt !== null && Date.now() - intentAt > LET_BE_MS)
+}
+
+/** What the simulator and the vault say of one location at the end. */
+async function judge(simulator: Simulator, { vault }: Site, n: number): Promise<string[]> {
+  const grant = await vault.loadGrant(subject(n))
+  const faults: string[] = []
+  if (grant?.state !== 'connected') faults.push(`${locationId(n)} is ${grant?.state}: ${grant?.stateReason}`)
+  const current = grant?.tokens?.refreshToken ?? ''
+  const chain = simulator.refreshChain(locationId(n))
+  if (chain.at(-1) !== current) faults.push(`${locationId(n)} holds a refresh token that is not its newest`)
+  if (grant?.generation !== chain.length)
+    faults.push(`${locationId(n)} is in generation ${grant?.generation} after ${chain.length} pairs`)
+  return faults
+}
+
+/** Plays the rounds of a seed against three gateways on one PostgreSQL, and says what it found. */
+export async function torture(scope: Scope, seed: number, size: Size, say: (text: string) => void): Promise<Findings> {
+  const simulator = await startSimulator(scope, {
+    burstMax: 1_000_000,
+    dailyMax: 1_000_000_000,
+    accessTtlSeconds: ACCESS_TTL_SECONDS
+  })
+  const site = await openSite(scope, 'postgres', simulator, { LOG_LEVEL: 'warn', REQUEST_DEADLINE_MS: String(CALL_MS) })
+  if (site === undefined) throw new Error('The torture needs PostgreSQL')
+  const locker = await postgresClient(scope, site.url)
+  const gateways = await startGateways({ ...site, start: () => site.start({ LOG_LEVEL: 'info' }) }, size.gateways)
+  const outcomes: Record<string, number> = {}
+  let kills = 0
+
+  const call = async (gateway: GatewayProcess | undefined, n: number): Promise<string> => {
+    const outcome = gateway === undefined ? 'gone' : await gateway.outcome({}, recordPath(n)).catch(() => 'gone')
+    outcomes[outcome] = (outcomes[outcome] ?? 0) + 1
+    return outcome
+  }
+
+  /** Ends the access token of a location; one that nobody has used yet falls due instead: HighLevel takes what it has just made. */
+  const end = async (n: number): Promise<void> => {
+    const grant = await site.vault.loadGrant(subject(n))
+    if (grant?.proven) simulator.expireToken(grant.tokens?.accessToken ?? '')
+    else await sql(site.url, `update grants set due_at = 0 where subject = '${subject(n)}' and lease_until is null`)
+  }
+
+  const stall = async (ms: number): Promise<void> => {
+    await locker.query('begin')
+    await locker.query('lock table grants in exclusive mode')
+    await sleep(ms)
+    await locker.query('rollback')
+  }
+
+  const play = async ({ expires, fault, kills: killed, stallMs, calls }: Round): Promise<void> => {
+    if (expires !== undefined) await end(expires)
+    if (fault !== undefined) simulator.failNext(fault)
+    if (stallMs !== undefined) await stall(stallMs)
+    for (const { gateway, location } of calls) void call(gateways.get(gateway), location)
+    if (killed === undefined || !gateways.isWhole() || (await hasOldIntent(site, size.locations))) return
+    await gateways.restart(killed)
+    kills += 1
+  }
+
+  for (let n = 0; n < size.locations; n += 1) {
+    simulator.putRecord(SEED.schemaKey, { id: recordId(n), locationId: locationId(n) })
+    await gateways.get(n % size.gateways)?.install(simulator.connect(locationId(n)).code)
+  }
+  for (const [index, round] of planRounds(seed, size).entries()) {
+    if (index % 200 === 0) say(`round ${index}, ${kills} kills, ${JSON.stringify(outcomes)}`)
+    await Promise.all([play(round), sleep(EVERY_MS)])
+  }
+
+  simulator.clearFaults()
+  await gateways.allBack()
+  const violations = Object.entries(outcomes).flatMap(([outcome, count]) =>
+    isFair(outcome) ? [] : [`${count} calls were answered ${outcome}`]
+  )
+  const settledBy = Date.now() + SETTLES_WITHIN_MS
+  for (let n = 0; n < size.locations; n += 1) {
+    await until(async () => (await call(gateways.get(n % size.gateways), n)) === '200' || Date.now() > settledBy)
+    violations.push(...(await judge(simulator, site, n)))
+  }
+
+  const tokenCalls = simulator.tokenCalls().filter(({ grantType }) => grantType === 'refresh_token')
+  const refused = tokenCalls.filter(({ status }) => status === 400 || status === 401)
+  if (refused.length > 0) violations.push(`${refused.length} refresh tokens were sent after their grace`)
+  const renewals = new Set(tokenCalls.filter(({ status }) => status === 200).map(({ refreshToken }) => refreshToken))
+    .size
+  return { outcomes, kills, tokenCalls: tokenCalls.length, renewals, violations }
+}

@@ -1,0 +1,257 @@
+import { generateKeyPairSync, sign } from 'node:crypto'
+import t, { type Test } from 'tap'
+import { SEED } from './simulator/seed.ts'
+import { createClock, startGateway, startSimulator, temporaryFolder, until } from './support/harness.ts'
+
+const CHANGE = { properties: { customer_number: 5 } }
+const APP = '66f0a1b2c3d4e5f6a7b8c9d0'
+const LOCATION = `location:${SEED.locationId}` as const
+
+const mine = generateKeyPairSync('ed25519')
+const others = generateKeyPairSync('ed25519')
+const HIGHLEVEL_WEBHOOK_KEY = mine.publicKey.export({ format: 'der', type: 'spki' }).toString('base64')
+
+let deliveries = 0
+
+async function open(
+  t: Test,
+  { env = {}, connected = true }: { env?: Record<string, string>; connected?: boolean } = {}
+) {
+  const simulator = await startSimulator(t)
+  const gateway = await startGateway(t, { simulator, connected, env: { HIGHLEVEL_WEBHOOK_KEY, ...env } })
+  const post = (body: string, headers: Record<string, string>) =>
+    gateway.call('/webhooks/highlevel', { method: 'POST', key: null, body, headers })
+  const signed = (body: string, key = mine.privateKey) => ({
+    'x-ghl-signature': sign(null, Buffer.from(body), key).toString('base64')
+  })
+  const deliver = (event: object) => {
+    deliveries += 1
+    const timestamp = new Date().toISOString()
+    const body = JSON.stringify({ appId: APP, timestamp, webhookId: `delivery-${deliveries}`, ...event })
+    return post(body, signed(body))
+  }
+  const grant = () => gateway.vault.loadGrant(LOCATION)
+  return { simulator, ...gateway, post, signed, deliver, grant }
+}
+
+const uninstall = { type: 'UNINSTALL', locationId: SEED.locationId }
+const install = { type: 'INSTALL', installType: 'Location', locationId: SEED.locationId, companyId: SEED.companyId }
+
+t.test('what HighLevel did not sign is refused, and changes nothing', async (t) => {
+  const { post, signed, patch, grant } = await open(t)
+  const body = JSON.stringify({ ...uninstall, appId: APP, timestamp: new Date().toISOString() })
+
+  const replies = [
+    await post(body, {}),
+    await post(body, { 'x-ghl-signature': 'N/A' }),
+    await post(body, { 'x-ghl-signature': '' }),
+    await post(body, { 'x-ghl-signature': `${'A'.repeat(86)}==` }),
+    await post(body, signed(body, others.privateKey)),
+    // The same JSON, and other bytes.
+    await post(`${body} `, signed(body)),
+    await post('', signed(body)),
+    await post(body, { 'x-wh-signature': signed(body)['x-ghl-signature'] })
+  ]
+
+  for (const { json, status } of replies) t.match({ status, ...json }, { status: 401, code: 'unauthenticated' })
+  t.match(await grant(), { state: 'connected' })
+  t.equal((await patch(CHANGE)).status, 200)
+})
+
+t.test('bytes are checked as they came, whatever they are said to be', async (t) => {
+  const { post, signed, grant } = await open(t)
+  const body = `{ "type" : "UNINSTALL",\n "appId":"${APP}", "locationId":"${SEED.locationId}" }`
+
+  const reply = await post(body, { ...signed(body), 'content-type': 'text/plain; charset=latin1' })
+
+  t.match(reply, { status: 200, json: { status: 'done' } })
+  t.match(await grant(), { state: 'uninstalled' })
+})
+
+t.test('a delivery that is no event of this gateway’s app is taken and ignored', async (t) => {
+  const { deliver, post, signed, grant, call, adminOrigin } = await open(t)
+
+  const replies = [
+    await deliver({ type: 'ContactCreate', locationId: SEED.locationId }),
+    await deliver({ ...uninstall, appId: 'another-app-of-highlevels' }),
+    await deliver({ ...uninstall, appId: undefined })
+  ]
+  const broken = [await post('{"type":', signed('{"type":')), await post('[]', signed('[]'))]
+
+  for (const { status, json } of replies) t.match({ status, json }, { status: 200, json: { status: 'ignored' } })
+  t.strictSame(
+    broken.map(({ json }) => json['code']),
+    ['invalid-json', 'invalid-request']
+  )
+  t.match(await grant(), { state: 'connected' })
+  const metrics = await (await fetch(`${adminOrigin}/metrics`)).text()
+  t.match(metrics, /gateway_webhooks_total\{type="other",result="ignored"\} 1/)
+  t.match(metrics, /gateway_webhooks_total\{type="UNINSTALL",result="ignored"\} 2/)
+  t.equal((await call('/webhooks/highlevel', { key: null })).status, 405)
+})
+
+t.test('an uninstall forgets the tokens of a location, at once', async (t) => {
+  const { deliver, patch, grant } = await open(t)
+  await patch(CHANGE)
+
+  const reply = await deliver(uninstall)
+
+  t.match(reply, { status: 200, json: { status: 'done' } })
+  t.match(await grant(), { state: 'uninstalled', tokens: null, stateReason: 'the app was uninstalled' })
+  t.equal((await patch(CHANGE)).json['code'], 'location-not-connected')
+})
+
+t.test('an uninstall of a company forgets its tokens and those minted from it', async (t) => {
+  const { simulator, deliver, install: finish, patch, vault, grant } = await open(t, { connected: false })
+  await finish(simulator.connectCompany({ approvedLocations: [SEED.locationId] }).code)
+  await patch(CHANGE)
+
+  await deliver({ type: 'UNINSTALL', companyId: SEED.companyId })
+
+  t.match(await grant(), { state: 'uninstalled', tokens: null })
+  t.match(await vault.loadGrant(`company:${SEED.companyId}`), { state: 'uninstalled', tokens: null })
+})
+
+t.test('a private integration token is no part of the app, and stays', async (t) => {
+  const { deliver, grant, vault } = await open(t, { connected: false })
+  const tokens = { accessToken: 'pit-of-a-person', expiresAt: null, issuedAt: 0 }
+  const fruit = {
+    subject: LOCATION,
+    kind: 'private',
+    companyId: null,
+    scopes: '',
+    proven: true,
+    stateSince: 0
+  } as const
+  await vault.installGrant({ ...fruit, tokens, dueAt: null }, 0)
+
+  t.match(await deliver(uninstall), { status: 200 })
+  t.match(await grant(), { kind: 'private', state: 'connected' })
+})
+
+t.test('an install under a connected company mints the token of the location, without a call', async (t) => {
+  const { simulator, deliver, install: finish, patch, grant } = await open(t, { connected: false })
+  await finish(simulator.connectCompany({ bulk: true }).code)
+  const before = await grant()
+
+  const reply = await deliver(install)
+  await until(async () => (await grant())?.tokens != null)
+
+  t.match(reply, { status: 200, json: { status: 'done' } })
+  t.match(before, { kind: 'minted', tokens: null, dueAt: null }, 'else it waits for its first call')
+  t.match(await grant(), { kind: 'minted', state: 'connected', companyId: SEED.companyId })
+  t.equal((await patch(CHANGE)).status, 200)
+  t.equal(simulator.received({ path: '/oauth/locationToken' }).length, 1)
+})
+
+t.test('an install that is reported before its company is connected is minted once it is', async (t) => {
+  const { simulator, deliver, install: finish, grant } = await open(t, { connected: false })
+
+  await deliver(install)
+  const waiting = await grant()
+  await finish(simulator.connectCompany({ bulk: true }).code)
+  await until(async () => (await grant())?.tokens != null)
+
+  t.match(waiting, { kind: 'minted', tokens: null, state: 'connected', dueAt: null })
+  t.match(await grant(), { kind: 'minted', state: 'connected' })
+})
+
+t.test('a location’s own install counts whether its webhook comes before, after, twice or never', async (t) => {
+  for (const order of ['before', 'after', 'twice', 'never'] as const) {
+    const { simulator, deliver, install: finish, patch, grant } = await open(t, { connected: false })
+    if (order === 'before' || order === 'twice') await deliver(install)
+    await finish(simulator.connect().code)
+    if (order === 'after' || order === 'twice') await deliver(install)
+
+    t.match(await grant(), { kind: 'oauth', state: 'connected', tokens: { refreshToken: String } }, order)
+    t.equal((await patch(CHANGE)).status, 200, order)
+    t.strictSame(simulator.received({ path: '/oauth/locationToken' }), [], order)
+  }
+})
+
+t.test('an uninstall of before the install that is held, delivered late, changes nothing', async (t) => {
+  const { deliver, grant } = await open(t)
+
+  const timestamp = new Date(Date.now() - 60_000).toISOString()
+  await deliver({ ...uninstall, timestamp })
+
+  t.match(await grant(), { state: 'connected' })
+})
+
+t.test('a delivery of more than five minutes ago, or ahead, is refused', async (t) => {
+  const { deliver, grant } = await open(t)
+
+  for (const ms of [-301_000, 301_000, -86_400_000]) {
+    const reply = await deliver({ ...uninstall, timestamp: new Date(Date.now() + ms).toISOString() })
+    t.match(reply.json, { status: 401, code: 'unauthenticated' })
+  }
+  t.match(
+    await deliver({ ...uninstall, timestamp: Date.now() - 290_000 }),
+    { status: 200 },
+    'epoch milliseconds count too'
+  )
+  t.match(await grant(), { state: 'connected' }, 'it was installed later than that')
+})
+
+t.test('a delivery is carried out once, by whichever process, and also where it bears no id and no time', async (t) => {
+  const DATABASE_URL = `sqlite:${temporaryFolder(t)}/gateway.db`
+  const first = await open(t, { env: { DATABASE_URL } })
+  const bare = JSON.stringify({ ...uninstall, appId: APP })
+  const named = { ...install, webhookId: 'delivery-of-one' }
+
+  const outcomes = [
+    (await first.deliver(named)).json['status'],
+    (await first.deliver(named)).json['status'],
+    (await first.post(bare, first.signed(bare))).json['status']
+  ]
+  await first.close()
+  const second = await open(t, { env: { DATABASE_URL } })
+  outcomes.push((await second.post(bare, second.signed(bare))).json['status'])
+  outcomes.push((await second.deliver(named)).json['status'])
+
+  t.strictSame(outcomes, ['done', 'duplicate', 'done', 'duplicate', 'duplicate'])
+  t.match(await second.grant(), { state: 'connected' }, 'connected anew since')
+})
+
+t.test('an event that cannot be stored is refused, and counts when it comes again', async (t) => {
+  const { deliver, vault } = await open(t)
+  const event = { ...uninstall, webhookId: 'comes-again' }
+  await vault.close()
+
+  const reply = await deliver(event)
+
+  t.match(reply.json, { status: 503, code: 'vault-unavailable', retryable: true })
+  t.match(reply.headers.get('retry-after'), /^\d+$/)
+})
+
+t.test('who sends many forged deliveries is told to wait', async (t) => {
+  const { post } = await open(t, { connected: false })
+
+  const statuses = []
+  for (let n = 0; n < 61; n += 1) statuses.push((await post('{}', { 'x-ghl-signature': 'N/A' })).status)
+
+  t.strictSame([statuses[0], statuses.at(-1)], [401, 429])
+})
+
+t.test('the clock of the gateway decides what is old', async (t) => {
+  const clock = createClock()
+  const simulator = await startSimulator(t, { now: clock.now })
+  const { call } = await startGateway(t, {
+    simulator,
+    now: clock.now,
+    connected: false,
+    env: { HIGHLEVEL_WEBHOOK_KEY }
+  })
+  const send = (at: number) => {
+    const body = JSON.stringify({
+      type: 'INSTALL',
+      appId: APP,
+      timestamp: new Date(at).toISOString(),
+      webhookId: `at-${at}`
+    })
+    const signature = sign(null, Buffer.from(body), mine.privateKey).toString('base64')
+    return call('/webhooks/highlevel', { method: 'POST', key: null, body, headers: { 'x-ghl-signature': signature } })
+  }
+
+  t.strictSame([(await send(clock.now())).status, (await send(Date.now())).status], [200, 401])
+})
