@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { credentialHash } from '../src/tokens/credential-hash.ts'
 import { startCli } from './support/cli.ts'
-import { RECORD, startGateway, startSimulator } from './support/harness.ts'
+import { RECORD, startGateway, startSimulator, VAULT_KEYS } from './support/harness.ts'
 import { fruit } from './tokens/fruits.ts'
 
 const PIT = 'pit-2a6f0c1e-1111-4222-8333-944455566677'
@@ -126,4 +126,19 @@ t.test('as a process, the command line takes a secret on standard input and ends
   t.match(added, { code: 0, stderr: '' })
   t.match(await vault.loadGrant('location:one'), { tokens: { accessToken: PIT } })
   t.match(wrong, { code: 2, stdout: '', stderr: /^There is no such command\n/ })
+})
+
+t.test('vault rekey seals what is held under the first key, and says what it could not', async (t) => {
+  const { run, vault } = await startCli(t)
+  await vault.installGrant(fruit('a'), 1)
+  await vault.installGrant(fruit('b', { subject: 'location:two' }), 1)
+  const keys = { VAULT_KEYS: `k2:${Buffer.alloc(32, 2).toString('base64')},${VAULT_KEYS}` }
+
+  const rekeyed = await run(['vault', 'rekey', '--json'], '', keys)
+  const again = await run(['vault', 'rekey'], '', keys)
+  const without = await run(['vault', 'rekey'])
+
+  t.match(rekeyed, { code: 0, stderr: '', stdout: '{"key":"k2","resealed":2,"damaged":0}\n' })
+  t.match(again, { code: 0, stdout: '0 grants were sealed under k2.\n' })
+  t.match(without, { code: 1, stderr: /VAULT_KEYS lacks k2/ }, 'a key that is in use must be given')
 })

@@ -1,0 +1,127 @@
+import t, { type Test } from 'tap'
+import { SEED } from '../simulator/seed.ts'
+import { createClock, startGateway, startSimulator, until } from '../support/harness.ts'
+
+const CHANGE = { properties: { customer_number: 5 } }
+const LOCATION = `location:${SEED.locationId}` as const
+const COMPANY = `company:${SEED.companyId}` as const
+const HOUR = 3_600_000
+const invalid = { kind: 'status', status: 400, body: { error: 'invalid_grant' }, path: '/oauth/token' } as const
+
+async function open(t: Test) {
+  const simulator = await startSimulator(t)
+  const gateway = await startGateway(t, { simulator })
+  const asked = () => simulator.tokenCalls().filter(({ grantType }) => grantType === 'refresh_token')
+  return { simulator, ...gateway, asked, grant: () => gateway.vault.loadGrant(LOCATION) }
+}
+
+t.test('after invalid_grant the refresh token before the current one is tried', async (t) => {
+  const { simulator, patch, asked, grant } = await open(t)
+  simulator.expireTokens()
+  await patch(CHANGE)
+  const held = await grant()
+  await until(async () => (await grant())?.proven === true)
+  simulator.expireToken(held?.tokens?.accessToken ?? '')
+  simulator.failNext(invalid)
+
+  const reply = await patch(CHANGE)
+
+  const sent = asked().map(({ refreshToken }) => refreshToken)
+  t.strictSame(sent.slice(1), [held?.tokens?.refreshToken, held?.tokens?.previousRefreshToken])
+  // The simulator, within its grace, gives the pair that the gateway holds: a dead one, and no reason to ask again.
+  t.match(await grant(), { state: 'connected', generation: 3 })
+  t.equal(reply.json['code'], 'location-reconnect-required')
+})
+
+t.test('then a token is minted from the company, and from there on only so', async (t) => {
+  const { simulator, patch, install, asked, grant } = await open(t)
+  await install(simulator.connectCompany({ bulk: true }).code)
+  simulator.revokeGrants(SEED.locationId)
+
+  const replies = [await patch(CHANGE), await patch(CHANGE)]
+  simulator.expireTokens(SEED.locationId)
+  replies.push(await patch(CHANGE))
+
+  t.strictSame(
+    replies.map(({ status }) => status),
+    [200, 200, 200]
+  )
+  t.match(await grant(), { kind: 'minted', state: 'connected', tokens: { refreshToken: undefined } })
+  t.equal(asked().length, 1)
+})
+
+t.test('what only fails for now on the way does not end the grant', async (t) => {
+  const { simulator, patch, install, grant } = await open(t)
+  await install(simulator.connectCompany({ bulk: true }).code)
+  simulator.revokeGrants(SEED.locationId)
+  simulator.failNext({ kind: 'status', status: 503, path: '/oauth/locationToken' })
+
+  const reply = await patch(CHANGE)
+  const after = await grant()
+  await until(async () => (await grant())?.kind === 'minted')
+
+  t.match(reply.json, { status: 503, code: 'upstream-unavailable' })
+  t.match(after, { state: 'backing-off', failures: 1 })
+  t.equal((await patch(CHANGE)).status, 200)
+})
+
+t.test(
+  'where nothing helps the location says since when and where to connect, and is not asked for again',
+  async (t) => {
+    const { simulator, patch, install, asked, grant, lines } = await open(t)
+    await install(simulator.connectCompany({ bulk: true }).code)
+    simulator.revokeGrants()
+
+    const replies = [await patch(CHANGE), await patch(CHANGE)]
+
+    const since = new Date((await grant())?.stateSince ?? 0).toISOString()
+    for (const { json } of replies) {
+      t.match(json, { status: 409, code: 'location-reconnect-required', connectUrl: /\/oauth\/install$/ })
+      t.ok(String(json['detail']).endsWith(since), String(json['detail']))
+    }
+    const ended = lines.filter((line) => line.includes('must be connected again'))
+    t.strictSame(new Set(ended.map((line) => JSON.parse(line).subject)), new Set([LOCATION, COMPANY]))
+    t.equal(ended.length, 2)
+    const before = asked().length
+    await patch(CHANGE)
+    t.equal(asked().length, before)
+  }
+)
+
+t.test('a company that is connected again wakes the locations that had ended with it', async (t) => {
+  const simulator = await startSimulator(t)
+  const { patch, install, vault } = await startGateway(t, { simulator, connected: false })
+  await install(simulator.connectCompany({ approvedLocations: [SEED.locationId] }).code)
+  simulator.revokeGrants()
+  const lost = await patch(CHANGE)
+
+  await install(simulator.connectCompany({ approvedLocations: [SEED.locationId] }).code)
+  await until(async () => (await vault.loadGrant(LOCATION))?.tokens != null)
+
+  t.equal(lost.json['code'], 'location-reconnect-required')
+  t.equal((await patch(CHANGE)).status, 200)
+})
+
+t.test('while another process may be about to save, invalid_grant waits for it', async (t) => {
+  const clock = createClock()
+  const simulator = await startSimulator(t, { now: clock.now })
+  const { patch, vault } = await startGateway(t, { simulator, now: clock.now })
+  await patch(CHANGE)
+  const held = await vault.loadGrant(LOCATION)
+  // Another process has claimed, asked and been cut off; its lease has run out and it still holds the new pair.
+  await vault.claimGrant(LOCATION, 1, { owner: 'cut off', at: clock.now(), until: clock.now() })
+  const { accessToken, refreshToken } = simulator.grantTokens()
+  simulator.expireToken(held?.tokens?.accessToken ?? '')
+  simulator.failNext(invalid)
+  clock.move(9_000)
+
+  const reply = patch(CHANGE)
+  await until(() => simulator.received({ path: '/oauth/token' }).length === 1)
+  const tokens = { accessToken, refreshToken, expiresAt: clock.now() + 20 * HOUR, issuedAt: clock.now() }
+  const fruit = { subject: LOCATION, kind: 'oauth', companyId: SEED.companyId, scopes: '', proven: true } as const
+  await vault.saveFruit({ ...fruit, tokens, stateSince: 0, dueAt: tokens.expiresAt }, 1)
+
+  t.equal((await reply).status, 200)
+  t.match(await vault.loadGrant(LOCATION), { generation: 2, state: 'connected', tokens: { accessToken } })
+  t.equal(simulator.received({ path: '/oauth/token' }).length, 1)
+})
