@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { existsSync } from 'node:fs'
+import { existsSync, mkdirSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { locationId, privateIntegrationToken } from './example.ts'
 import { freePort } from './processes.ts'
@@ -26,7 +26,7 @@ type Prepare = (site: Site) => Promise<Contestant>
 /** In the order of the report and of each round. */
 export const contestants: Record<string, Prepare> = {
   floor: peer('floor'),
-  gateway: prepareGateway,
+  gateway: (site) => prepareGateway(site, root),
   'reply-from': peer('reply-from'),
   'express-axios': peer('express-axios')
 }
@@ -46,8 +46,19 @@ function peer(name: string): Prepare {
   }
 }
 
-/** The gateway as production starts it, on a store with one key and one connected location. */
-async function prepareGateway({ upstreamUrl, dir }: Site): Promise<Contestant> {
+/** The gateway of another commit, to be compared with this one in the same run. */
+export const gatewayOf = (revision: string): Prepare => {
+  return (site) => {
+    const tree = join(site.dir, 'against')
+    mkdirSync(tree)
+    execFileSync('sh', ['-c', 'git archive "$0" | tar -x -C "$1"', revision, tree], { cwd: root })
+    symlinkSync(join(root, 'node_modules'), join(tree, 'node_modules'))
+    return prepareGateway({ ...site, dir: tree }, tree)
+  }
+}
+
+/** The gateway of `tree` as production starts it, on a store with one key and one connected location. */
+async function prepareGateway({ upstreamUrl, dir }: Site, tree: string): Promise<Contestant> {
   const port = await freePort()
   const env = {
     HOST: '127.0.0.1',
@@ -62,11 +73,12 @@ async function prepareGateway({ upstreamUrl, dir }: Site): Promise<Contestant> {
     LOCATION_DAILY_MAX: NO_LIMIT,
     LOG_LEVEL: 'info'
   }
-  execFileSync('npm', ['run', '--silent', 'build'], { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] })
-  const key = JSON.parse(cli(env, 'keys', 'create', '--name', 'bench', '--locations', '*', '--json')).key
-  cli(env, 'locations', 'add-token', locationId)
+  execFileSync('npm', ['run', '--silent', 'build'], { cwd: tree, stdio: ['ignore', 'inherit', 'inherit'] })
+  const cli = commandLine(tree, env)
+  const key = JSON.parse(cli('keys', 'create', '--name', 'bench', '--locations', '*', '--json')).key
+  cli('locations', 'add-token', locationId)
   return {
-    args: [join(root, 'dist/server.js')],
+    args: [join(tree, 'dist/server.js')],
     env,
     origin: `http://127.0.0.1:${port}`,
     headers: { authorization: `Bearer ${key}` }
@@ -74,11 +86,12 @@ async function prepareGateway({ upstreamUrl, dir }: Site): Promise<Contestant> {
 }
 
 /** The token stands on stdin, where `locations add-token` reads it; the other commands do not look. */
-function cli(env: Record<string, string>, ...args: string[]): string {
-  return execFileSync(process.execPath, [join(root, 'src/cli/main.ts'), ...args], {
-    env: { PATH: process.env['PATH'], ...env },
-    input: privateIntegrationToken,
-    stdio: ['pipe', 'pipe', 'inherit'],
-    encoding: 'utf8'
-  })
+function commandLine(tree: string, env: Record<string, string>) {
+  return (...args: string[]): string =>
+    execFileSync(process.execPath, [join(tree, 'src/cli/main.ts'), ...args], {
+      env: { PATH: process.env['PATH'], ...env },
+      input: privateIntegrationToken,
+      stdio: ['pipe', 'pipe', 'inherit'],
+      encoding: 'utf8'
+    })
 }

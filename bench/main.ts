@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { type Contestant, contestants } from './contestants.ts'
+import { type Contestant, contestants, gatewayOf } from './contestants.ts'
 import { readyMs } from './measure.ts'
 import { createStart, endAll, freePort, pinCores } from './processes.ts'
 import { report } from './report.ts'
@@ -19,15 +19,22 @@ interface Options {
 
 function readOptions(): Options {
   const { values } = parseArgs({
-    options: { only: { type: 'string' }, rounds: { type: 'string' }, seconds: { type: 'string' } }
+    options: {
+      only: { type: 'string' },
+      rounds: { type: 'string' },
+      seconds: { type: 'string' },
+      against: { type: 'string' }
+    }
   })
+  if (values.against !== undefined) contestants[`gateway of ${values.against}`] = gatewayOf(values.against)
   const all = Object.keys(contestants)
   const only = values.only?.split(',') ?? all
+  const against = all.filter((name) => name.startsWith('gateway of '))
   const unknown = only.filter((name) => !all.includes(name))
   if (unknown.length > 0) throw new Error(`--only knows ${all.join(', ')}; not ${unknown.join(', ')}`)
   const [rounds, seconds] = [Number(values.rounds ?? 6), Number(values.seconds ?? 1)]
   if (!(rounds >= 1 && seconds >= 1)) throw new Error('--rounds and --seconds take a number of at least 1')
-  return { names: all.filter((name) => only.includes(name)), rounds, seconds }
+  return { names: all.filter((name) => only.includes(name) || against.includes(name)), rounds, seconds }
 }
 
 async function openBench(pinned: boolean, dir: string, stubPort: number): Promise<Bench> {

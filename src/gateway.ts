@@ -46,6 +46,7 @@ export async function startGateway(
 
   const close = async () => {
     draining = true
+    parts.drain()
     const endsAt = performance.now() + config.SHUTDOWN_GRACE_MS
     // A connection in the middle of a request that never comes would keep its listener open past the grace time, and
     // with it everything that is still to be saved.

@@ -39,6 +39,9 @@ export async function openParts(config: Config, log: BaseLogger, now: () => numb
     metrics,
     upstream: createUpstreamClient(send),
 
+    /** The end has begun: what need not be begun is not. Calls go on. */
+    drain: grants.stop,
+
     /**
      * Ends in order: renewals under way, for which HighLevel has `withinMs` left, the wire, what is unsaved, the store.
      * Only what is unsaved may take longer: a pair of tokens that is nowhere else is not left behind.

@@ -5,9 +5,18 @@ export interface VaultKey {
   bytes: Buffer
 }
 
-/** Why something sealed could not be opened. The message names the key id, never the content. */
+/**
+ * Why something sealed could not be opened. The message names the key id, never the content. `unknown-key`: another
+ * process may well open it; `damaged`: nobody can.
+ */
 export class CipherError extends Error {
   override readonly name = 'CipherError'
+  readonly kind: 'unknown-key' | 'damaged'
+
+  constructor(kind: CipherError['kind'], message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.kind = kind
+  }
 }
 
 const NONCE_BYTES = 12
@@ -34,7 +43,7 @@ export function parseVaultKeys(text: string | undefined): { keys: VaultKey[]; fa
  */
 export function createCipher(keys: readonly VaultKey[]) {
   const [first] = keys
-  if (first === undefined) throw new CipherError('No key: VAULT_KEYS is empty')
+  if (first === undefined) throw new CipherError('unknown-key', 'No key: VAULT_KEYS is empty')
   const byId = new Map(keys.map((key) => [key.id, key.bytes]))
 
   return {
@@ -52,10 +61,10 @@ export function createCipher(keys: readonly VaultKey[]) {
     /** Throws CipherError where the key is not configured, or the text was changed or belongs to another row. */
     open(text: string, identity: string): string {
       const dot = text.indexOf('.')
-      if (dot < 1) throw new CipherError(`What stands for ${identity} was not sealed`)
+      if (dot < 1) throw new CipherError('damaged', `What stands for ${identity} was not sealed`)
       const keyId = text.slice(0, dot)
       const key = byId.get(keyId)
-      if (key === undefined) throw new CipherError(`VAULT_KEYS lacks the key ${keyId}`)
+      if (key === undefined) throw new CipherError('unknown-key', `VAULT_KEYS lacks the key ${keyId}`)
 
       const sealed = Buffer.from(text.slice(dot + 1), 'base64url')
       try {
@@ -66,7 +75,9 @@ export function createCipher(keys: readonly VaultKey[]) {
         decipher.setAuthTag(sealed.subarray(-TAG_BYTES))
         return decipher.update(sealed.subarray(NONCE_BYTES, -TAG_BYTES), undefined, 'utf8') + decipher.final('utf8')
       } catch (cause) {
-        throw new CipherError(`What is sealed for ${identity} does not open under the key ${keyId}`, { cause })
+        throw new CipherError('damaged', `What is sealed for ${identity} does not open under the key ${keyId}`, {
+          cause
+        })
       }
     }
   }

@@ -34,7 +34,8 @@ export function grantOf(cipher: Cipher, row: GrantRow): Grant {
     // What opens was sealed by this code: the authentication tag vouches for its shape.
     return { ...rest, tokens: JSON.parse(cipher.open(row.sealed, identity(row.subject))) as Tokens }
   } catch (error) {
-    if (!(error instanceof CipherError)) throw error
+    // A key that this process lacks is a fault of its configuration, and ends nothing.
+    if (!(error instanceof CipherError && error.kind === 'damaged')) throw error
     // Nobody can open it again, and a new install is what mends it.
     return { ...rest, tokens: null, state: 'reconnect-required', stateReason: error.message }
   }

@@ -19,12 +19,12 @@ interface Deps {
   log: BaseLogger
 }
 
-const subjectOf = (locationId: string): Subject => `location:${locationId}`
-
-const isSubjectOfLocation = (subject: Subject) => subject.startsWith('location:')
+const LEAD = 'location:'
+const subjectOf = (locationId: string): Subject => `${LEAD}${locationId}`
 
 /** The access tokens of locations, from memory where possible. A token that has not expired is used, whatever fails. */
 export function createLocationTokens({ vault, saves, renew, now, log }: Deps) {
+  /** By location id: a call makes no other string of it. */
   const cache = createFreshCache<Grant>({
     maxAgeMs: MAX_AGE_MS,
     maxEntries: MAX_CACHED_GRANTS,
@@ -32,16 +32,27 @@ export function createLocationTokens({ vault, saves, renew, now, log }: Deps) {
     onStale: (err) => log.warn({ err }, 'the vault cannot be read: tokens in memory stay in use')
   })
 
-  const load = async (subject: Subject): Promise<Grant | undefined> => {
-    const grant = await saves.load(subject)
+  /** Locations whose token is to be confirmed, few and mostly none: what a call asks before it asks anything else. */
+  const unproven = new Set<string>()
+
+  const noteProof = (locationId: string, { proven }: Grant) =>
+    proven ? unproven.delete(locationId) : unproven.add(locationId)
+
+  const load = async (locationId: string): Promise<Grant | undefined> => {
+    const grant = await saves.load(subjectOf(locationId))
     // Not remembered, so that an install elsewhere counts at once.
-    return grant?.state === 'uninstalled' ? undefined : grant
+    if (grant === undefined || grant.state === 'uninstalled') return undefined
+    noteProof(locationId, grant)
+    return grant
   }
 
-  const grantOf = (locationId: string) => cache.get(subjectOf(locationId), () => load(subjectOf(locationId)))
+  const grantOf = (locationId: string) => cache.get(locationId, () => load(locationId))
 
   const remember = (grant: Grant): void => {
-    if (isSubjectOfLocation(grant.subject)) cache.put(grant.subject, grant)
+    if (!grant.subject.startsWith(LEAD)) return
+    const locationId = grant.subject.slice(LEAD.length)
+    noteProof(locationId, grant)
+    cache.put(locationId, grant)
   }
 
   const renewed = async (grant: Grant, refused?: string): Promise<string | undefined> => {
@@ -87,13 +98,14 @@ export function createLocationTokens({ vault, saves, renew, now, log }: Deps) {
     },
 
     confirm(locationId, token) {
-      const grant = cache.peek(subjectOf(locationId))
+      if (unproven.size === 0) return
+      const grant = cache.peek(locationId)
       if (grant === undefined || grant.proven || grant.tokens?.accessToken !== token) return
       learn(grant, true, vault.markProven(grant.subject, grant.generation, now()))
     }
   }
 
-  return { ...source, remember, forget: (locationId: string) => cache.drop(subjectOf(locationId)) }
+  return { ...source, remember, forget: (locationId: string) => cache.drop(locationId) }
 }
 
 export type LocationTokens = ReturnType<typeof createLocationTokens>

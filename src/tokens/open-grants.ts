@@ -25,12 +25,24 @@ interface Deps {
 
 /** Everything that keeps grants alive, put together. The sweep runs from here on. */
 export function openGrants({ vault, oauth, now, log, count }: Deps) {
+  const ending = new AbortController()
   const saves = createGrantSaves(vault, log)
   const leases = createLeases({ vault, now, log })
-  const issue = createIssue({ saves, oauth, recover: createRecovery({ saves, now }), now })
+  const issue = createIssue({ saves, oauth, recover: createRecovery({ saves, now, ending: ending.signal }), now })
   const setbacks = createSetbacks({ vault, saves, now, log, count })
   const renewed = (grant: Grant) => tokens.remember(grant)
-  const renewal = createRenewal({ vault, saves, leases, issue, setbacks, now, log, count, renewed })
+  const renewal = createRenewal({
+    vault,
+    saves,
+    leases,
+    issue,
+    setbacks,
+    now,
+    log,
+    ending: ending.signal,
+    count,
+    renewed
+  })
   const tokens = createLocationTokens({ vault, saves, renew: renewal.renew, now, log })
   const sweep = oauth && startSweep({ vault, leases, renewClaimed: renewal.renewClaimed, log })
 
@@ -38,12 +50,15 @@ export function openGrants({ vault, oauth, now, log, count }: Deps) {
     saves,
     tokens,
 
+    /** Sweeps no more. */
+    stop: () => sweep?.stop(),
+
     /**
      * Begins no renewal more, and resolves when those under way have ended, or after `withinMs`. What HighLevel has not
      * answered by then is to be cut off: another process asks again with the same token, within HighLevel's grace.
      */
     async settle(withinMs: number): Promise<void> {
-      sweep?.stop()
+      ending.abort()
       const expiry = new AbortController()
       const patience = sleep(withinMs, undefined, { signal: expiry.signal }).catch(() => undefined)
       await Promise.race([renewal.settled(), patience])

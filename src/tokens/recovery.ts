@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { Problem } from '../problems.ts'
 import type { GrantSaves } from './grant-saves.ts'
 import type { Renewed } from './issue.ts'
 import { TokenRefusal } from './token-refusal.ts'
@@ -22,6 +23,8 @@ export type Recover = (
 interface Deps {
   saves: Pick<GrantSaves, 'load'>
   now: () => number
+  /** Aborted when the process ends: what it waits for, another one can wait for. */
+  ending: AbortSignal
 }
 
 /** Whose intent the grant bears, if not that of `lease`: a process that may hold the new pair and be about to save it. */
@@ -31,7 +34,7 @@ function othersIntent(row: Grant, claimed: Grant, lease: Lease): number | null {
   return isInherited ? claimed.intentAt : null
 }
 
-export function createRecovery({ saves, now }: Deps): Recover {
+export function createRecovery({ saves, now, ending }: Deps): Recover {
   /** Reads the row again, for as long as another process may be about to save. `undefined`: nobody has renewed the grant. */
   const renewedElsewhere = async (claimed: Grant, lease: Lease): Promise<Grant | undefined> => {
     for (;;) {
@@ -39,6 +42,7 @@ export function createRecovery({ saves, now }: Deps): Recover {
       if (row === undefined || row.generation !== claimed.generation) return row ?? { ...claimed, tokens: null }
       const intentAt = othersIntent(row, claimed, lease)
       if (intentAt === null || now() - intentAt >= GRACE_MS) return undefined
+      if (ending.aborted) throw new Problem('shutting-down', 'The process of the gateway ended while it waited')
       await sleep(POLL_MS)
     }
   }

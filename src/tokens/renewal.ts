@@ -31,6 +31,8 @@ interface Deps {
   setbacks: Setbacks
   now: () => number
   log: BaseLogger
+  /** Aborted when the process ends: nothing is begun any more, nor waited for that others do. */
+  ending: AbortSignal
   count: (result: 'renewed') => void
   /** Called with each grant that was renewed here. */
   renewed: (grant: Grant) => void
@@ -42,7 +44,7 @@ const notConnected = () => new Problem('location-not-connected', 'This location 
  * Renews grants: one flight a subject in this process, one lease a subject among all. The intent is committed with the
  * lease before HighLevel is asked, and the answer is saved whoever holds the lease by then (docs/tokens.md).
  */
-export function createRenewal({ vault, saves, leases, issue, setbacks, now, log, count, renewed }: Deps) {
+export function createRenewal({ vault, saves, leases, issue, setbacks, now, log, ending, count, renewed }: Deps) {
   const fly = createSingleFlight<Grant>()
   const underWay = new Set<Promise<unknown>>()
 
@@ -73,9 +75,9 @@ export function createRenewal({ vault, saves, leases, issue, setbacks, now, log,
   const perform = async (grant: Grant, lease: Lease, forced: boolean): Promise<Grant> => {
     const release = leases.hold(grant.subject, lease)
     let saved = Promise.resolve()
+    let inForce: Grant | undefined
     try {
       const outcome = await issue(grant, lease, renew)
-      let inForce: Grant | undefined
       if ('generation' in outcome) inForce = outcome
       else {
         const kept = await saves.save(fruitOf(grant, outcome, forced), grant.generation)
@@ -83,19 +85,20 @@ export function createRenewal({ vault, saves, leases, issue, setbacks, now, log,
         inForce = kept.grant
         count('renewed')
       }
-      if (inForce === undefined || !isUsable(inForce, now())) throw notConnected()
-      renewed(inForce)
-      return inForce
     } catch (cause) {
-      return await setbacks.settle(grant, lease, cause)
+      inForce = await setbacks.settle(grant, lease, cause)
     } finally {
       // While the new pair is in memory alone nobody else has to ask for it.
       saved.then(release, release)
     }
+    // It may have been removed meanwhile.
+    if (inForce === undefined || !isUsable(inForce, now())) throw notConnected()
+    renewed(inForce)
+    return inForce
   }
 
   const obtain = async (subject: Subject, refused: string | undefined): Promise<Grant> => {
-    for (;;) {
+    while (!ending.aborted) {
       const grant = await saves.load(subject)
       if (grant === undefined || grant.state === 'uninstalled') throw notConnected()
       const isRefused = refused !== undefined && grant.tokens?.accessToken === refused
@@ -109,6 +112,7 @@ export function createRenewal({ vault, saves, leases, issue, setbacks, now, log,
       // Another holds the lease or has just saved. What was read before the wait is stale after it.
       await sleep(POLL_MS * (1 + Math.random()))
     }
+    throw new Problem('shutting-down', 'This process takes no new calls', { retryAfterSeconds: 1 })
   }
 
   /**

@@ -41,6 +41,7 @@ export function createGrantLeases(db: Kysely<Tables>, cipher: Cipher, skipsLocke
         .selectFrom('grants')
         .select('subject')
         .where('due_at', '<=', lease.at)
+        .where(({ eb, or }) => or([eb('key_id', 'is', null), eb('key_id', 'in', cipher.keyIds)]))
         .where(({ eb, or }) => or([eb('lease_until', 'is', null), eb('lease_until', '<=', lease.at)]))
         .orderBy('due_at')
         .limit(1)

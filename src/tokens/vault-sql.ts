@@ -27,6 +27,7 @@ async function proveKeys(db: Kysely<Tables>, cipher: Cipher) {
   const missing = inUse.filter(({ key_id }) => key_id !== null && !cipher.keyIds.includes(key_id))
   if (missing.length > 0) {
     throw new CipherError(
+      'unknown-key',
       `VAULT_KEYS lacks ${missing.map(({ key_id }) => key_id).join(', ')}: grants are sealed under it`
     )
   }

@@ -92,7 +92,10 @@ export interface ApiKey {
  * both believe that they were first. Times are epoch milliseconds.
  */
 export interface GrantStore {
-  /** Tokens that do not open are `null`, and the state is then `reconnect-required`. */
+  /**
+   * Tokens that nobody can open are `null`, and the state is then `reconnect-required`. Rejects with a CipherError for
+   * tokens under a key that this process does not have.
+   */
   loadGrant(subject: Subject): Promise<Grant | undefined>
 
   /**
@@ -100,7 +103,7 @@ export interface GrantStore {
    * else's lease runs. `undefined`, and nothing changed, where not.
    */
   claimGrant(subject: Subject, generation: number, lease: Lease): Promise<Grant | undefined>
-  /** The same for the grant that is due the longest. `undefined` where none is due at `lease.at`. */
+  /** The same for the grant that is due the longest of those that this process can open. `undefined` where none is due. */
   claimDue(lease: Lease): Promise<Grant | undefined>
   /** Moves the end of a lease. False where it is not this owner's any more. */
   extendLease(subject: Subject, owner: string, until: number): Promise<boolean>

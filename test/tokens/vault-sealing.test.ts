@@ -5,7 +5,7 @@ import Database from 'better-sqlite3'
 import t from 'tap'
 import { NO_POSTGRES } from '../support/postgres.ts'
 import { key, onEachStore, openStore, type Store } from '../support/stores.ts'
-import { fruit, ONE, tokens } from './fruits.ts'
+import { fruit, lease, ONE, tokens } from './fruits.ts'
 
 const [K1, K2] = [key('k1', 1), key('k2', 2)]
 const AT = 1_500
@@ -184,3 +184,21 @@ t.test('a vault that cannot be opened leaves no connection behind', async (t) =>
 
   t.equal(closed().length, 1)
 })
+
+onEachStore(
+  t,
+  'what is sealed under a key that this process lacks ends nothing, and is left to those that have it',
+  async (t, { open }) => {
+    const behind = await open(K1)
+    const ahead = await open(K2, K1)
+    await ahead.installGrant(fruit('new', { dueAt: 1 }), AT)
+
+    await t.rejects(behind.loadGrant(ONE), { name: 'CipherError', message: 'VAULT_KEYS lacks the key k2' })
+    t.equal(await behind.claimDue(lease('behind', AT)), undefined)
+    t.match(await ahead.claimDue(lease('ahead', AT)), {
+      leaseOwner: 'ahead',
+      state: 'connected',
+      tokens: { accessToken: 'new' }
+    })
+  }
+)
