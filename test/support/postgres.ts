@@ -63,7 +63,8 @@ async function start(binaries: string): Promise<string | undefined> {
   )
   started = { child, folder }
   process.once('exit', () => {
-    child.kill('SIGQUIT')
+    // It waits for the end, so that nothing is written any more into what is removed.
+    spawnSync(...as(join(binaries, 'pg_ctl'), '-D', data, '-m', 'immediate', 'stop'))
     rmSync(folder, { recursive: true, force: true })
   })
   const url = `postgres://postgres@127.0.0.1:${port}/postgres`
