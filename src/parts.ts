@@ -1,6 +1,7 @@
 import type { BaseLogger } from 'pino'
 import type { Config } from './config.ts'
 import { createMetrics } from './http/metrics.ts'
+import { within } from './shared/within.ts'
 import { createOAuthApi, TOKEN_CALL_TIMEOUT_MS } from './tokens/oauth-api.ts'
 import { openGrants } from './tokens/open-grants.ts'
 import { openVault } from './tokens/vault-sql.ts'
@@ -9,6 +10,9 @@ import { pipeline } from './upstream/call.ts'
 import { createUpstreamClient } from './upstream/client.ts'
 import { createTransport, openPool } from './upstream/transport.ts'
 import { version } from './version.ts'
+
+/** What a store that answers takes to be told how things ended. */
+const LAST_WORDS_MS = 500
 
 /** Everything that has a lifetime, opened in one place and closed in the reverse order. */
 export async function openParts(config: Config, log: BaseLogger, now: () => number) {
@@ -47,10 +51,14 @@ export async function openParts(config: Config, log: BaseLogger, now: () => numb
      * Only what is unsaved may take longer: a pair of tokens that is nowhere else is not left behind.
      */
     async close(withinMs: number) {
+      const endsAt = performance.now() + withinMs
+      const left = () => Math.max(endsAt - performance.now(), LAST_WORDS_MS)
       await grants.settle(withinMs)
       await pool.destroy()
+      // What was cut off is noted with its grant.
+      await grants.settle(left())
       await grants.drain()
-      await vault.close()
+      await within(left(), vault.close)
     }
   }
 }

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { SEED } from './simulator/seed.ts'
 import { createClock, startGateway, startSimulator, until } from './support/harness.ts'
+import { enrolled } from './tokens/fruits.ts'
 
 const LOCATION = `location:${SEED.locationId}` as const
 
@@ -50,7 +51,8 @@ t.test('operators see the state of each location, since when and why, and no tok
 t.test('the list is paged and can be asked for one state', async (t) => {
   const gateway = await startGateway(t)
   const { vault, adminOrigin } = gateway
-  for (let n = 0; n < 1_001; n += 1) await vault.enrolLocation(`l${String(n).padStart(4, '0')}`, 'company1', n, null)
+  for (let n = 0; n < 1_001; n += 1)
+    await vault.enrolLocation(`l${String(n).padStart(4, '0')}`, 'company1', n, enrolled())
   await vault.forgetGrant('location:l0007', 'gone', 2_000)
 
   const first = (await ask(adminOrigin, '/locations')).json as { locations: { id: string }[]; next: string }

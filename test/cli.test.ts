@@ -3,7 +3,7 @@ import t from 'tap'
 import { credentialHash } from '../src/tokens/credential-hash.ts'
 import { startCli } from './support/cli.ts'
 import { RECORD, startGateway, startSimulator, VAULT_KEYS } from './support/harness.ts'
-import { fruit } from './tokens/fruits.ts'
+import { fruit, install } from './tokens/fruits.ts'
 
 const PIT = 'pit-2a6f0c1e-1111-4222-8333-944455566677'
 
@@ -104,7 +104,7 @@ t.test('a private token is read from standard input as people paste it, and neve
 
 t.test('a new token follows the one that is held, and a removed location has none', async (t) => {
   const { json, run, vault } = await startCli(t)
-  await vault.installGrant(fruit('held'), 1)
+  await vault.installGrant(fruit('held'), install(1))
 
   await run(['locations', 'add-token', 'one'], PIT)
   const held = await vault.loadGrant('location:one')
@@ -130,8 +130,8 @@ t.test('as a process, the command line takes a secret on standard input and ends
 
 t.test('vault rekey seals what is held under the first key, and says what it could not', async (t) => {
   const { run, vault } = await startCli(t)
-  await vault.installGrant(fruit('a'), 1)
-  await vault.installGrant(fruit('b', { subject: 'location:two' }), 1)
+  await vault.installGrant(fruit('a'), install(1))
+  await vault.installGrant(fruit('b', { subject: 'location:two' }), install(1))
   const keys = { VAULT_KEYS: `k2:${Buffer.alloc(32, 2).toString('base64')},${VAULT_KEYS}` }
 
   const rekeyed = await run(['vault', 'rekey', '--json'], '', keys)

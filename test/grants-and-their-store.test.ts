@@ -96,7 +96,7 @@ for (const store of STORES) {
 }
 
 /** A gateway in this process whose wire to PostgreSQL the test can cut. */
-async function behindProxy(t: Test) {
+async function behindProxy(t: Test, more: Record<string, string> = {}) {
   const url = await postgresDatabase(t)
   if (url === undefined) return undefined
   const { hostname, port } = new URL(url)
@@ -104,7 +104,7 @@ async function behindProxy(t: Test) {
   const clock = createClock()
   const simulator = await startSimulator(t, { now: clock.now })
   const env = { DATABASE_URL: Object.assign(new URL(url), { hostname: '127.0.0.1', port: String(proxy.port) }).href }
-  const gateway = await startGateway(t, { simulator, env, now: clock.now })
+  const gateway = await startGateway(t, { simulator, env: { ...env, ...more }, now: clock.now })
   return { proxy, clock, simulator, ...gateway }
 }
 
@@ -169,8 +169,34 @@ t.test(
     await until(async () => (await grant())?.generation === 2)
 
     t.strictSame([first, second], [200, 200])
-    t.match(down, { state: 'backing-off', generation: 1, stateReason: /token endpoint/, dueAt: Number, intentAt: null })
+    t.match(down, {
+      state: 'backing-off',
+      generation: 1,
+      stateReason: /token endpoint/,
+      dueAt: Number,
+      intentAt: Number
+    })
     t.match(await grant(), { state: 'connected', failures: 0, stateReason: null })
     t.strictSame(refreshes(simulator).filter(({ status }) => status === 200).length, 1)
   }
 )
+
+t.test('the end of the process keeps to its grace time while the database hangs and nothing is unsaved', async (t) => {
+  const site = await behindProxy(t, { SHUTDOWN_GRACE_MS: '1000' })
+  if (site === undefined) return void t.pass('not run', { skip: NO_POSTGRES })
+  const { proxy, simulator, patch, call, close } = site
+  simulator.expireTokens()
+  simulator.failNext({ kind: 'hang', path: '/oauth/token' })
+  const cut = Promise.allSettled([patch(CHANGE), call('/readyz')])
+  await until(() => refreshes(simulator).length + simulator.received({ path: '/oauth/token' }).length > 0)
+  proxy.set('hang')
+  cut.then(() => undefined)
+  void call('/readyz').catch(() => undefined)
+
+  const startedAt = performance.now()
+  await close()
+  const tookMs = performance.now() - startedAt
+
+  t.ok(tookMs < 4_000, `${tookMs} ms`)
+  await cut
+})

@@ -3,6 +3,7 @@ import t from 'tap'
 import { SEED } from './simulator/seed.ts'
 import { createClock, startGateway, startSimulator, until } from './support/harness.ts'
 import { onEachStore } from './support/stores.ts'
+import { install } from './tokens/fruits.ts'
 
 const CHANGE = { properties: { customer_number: 5 } }
 const HOUR = 3_600_000
@@ -167,7 +168,7 @@ t.test('a private integration token serves a location, and is never renewed', as
   const accessToken = simulator.privateToken()
   const subject = LOCATION
   const fruit = { subject, kind: 'private', companyId: null, scopes: '', proven: true, stateSince: 0 } as const
-  await vault.installGrant({ ...fruit, tokens: { accessToken, expiresAt: null, issuedAt: 0 }, dueAt: null }, 0)
+  await vault.installGrant({ ...fruit, tokens: { accessToken, expiresAt: null, issuedAt: 0 }, dueAt: null }, install(0))
 
   const good = await patch(CHANGE)
   simulator.revokeGrants()
@@ -228,6 +229,8 @@ t.test('an odd member beside the new pair does not lose the pair', async (t) => 
     { locationId: '' },
     { expires_in: '86399' },
     { expires_in: null },
+    { expires_in: 86_399.555 },
+    { expires_in: 1e300 },
     { scope: 7 },
     { refresh_token: null }
   ]
@@ -250,7 +253,9 @@ t.test('an odd member beside the new pair does not lose the pair', async (t) => 
 
     t.equal(reply.status, 200, JSON.stringify(member))
     const kept = 'refresh_token' in member ? before?.tokens?.refreshToken : refreshToken
-    t.match(await vault.loadGrant(LOCATION), { tokens: { accessToken, refreshToken: kept } })
+    const after = await vault.loadGrant(LOCATION)
+    t.match(after, { tokens: { accessToken, refreshToken: kept } })
+    t.ok(Number.isSafeInteger(after?.tokens?.expiresAt))
   }
 })
 

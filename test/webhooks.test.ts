@@ -2,6 +2,8 @@ import { generateKeyPairSync, sign } from 'node:crypto'
 import t, { type Test } from 'tap'
 import { SEED } from './simulator/seed.ts'
 import { createClock, startGateway, startSimulator, temporaryFolder, until } from './support/harness.ts'
+import { NO_POSTGRES, postgresDatabase } from './support/postgres.ts'
+import { startProxy } from './support/proxy.ts'
 
 const CHANGE = { properties: { customer_number: 5 } }
 const APP = '66f0a1b2c3d4e5f6a7b8c9d0'
@@ -123,7 +125,7 @@ t.test('a private integration token is no part of the app, and stays', async (t)
     proven: true,
     stateSince: 0
   } as const
-  await vault.installGrant({ ...fruit, tokens, dueAt: null }, 0)
+  await vault.installGrant({ ...fruit, tokens, dueAt: null }, { id: 'pit', at: 0, isRepeated: false })
 
   t.match(await deliver(uninstall), { status: 200 })
   t.match(await grant(), { kind: 'private', state: 'connected' })
@@ -152,7 +154,13 @@ t.test('an install that is reported before its company is connected is minted on
   await finish(simulator.connectCompany({ bulk: true }).code)
   await until(async () => (await grant())?.tokens != null)
 
-  t.match(waiting, { kind: 'minted', tokens: null, state: 'connected', dueAt: null })
+  t.match(waiting, {
+    kind: 'minted',
+    tokens: null,
+    state: 'backing-off',
+    stateReason: /not connected yet/,
+    dueAt: null
+  })
   t.match(await grant(), { kind: 'minted', state: 'connected' })
 })
 
@@ -214,14 +222,38 @@ t.test('a delivery is carried out once, by whichever process, and also where it 
 })
 
 t.test('an event that cannot be stored is refused, and counts when it comes again', async (t) => {
-  const { deliver, vault } = await open(t)
-  const event = { ...uninstall, webhookId: 'comes-again' }
-  await vault.close()
+  const url = await postgresDatabase(t)
+  if (url === undefined) return void t.pass('not run', { skip: NO_POSTGRES })
+  const { hostname, port } = new URL(url)
+  const proxy = await startProxy(t, { host: hostname, port: Number(port || 5432) })
+  const DATABASE_URL = Object.assign(new URL(url), { hostname: '127.0.0.1', port: String(proxy.port) }).href
+  const { deliver, grant, call } = await open(t, { env: { DATABASE_URL } })
+  const event = { ...uninstall, webhookId: 'comes-again', timestamp: new Date().toISOString() }
+  proxy.set('cut')
 
-  const reply = await deliver(event)
+  const refused = await deliver(event)
+  proxy.set('pass')
+  await until(async () => (await call('/readyz')).status === 200)
+  const taken = await deliver(event)
 
-  t.match(reply.json, { status: 503, code: 'vault-unavailable', retryable: true })
-  t.match(reply.headers.get('retry-after'), /^\d+$/)
+  t.match(refused.json, { status: 503, code: 'vault-unavailable', retryable: true })
+  t.match(refused.headers.get('retry-after'), /^\d+$/)
+  t.match(taken.json, { status: 'done' })
+  t.match(await grant(), { state: 'uninstalled' })
+})
+
+t.test('an install that is reported after the uninstall that followed it enrols nothing', async (t) => {
+  const { deliver, grant } = await open(t, { connected: false })
+  const at = (ms: number) => new Date(Date.now() - 60_000 + ms).toISOString()
+
+  await deliver({ ...uninstall, timestamp: at(10) })
+  await deliver({ ...uninstall, timestamp: at(30) })
+  await deliver({ ...install, timestamp: at(20) })
+  const after = await grant()
+  await deliver({ ...install, timestamp: at(40) })
+
+  t.match(after, { state: 'uninstalled', tokens: null })
+  t.match(await grant(), { kind: 'minted', state: 'backing-off' })
 })
 
 t.test('who sends many forged deliveries is told to wait', async (t) => {

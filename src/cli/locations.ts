@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { text as readAll } from 'node:stream/consumers'
 import { describeLocation, type LocationView } from '../tokens/describe-location.ts'
 import type { Subject, Vault } from '../tokens/vault.ts'
@@ -64,7 +65,10 @@ export const addToken: Command = {
       const issuedAt = Date.now()
       const fruit = { subject: subjectOf(id), kind: 'private', companyId: null, scopes: '', proven: true } as const
       const tokens = { accessToken: token, expiresAt: null, issuedAt }
-      await vault.installGrant({ ...fruit, tokens, stateSince: issuedAt, dueAt: null }, issuedAt)
+      await vault.installGrant(
+        { ...fruit, tokens, stateSince: issuedAt, dueAt: null },
+        { id: randomUUID(), at: issuedAt, isRepeated: false }
+      )
       return {
         document: { id, kind: 'private' },
         text: `Location ${id} is connected by its private integration token.`

@@ -71,7 +71,7 @@ export function createInstall({ oauth, saves, vault, forget, now, log }: Deps) {
     await vault.wakeCompany(companyId, now())
     const locationIds = await locationsOf(companyId, issued)
     for (const locationId of locationIds) {
-      await vault.enrolLocation(locationId, companyId, now(), null)
+      await vault.enrolLocation(locationId, companyId, now(), { dueAt: null, waits: false })
       forget(locationId)
     }
     return locationIds

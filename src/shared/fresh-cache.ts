@@ -87,9 +87,6 @@ export function createFreshCache<Value>({ maxAgeMs, maxEntries, now, onStale }: 
         fly(key, () => read(key, load))
       ),
 
-    /** Whether an entry is held, however old. */
-    has: (key: string) => entries.has(key),
-
     put(key: string, value: Value): void {
       overtake(key)
       keep(key, value)

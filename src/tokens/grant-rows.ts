@@ -8,7 +8,7 @@ export type GrantRow = Selectable<Tables['grants']>
 /** What a ciphertext is bound to: one that is moved to another row does not open. */
 export const identity = (subject: string) => `grants:${subject}`
 
-export const summaryOf = (row: Omit<GrantRow, 'sealed' | 'key_id' | 'event_at'>): GrantSummary => ({
+export const summaryOf = (row: Omit<GrantRow, 'sealed' | 'key_id' | 'event_at' | 'install_id'>): GrantSummary => ({
   subject: row.subject,
   kind: row.kind,
   companyId: row.company_id,
@@ -23,6 +23,7 @@ export const summaryOf = (row: Omit<GrantRow, 'sealed' | 'key_id' | 'event_at'>)
   triedAt: row.tried_at,
   dueAt: row.due_at,
   intentAt: row.intent_at,
+  priorIntentAt: row.prior_intent_at,
   leaseUntil: row.lease_until,
   leaseOwner: row.lease_owner
 })
@@ -60,4 +61,4 @@ export const fruitRow = (cipher: Cipher, fruit: Fruit) => ({
 })
 
 /** Nobody renews the grant. */
-export const unclaimed = { intent_at: null, lease_owner: null, lease_until: null }
+export const unclaimed = { intent_at: null, prior_intent_at: null, lease_owner: null, lease_until: null }

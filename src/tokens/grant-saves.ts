@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { BaseLogger } from 'pino'
 import { Problem } from '../problems.ts'
@@ -14,15 +15,23 @@ export interface Kept {
 
 interface Held {
   grant: Grant
+  isInstall: boolean
   /** Resolves with what the store holds then. Safe to repeat: a first try may have been carried out unseen. */
-  write: () => Promise<Grant | undefined>
+  write: (isRepeated: boolean) => Promise<Grant | undefined>
 }
 
-const unclaimed = { failures: 0, triedAt: null, intentAt: null, leaseOwner: null, leaseUntil: null } as const
+const untouched = {
+  failures: 0,
+  triedAt: null,
+  intentAt: null,
+  priorIntentAt: null,
+  leaseOwner: null,
+  leaseUntil: null
+} as const
 
 const connected = (fruit: Fruit, generation: number): Grant => ({
   ...fruit,
-  ...unclaimed,
+  ...untouched,
   generation,
   state: 'connected',
   stateReason: null
@@ -34,40 +43,56 @@ const connected = (fruit: Fruit, generation: number): Grant => ({
  */
 export function createGrantSaves(vault: Pick<GrantStore, 'loadGrant' | 'saveFruit' | 'installGrant'>, log: BaseLogger) {
   const unsaved = new Map<Subject, Held>()
-  const retries = new Set<Promise<void>>()
+  /** Everything that is being written, from its first try to its last. */
+  const writing = new Set<Promise<unknown>>()
+
+  const track = <Value>(work: Promise<Value>): Promise<Value> => {
+    const tracked = work.finally(() => writing.delete(tracked))
+    writing.add(tracked)
+    return tracked
+  }
 
   const failed = (subject: Subject, err: unknown) =>
     log.error({ subject, err }, 'a grant could not be saved and is held in memory')
 
+  const release = (subject: Subject, held: Held) => {
+    if (unsaved.get(subject) === held) unsaved.delete(subject)
+  }
+
   const retry = async (subject: Subject, held: Held): Promise<void> => {
     for (let waitMs = FIRST_RETRY_MS; ; waitMs = Math.min(waitMs * 2, LONGEST_RETRY_MS)) {
       await sleep(waitMs)
-      // A newer one has taken its place.
+      // An install has taken its place.
       if (unsaved.get(subject) !== held) return
       try {
-        const inForce = await held.write()
+        const inForce = await held.write(true)
         const isOurs = inForce?.tokens?.accessToken === held.grant.tokens?.accessToken
         log.info({ subject }, isOurs ? 'a grant held in memory is saved' : 'a grant was replaced before it was saved')
-        if (unsaved.get(subject) === held) unsaved.delete(subject)
-        return
+        return release(subject, held)
       } catch (err) {
         failed(subject, err)
       }
     }
   }
 
+  /** What was installed anew while its old tokens were renewed has no use for these. */
+  const givesWay = ({ isInstall }: Held, waiting: Held | undefined): waiting is Held =>
+    !isInstall && waiting?.isInstall === true
+
   const keep = async (held: Held): Promise<Kept> => {
     const { subject } = held.grant
     try {
-      const grant = await held.write()
+      const grant = await held.write(false)
+      const waiting = unsaved.get(subject)
+      if (givesWay(held, waiting)) return { grant: waiting.grant, saved: Promise.resolve() }
       unsaved.delete(subject)
       return { grant, saved: Promise.resolve() }
     } catch (err) {
       failed(subject, err)
+      const waiting = unsaved.get(subject)
+      if (givesWay(held, waiting)) return { grant: waiting.grant, saved: Promise.resolve() }
       unsaved.set(subject, held)
-      const saved = retry(subject, held).finally(() => retries.delete(saved))
-      retries.add(saved)
-      return { grant: held.grant, saved }
+      return { grant: held.grant, saved: track(retry(subject, held)) }
     }
   }
 
@@ -85,24 +110,25 @@ export function createGrantSaves(vault: Pick<GrantStore, 'loadGrant' | 'saveFrui
     save(fruit: Fruit, after: number): Promise<Kept> {
       const grant = connected(fruit, after + 1)
       const write = async () => ((await vault.saveFruit(fruit, after)) ? grant : vault.loadGrant(fruit.subject))
-      return keep({ grant, write })
+      return track(keep({ grant, isInstall: false, write }))
     },
 
     /** Saves what an install brought. Never rejects. */
     install(fruit: Fruit, at: number): Promise<Kept> {
-      const write = async () => {
-        await vault.installGrant(fruit, at)
+      const id = randomUUID()
+      const write = async (isRepeated: boolean) => {
+        await vault.installGrant(fruit, { id, at, isRepeated })
         return vault.loadGrant(fruit.subject)
       }
-      return keep({ grant: connected(fruit, 0), write })
+      return track(keep({ grant: connected(fruit, 0), isInstall: true, write }))
     },
 
     /** Whose grants are in memory alone. */
     unsaved: (): readonly Subject[] => [...unsaved.keys()],
 
-    /** Resolves when nothing is unsaved any more. */
+    /** Resolves when nothing is being saved any more. */
     async drain(): Promise<void> {
-      while (retries.size > 0) await Promise.all(retries)
+      while (writing.size > 0) await Promise.allSettled(writing)
     }
   }
 }

@@ -1,11 +1,12 @@
 import { Problem, type ProblemCode } from '../problems.ts'
+import { askAgain } from './ask-again.ts'
 import type { GrantSaves } from './grant-saves.ts'
 import type { Issued, OAuthApi } from './oauth-api.ts'
 import type { Recover } from './recovery.ts'
 import type { Renew } from './renewal.ts'
 import { TokenRefusal } from './token-refusal.ts'
 import { isUsable } from './usable.ts'
-import type { Grant, GrantKind, Lease, Subject, Tokens } from './vault.ts'
+import type { Grant, GrantKind, GrantStore, Lease, Subject, Tokens } from './vault.ts'
 
 /** What HighLevel issued in place of a grant's tokens, and by which way. */
 export interface Renewed {
@@ -20,8 +21,6 @@ export interface Renewed {
  */
 export type Issue = (grant: Grant, lease: Lease, renew: Renew) => Promise<Renewed | Grant>
 
-const lostAnswers = new Set<ProblemCode>(['upstream-failed', 'upstream-timeout', 'upstream-unreadable'])
-
 /** The company's grant cannot serve its locations: what that makes of theirs. */
 const companyEnded: Partial<Record<ProblemCode, TokenRefusal>> = {
   'location-not-connected': new TokenRefusal('invalid-grant', 0, 'the company of this location is not connected'),
@@ -29,7 +28,11 @@ const companyEnded: Partial<Record<ProblemCode, TokenRefusal>> = {
   'location-paused': new TokenRefusal('inactive', 0, 'the company of this location is paused')
 }
 
+/** The reasons that such locations bear. Where their company works after all, so do they. */
+export const COMPANY_REASONS: readonly string[] = Object.values(companyEnded).map(({ message }) => message)
+
 interface Deps {
+  vault: Pick<GrantStore, 'markProven'>
   saves: Pick<GrantSaves, 'load'>
   /** Absent where the gateway has no client credentials: then nothing can be renewed. */
   oauth: OAuthApi | undefined
@@ -38,7 +41,7 @@ interface Deps {
 }
 
 /** The way of each kind of grant to new tokens. */
-export function createIssue({ saves, oauth, recover, now }: Deps): Issue {
+export function createIssue({ vault, saves, oauth, recover, now }: Deps): Issue {
   /** The company's grant with a token that can be used. `refused`: the access token that HighLevel no longer takes. */
   const companyOf = async (subject: Subject, renew: Renew, refused?: string): Promise<Grant> => {
     const held = await saves.load(subject)
@@ -51,24 +54,25 @@ export function createIssue({ saves, oauth, recover, now }: Deps): Issue {
 
   const mint = async (api: OAuthApi, { subject, companyId }: Grant, renew: Renew): Promise<Issued> => {
     if (companyId === null) throw new TokenRefusal('invalid-grant', 0, 'the grant names no company')
-    const ask = ({ tokens }: Grant) => api.mint(tokens?.accessToken ?? '', companyId, subject.slice('location:'.length))
+    const companySubject: Subject = `company:${companyId}`
+    const ask = async (company: Grant): Promise<Issued> => {
+      const minted = await api.mint(company.tokens?.accessToken ?? '', companyId, subject.slice('location:'.length))
+      if (!company.proven) await vault.markProven(companySubject, company.generation, now())
+      return minted
+    }
 
-    const company = await companyOf(`company:${companyId}`, renew)
+    const company = await companyOf(companySubject, renew)
     try {
       return await ask(company)
     } catch (error) {
-      if (!(error instanceof TokenRefusal) || error.status !== 401) throw error
-      return await ask(await companyOf(`company:${companyId}`, renew, company.tokens?.accessToken))
+      if (!(error instanceof TokenRefusal && error.isTokenFault)) throw error
+      return await ask(await companyOf(companySubject, renew, company.tokens?.accessToken))
     }
   }
 
   const refresh = async (api: OAuthApi, subject: Subject, refreshToken: string): Promise<Issued> => {
-    const ask = () => api.refresh(refreshToken, subject.startsWith('company:') ? 'Company' : 'Location')
-    // Where the answer was lost HighLevel may have rotated: for 30 s it gives the same pair for the same token.
-    const issued = await ask().catch((error) => {
-      if (error instanceof Problem && lostAnswers.has(error.code)) return ask()
-      throw error
-    })
+    const userType = subject.startsWith('company:') ? 'Company' : 'Location'
+    const issued = await askAgain(() => api.refresh(refreshToken, userType))
     // An answer without a new one leaves the old one in force (RFC 6749, section 6).
     return { ...issued, tokens: { refreshToken, ...issued.tokens } }
   }

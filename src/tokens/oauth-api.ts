@@ -1,6 +1,7 @@
 import Type from 'typebox'
 import { Compile } from 'typebox/compile'
 import { Problem } from '../problems.ts'
+import { isTokenFault } from '../upstream/answers.ts'
 import { type Answer, createTrace, type Send } from '../upstream/call.ts'
 import { withoutValues } from '../upstream/redact.ts'
 import { readWords } from '../upstream/words.ts'
@@ -25,6 +26,10 @@ interface Options {
   now: () => number
 }
 
+/** What was presented is spent or unknown; or, of a mint, the company reaches this location no more. */
+const ENDED =
+  /invalid_grant|invalid grant|refresh token is invalid|authorization code not found|does not have access to this location|location is not accessible/i
+
 const secretsIn = ({ refresh_token, code, client_secret }: Record<string, string> = {}) => [
   refresh_token,
   code,
@@ -42,9 +47,9 @@ function refusal(answer: Answer, secrets: readonly unknown[]): Error {
   const said = `${words.errorCode ?? ''} ${words.message ?? ''}`.trim()
   const inactive = /location is not active/i.test(said)
   // By its words alone: a 403 or 404 of something before HighLevel must not end a grant.
-  const ended = /invalid_grant|invalid grant|refresh token is invalid|authorization code not found/i.test(said)
+  const ended = ENDED.test(said)
   const kind = inactive ? 'inactive' : ended ? 'invalid-grant' : 'refused'
-  return new TokenRefusal(kind, answer.status, withoutValues(said, secrets))
+  return new TokenRefusal(kind, answer.status, withoutValues(said, secrets), isTokenFault(answer))
 }
 
 const parse = (answer: Answer): unknown => {
@@ -105,12 +110,7 @@ export function createOAuthApi(send: Send, { clientId, clientSecret, redirectUri
 
     /** A location's token from its company's. Its own refresh token is not kept: the company's grant can always mint again. */
     async mint(companyToken: string, companyId: string, locationId: string): Promise<Issued> {
-      const minted = issue('/oauth/locationToken', { companyId, locationId }, companyToken)
-      const { tokens, ...rest } = await minted.catch((error) => {
-        // The company's token holds, and this location is not among those that it reaches any more.
-        const isGone = error instanceof TokenRefusal && error.kind === 'refused' && error.status === 403
-        throw isGone ? new TokenRefusal('invalid-grant', 403, 'the app is not installed in this location') : error
-      })
+      const { tokens, ...rest } = await issue('/oauth/locationToken', { companyId, locationId }, companyToken)
       const { refreshToken: _, ...kept } = tokens
       return { ...rest, tokens: kept }
     },

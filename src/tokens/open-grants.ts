@@ -1,7 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { BaseLogger } from 'pino'
+import { within } from '../shared/within.ts'
 import { createGrantSaves } from './grant-saves.ts'
-import { createIssue } from './issue.ts'
+import { COMPANY_REASONS, createIssue } from './issue.ts'
 import { createLeases } from './leases.ts'
 import { createLocationTokens } from './location-tokens.ts'
 import type { OAuthApi } from './oauth-api.ts'
@@ -10,6 +10,8 @@ import { createRenewal } from './renewal.ts'
 import { createSetbacks, type RenewalResult } from './setbacks.ts'
 import { startSweep } from './sweep.ts'
 import type { Grant, Vault } from './vault.ts'
+
+const COMPANY = 'company:'
 
 /** How often the log says that the end of the process waits for the store. */
 const REMIND_MS = 5_000
@@ -28,9 +30,24 @@ export function openGrants({ vault, oauth, now, log, count }: Deps) {
   const ending = new AbortController()
   const saves = createGrantSaves(vault, log)
   const leases = createLeases({ vault, now, log })
-  const issue = createIssue({ saves, oauth, recover: createRecovery({ saves, now, ending: ending.signal }), now })
+  const issue = createIssue({
+    vault,
+    saves,
+    oauth,
+    recover: createRecovery({ saves, now, ending: ending.signal }),
+    now
+  })
   const setbacks = createSetbacks({ vault, saves, now, log, count })
-  const renewed = (grant: Grant) => tokens.remember(grant)
+  const renewed = (grant: Grant): void => {
+    tokens.remember(grant)
+    if (grant.subject.startsWith(COMPANY)) wake(grant.subject.slice(COMPANY.length))
+  }
+  /** The company may have been given up meanwhile by a process that did not know of its new tokens, and its locations with it. */
+  const wake = (companyId: string): void => {
+    vault
+      .wakeCompany(companyId, now(), COMPANY_REASONS)
+      .catch((err) => log.warn({ companyId, err }, 'locations of a company wait for it'))
+  }
   const renewal = createRenewal({
     vault,
     saves,
@@ -57,17 +74,17 @@ export function openGrants({ vault, oauth, now, log, count }: Deps) {
      * Begins no renewal more, and resolves when those under way have ended, or after `withinMs`. What HighLevel has not
      * answered by then is to be cut off: another process asks again with the same token, within HighLevel's grace.
      */
-    async settle(withinMs: number): Promise<void> {
+    settle(withinMs: number): Promise<void> {
+      sweep?.stop()
       ending.abort()
-      const expiry = new AbortController()
-      const patience = sleep(withinMs, undefined, { signal: expiry.signal }).catch(() => undefined)
-      await Promise.race([renewal.settled(), patience])
-      expiry.abort()
+      return within(withinMs, async () => {
+        await sweep?.settled()
+        await renewal.settled()
+      })
     },
 
-    /** Resolves when all renewals have ended and nothing is in memory alone any more, however long the store takes. */
+    /** Resolves when no new tokens are in memory alone any more, however long the store takes. */
     async drain(): Promise<void> {
-      await renewal.settled()
       const remind = () => log.warn({ subjects: saves.unsaved() }, 'the end waits until the store takes unsaved grants')
       const timer = setInterval(remind, REMIND_MS)
       await saves.drain()

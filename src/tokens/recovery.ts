@@ -6,7 +6,7 @@ import { TokenRefusal } from './token-refusal.ts'
 import type { Grant, Lease } from './vault.ts'
 
 /** For this long HighLevel gives the same pair for the same refresh token (its changelog, "Smarter Refresh Token Handling"). */
-const GRACE_MS = 30_000
+export const GRACE_MS = 30_000
 const POLL_MS = 200
 
 /**
@@ -27,12 +27,9 @@ interface Deps {
   ending: AbortSignal
 }
 
-/** Whose intent the grant bears, if not that of `lease`: a process that may hold the new pair and be about to save it. */
-function othersIntent(row: Grant, claimed: Grant, lease: Lease): number | null {
-  if (row.leaseOwner !== lease.owner) return row.intentAt
-  const isInherited = claimed.intentAt !== null && claimed.intentAt < lease.at
-  return isInherited ? claimed.intentAt : null
-}
+/** When somebody else last asked, who may hold the new pair and be about to save it. */
+const othersAskedAt = (row: Grant, lease: Lease): number | null =>
+  row.leaseOwner === lease.owner ? row.priorIntentAt : (row.intentAt ?? row.priorIntentAt)
 
 export function createRecovery({ saves, now, ending }: Deps): Recover {
   /** Reads the row again, for as long as another process may be about to save. `undefined`: nobody has renewed the grant. */
@@ -40,8 +37,8 @@ export function createRecovery({ saves, now, ending }: Deps): Recover {
     for (;;) {
       const row = await saves.load(claimed.subject)
       if (row === undefined || row.generation !== claimed.generation) return row ?? { ...claimed, tokens: null }
-      const intentAt = othersIntent(row, claimed, lease)
-      if (intentAt === null || now() - intentAt >= GRACE_MS) return undefined
+      const askedAt = othersAskedAt(row, lease)
+      if (askedAt === null || now() - askedAt >= GRACE_MS) return undefined
       if (ending.aborted) throw new Problem('shutting-down', 'The process of the gateway ended while it waited')
       await sleep(POLL_MS)
     }

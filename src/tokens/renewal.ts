@@ -137,7 +137,7 @@ export function createRenewal({ vault, saves, leases, issue, setbacks, now, log,
   /** Resolves when no renewal is under way. */
   const settled = async () => {
     await fly.settled()
-    await Promise.all(underWay)
+    while (underWay.size > 0) await Promise.all(underWay)
   }
 
   return { renew, renewClaimed, settled }

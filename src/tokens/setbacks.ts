@@ -32,6 +32,8 @@ export function createSetbacks({ vault, saves, now, log, count }: Deps) {
       stateReason: reasonOf(cause),
       failures,
       triedAt: now(),
+      // Where HighLevel has not answered it may have rotated all the same: the grant is asked for before all others.
+      intentAt: cause instanceof TokenRefusal ? null : grant.intentAt,
       dueAt: state === 'reconnect-required' ? null : retryAt(failures, now())
     }
   }

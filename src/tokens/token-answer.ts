@@ -13,6 +13,8 @@ export interface Issued {
 /** Where the answer does not say how long the token lives: short, so that it is renewed soon. */
 const UNSAID_LIFE_SECONDS = 3_600
 
+const LONGEST_LIFE_SECONDS = 365 * 86_400
+
 const word = (value: unknown, pattern = /./): string | undefined =>
   typeof value === 'string' && pattern.test(value) ? value : undefined
 
@@ -22,7 +24,10 @@ const TOKEN = /^[\x21-\x7e]+$/
 
 const seconds = (value: unknown): number => {
   const given = typeof value === 'string' && value.trim() !== '' ? Number(value) : value
-  return typeof given === 'number' && given >= 1 && Number.isFinite(given) ? given : UNSAID_LIFE_SECONDS
+  // Whole and bounded: a time that a column does not take would keep the pair from being saved.
+  return typeof given === 'number' && given >= 1
+    ? Math.min(Math.floor(given), LONGEST_LIFE_SECONDS)
+    : UNSAID_LIFE_SECONDS
 }
 
 /**

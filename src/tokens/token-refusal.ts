@@ -8,12 +8,13 @@ export type RefusalKind = 'invalid-grant' | 'inactive' | 'refused'
 export class TokenRefusal extends Error {
   override readonly name = 'TokenRefusal'
   readonly kind: RefusalKind
-  /** 0 where HighLevel was not asked. */
-  readonly status: number
+  /** The access token that asked is dead: a new one may help. A scope or a version that is missing is no such fault. */
+  readonly isTokenFault: boolean
 
-  constructor(kind: RefusalKind, status: number, said: string) {
-    super(`HighLevel's token endpoint answered ${status}: ${said.slice(0, 200)}`)
+  /** `status` is 0 where HighLevel was not asked. */
+  constructor(kind: RefusalKind, status: number, said: string, isTokenFault = false) {
+    super(status === 0 ? said : `HighLevel's token endpoint answered ${status}: ${said.slice(0, 200)}`)
     this.kind = kind
-    this.status = status
+    this.isTokenFault = isTokenFault
   }
 }

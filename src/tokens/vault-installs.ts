@@ -9,30 +9,36 @@ type GrantInstalls = Pick<GrantStore, 'installGrant' | 'enrolLocation' | 'wakeCo
 /** How grants come. Events of HighLevel's arrive in any order, twice or never: each change looks at when it happened. */
 export function createGrantInstalls(db: Kysely<Tables>, cipher: Cipher): GrantInstalls {
   return {
-    async installGrant(fruit, at) {
-      const row = { ...fruitRow(cipher, fruit), event_at: at }
+    async installGrant(fruit, { id, at, isRepeated }) {
+      const row = { ...fruitRow(cipher, fruit), event_at: at, install_id: id }
       await db
         .insertInto('grants')
         .values({ subject: fruit.subject, generation: 1, ...row })
         .onConflict((conflict) =>
-          conflict.column('subject').doUpdateSet(({ eb }) => ({ ...row, generation: eb('grants.generation', '+', 1) }))
+          conflict
+            .column('subject')
+            .doUpdateSet(({ eb }) => ({ ...row, generation: eb('grants.generation', '+', 1) }))
+            .where(({ eb, and, or }) => {
+              // Carried out already, and renewed or even forgotten since.
+              const isOther = eb('grants.install_id', 'is distinct from', id)
+              // The first try happens now. By the time of another one, something newer may be there.
+              const isNewer = or([
+                eb('grants.event_at', '<=', at),
+                and([eb('grants.sealed', 'is', null), eb('grants.state', '!=', 'uninstalled')])
+              ])
+              return isRepeated ? and([isOther, isNewer]) : isOther
+            })
         )
         .execute()
     },
 
-    async enrolLocation(locationId, companyId, at, dueAt) {
+    async enrolLocation(locationId, companyId, at, { dueAt, waits }) {
       const subject: Subject = `location:${locationId}`
-      const fruit = {
-        subject,
-        kind: 'minted',
-        companyId,
-        tokens: null,
-        scopes: '',
-        stateSince: at,
-        proven: true,
-        dueAt
-      } as const
-      const row = { ...fruitRow(cipher, fruit), event_at: at }
+      const minted = { kind: 'minted', companyId, tokens: null, scopes: '', stateSince: at, proven: true } as const
+      const standing = waits
+        ? { state: 'backing-off' as const, state_reason: 'the company of this location is not connected yet' }
+        : {}
+      const row = { ...fruitRow(cipher, { subject, ...minted, dueAt }), ...standing, event_at: at, install_id: null }
       const enrolled = await db
         .insertInto('grants')
         .values({ subject, generation: 1, ...row })
@@ -54,14 +60,15 @@ export function createGrantInstalls(db: Kysely<Tables>, cipher: Cipher): GrantIn
       return enrolled.numInsertedOrUpdatedRows === 1n
     },
 
-    async wakeCompany(companyId, at) {
+    async wakeCompany(companyId, at, reasons) {
       await db
         .updateTable('grants')
         .set({ state: 'connected', state_since: at, state_reason: null, failures: 0, tried_at: null, due_at: at })
         .where('company_id', '=', companyId)
         .where('kind', '=', 'minted')
-        .where('state', '!=', 'uninstalled')
-        .where(({ eb, or }) => or([eb('sealed', 'is', null), eb('state', '!=', 'connected')]))
+        .where('state', 'in', ['backing-off', 'paused', 'reconnect-required'])
+        .where('lease_owner', 'is', null)
+        .$if(reasons !== undefined, (query) => query.where('state_reason', 'in', reasons ?? []))
         .execute()
     }
   }

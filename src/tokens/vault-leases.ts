@@ -1,10 +1,13 @@
 import type { Kysely, UpdateResult } from 'kysely'
 import type { Cipher } from './cipher.ts'
-import { fruitRow, grantOf, unclaimed } from './grant-rows.ts'
-import type { GrantStore, Lease } from './vault.ts'
+import { fruitRow, grantOf } from './grant-rows.ts'
+import type { Grant, GrantStore, Lease } from './vault.ts'
 import type { Tables } from './vault-schema.ts'
 
-type GrantLeases = Pick<GrantStore, 'claimGrant' | 'claimDue' | 'extendLease' | 'saveFruit' | 'noteSetback'>
+type GrantLeases = Pick<
+  GrantStore,
+  'claimGrant' | 'claimDue' | 'claimDangling' | 'extendLease' | 'saveFruit' | 'noteSetback'
+>
 
 const isOne = ({ numUpdatedRows }: UpdateResult) => numUpdatedRows === 1n
 
@@ -17,13 +20,30 @@ export function createGrantLeases(db: Kysely<Tables>, cipher: Cipher, skipsLocke
   const claim = ({ owner, at, until }: Lease) =>
     db
       .updateTable('grants')
-      .set(({ fn, val }) => ({
+      .set(({ fn }) => ({
         lease_owner: owner,
         lease_until: until,
         due_at: until,
-        intent_at: fn.coalesce('intent_at', val(at))
+        intent_at: at,
+        prior_intent_at: fn.coalesce('intent_at', 'prior_intent_at')
       }))
       .returningAll()
+
+  /** What is due and nobody's, and what this process can open: the key of a row may be one that only others have. */
+  const due = (at: number) =>
+    db
+      .selectFrom('grants')
+      .select('subject')
+      .where('due_at', '<=', at)
+      .where(({ eb, or }) => or([eb('lease_until', 'is', null), eb('lease_until', '<=', at)]))
+      .where(({ eb, or }) => or([eb('key_id', 'is', null), eb('key_id', 'in', cipher.keyIds)]))
+      .limit(1)
+
+  const claimFirst = async (lease: Lease, first: ReturnType<typeof due>): Promise<Grant | undefined> => {
+    const free = skipsLocked ? first.forUpdate().skipLocked() : first
+    const row = await claim(lease).where('subject', '=', free).executeTakeFirst()
+    return row && grantOf(cipher, row)
+  }
 
   return {
     async claimGrant(subject, generation, lease) {
@@ -36,19 +56,10 @@ export function createGrantLeases(db: Kysely<Tables>, cipher: Cipher, skipsLocke
       return row && grantOf(cipher, row)
     },
 
-    async claimDue(lease) {
-      const due = db
-        .selectFrom('grants')
-        .select('subject')
-        .where('due_at', '<=', lease.at)
-        .where(({ eb, or }) => or([eb('key_id', 'is', null), eb('key_id', 'in', cipher.keyIds)]))
-        .where(({ eb, or }) => or([eb('lease_until', 'is', null), eb('lease_until', '<=', lease.at)]))
-        .orderBy('due_at')
-        .limit(1)
-      const free = skipsLocked ? due.forUpdate().skipLocked() : due
-      const row = await claim(lease).where('subject', '=', free).executeTakeFirst()
-      return row && grantOf(cipher, row)
-    },
+    claimDue: (lease) => claimFirst(lease, due(lease.at).orderBy('due_at')),
+
+    claimDangling: (lease, since) =>
+      claimFirst(lease, due(lease.at).where('intent_at', '>', since).orderBy('intent_at')),
 
     async extendLease(subject, owner, until) {
       const extended = await db
@@ -70,17 +81,19 @@ export function createGrantLeases(db: Kysely<Tables>, cipher: Cipher, skipsLocke
       return isOne(saved)
     },
 
-    async noteSetback(subject, generation, owner, { state, stateSince, stateReason, failures, dueAt, triedAt }) {
+    async noteSetback(subject, generation, owner, setback) {
       const noted = await db
         .updateTable('grants')
         .set({
-          state,
-          state_since: stateSince,
-          state_reason: stateReason,
-          failures,
-          due_at: dueAt,
-          tried_at: triedAt,
-          ...unclaimed
+          state: setback.state,
+          state_since: setback.stateSince,
+          state_reason: setback.stateReason,
+          failures: setback.failures,
+          due_at: setback.dueAt,
+          tried_at: setback.triedAt,
+          intent_at: setback.intentAt,
+          lease_owner: null,
+          lease_until: null
         })
         .where('subject', '=', subject)
         .where('generation', '=', generation)

@@ -16,12 +16,15 @@ export interface Tables {
     state_reason: string | null
     /** When the install or uninstall happened that the row stands for. */
     event_at: number
+    /** Of the code exchange that brought the first tokens of this connection. */
+    install_id: string | null
     /** 1 or 0: SQLite has no booleans. */
     proven: number
     failures: number
     tried_at: number | null
     due_at: number | null
     intent_at: number | null
+    prior_intent_at: number | null
     lease_owner: string | null
     lease_until: number | null
   }

@@ -3,7 +3,7 @@ import { unclaimed } from './grant-rows.ts'
 import type { GrantStore } from './vault.ts'
 import type { Tables } from './vault-schema.ts'
 
-type GrantUninstalls = Pick<GrantStore, 'forgetGrant' | 'forgetCompany'>
+type GrantUninstalls = Pick<GrantStore, 'forgetGrant' | 'noteUninstall' | 'forgetCompany'>
 
 /** How grants go. */
 export function createGrantUninstalls(db: Kysely<Tables>): GrantUninstalls {
@@ -30,6 +30,26 @@ export function createGrantUninstalls(db: Kysely<Tables>): GrantUninstalls {
   return {
     async forgetGrant(subject, reason, at) {
       return (await forget(reason, at).where('subject', '=', subject).executeTakeFirst()).numUpdatedRows === 1n
+    },
+
+    async noteUninstall(subject, at) {
+      const left = {
+        state: 'uninstalled',
+        state_since: at,
+        state_reason: 'the app was uninstalled',
+        event_at: at
+      } as const
+      await db
+        .insertInto('grants')
+        .values({ subject, kind: 'oauth', generation: 1, scopes: '', proven: 1, failures: 0, ...left })
+        .onConflict((conflict) =>
+          conflict
+            .column('subject')
+            .doUpdateSet({ event_at: at })
+            .where('grants.state', '=', 'uninstalled')
+            .where('grants.event_at', '<', at)
+        )
+        .execute()
     },
 
     async forgetCompany(companyId, reason, at) {

@@ -43,8 +43,10 @@ export interface Grant {
   triedAt: number | null
   /** Epoch milliseconds from which a sweep acts on the grant; `null`: not by itself. */
   dueAt: number | null
-  /** Since when a renewal of this generation has been under way, or dangling where its process died; `null`: none. */
+  /** When HighLevel was last asked for the successor of this generation, where the outcome is not known; else `null`. */
   intentAt: number | null
+  /** The same of the ask before: whoever asked then may hold an answer and be about to save it. */
+  priorIntentAt: number | null
   /** Until when one process alone may renew the grant. */
   leaseUntil: number | null
   leaseOwner: string | null
@@ -74,7 +76,17 @@ export type Fruit = Pick<
 >
 
 /** What a failed renewal makes of its grant. */
-export type Setback = Pick<Grant, 'state' | 'stateSince' | 'stateReason' | 'failures' | 'dueAt' | 'triedAt'>
+export type Setback = Pick<
+  Grant,
+  'state' | 'stateSince' | 'stateReason' | 'failures' | 'dueAt' | 'triedAt' | 'intentAt'
+>
+
+/** One code exchange. `at`: when. `isRepeated`: an earlier try to store it may have been carried out. */
+export interface Install {
+  id: string
+  at: number
+  isRepeated: boolean
+}
 
 export interface ApiKey {
   id: string
@@ -105,33 +117,46 @@ export interface GrantStore {
   claimGrant(subject: Subject, generation: number, lease: Lease): Promise<Grant | undefined>
   /** The same for the grant that is due the longest of those that this process can open. `undefined` where none is due. */
   claimDue(lease: Lease): Promise<Grant | undefined>
+  /** The same for the one of these for which HighLevel was asked the longest ago, but after `since`, with no known outcome. */
+  claimDangling(lease: Lease, since: number): Promise<Grant | undefined>
   /** Moves the end of a lease. False where it is not this owner's any more. */
   extendLease(subject: Subject, owner: string, until: number): Promise<boolean>
 
   /** Saves what was made of generation `after`, lease or not, and ends lease and intent. False where the generation has moved. */
   saveFruit(fruit: Fruit, after: number): Promise<boolean>
-  /** Notes a failure of the lease's owner and ends lease and intent. False where lease or generation are another's by now. */
+  /** Notes a failure of the lease's owner and ends the lease. False where lease or generation are another's by now. */
   noteSetback(subject: Subject, generation: number, owner: string, setback: Setback): Promise<boolean>
   /** HighLevel took the token of this generation. */
   markProven(subject: Subject, generation: number, at: number): Promise<void>
   /** HighLevel refuses the private integration token of this generation: a person has to act, unless it takes it again. */
   markRefused(subject: Subject, generation: number, at: number): Promise<void>
 
-  /** Puts what an install brought in place of whatever is held: it is newer by nature. `at`: when it was installed. */
-  installGrant(fruit: Fruit, at: number): Promise<void>
   /**
-   * Makes a location one whose tokens are minted from its company's grant, due at `dueAt` or with its first call. A
-   * location that holds working tokens, or that left after `at`, stays as it is. Returns whether it was changed.
+   * Puts what an install brought in place of whatever is held, once: it is the newest there is. One that is repeated
+   * gives way to an install or uninstall that happened after it.
    */
-  enrolLocation(locationId: string, companyId: string, at: number, dueAt: number | null): Promise<boolean>
-  /** The company's grant works again: its locations that wait for it are due at once. */
-  wakeCompany(companyId: string, at: number): Promise<void>
+  installGrant(fruit: Fruit, install: Install): Promise<void>
+  /**
+   * Makes a location one whose tokens are minted from its company's grant: at `dueAt`, or with its first call, or, where
+   * it `waits`, once the company is connected. A location that holds working tokens, or that left after `at`, stays as
+   * it is. Returns whether it was changed.
+   */
+  enrolLocation(
+    locationId: string,
+    companyId: string,
+    at: number,
+    when: { dueAt: number | null; waits: boolean }
+  ): Promise<boolean>
+  /** Makes the company's locations that wait or have ended due at once; of `reasons` alone, where these are given. */
+  wakeCompany(companyId: string, at: number, reasons?: readonly string[]): Promise<void>
   /**
    * Forgets the tokens, unless they came from an install after `at`. The row stays with a new generation, so that a
    * save under way cannot bring them back.
    */
   forgetGrant(subject: Subject, reason: string, at: number): Promise<boolean>
-  /** The same for a company and everything minted from it. Returns how many grants were forgotten. */
+  /** Notes that the app left, so that an install of before that is known as such when it is reported late. */
+  noteUninstall(subject: Subject, at: number): Promise<void>
+  /** The same as `forgetGrant` for a company and everything minted from it. Returns how many grants were forgotten. */
   forgetCompany(companyId: string, reason: string, at: number): Promise<number>
 
   /** The locations in the order of their ids, from behind `after` on. `state`: those in it alone. */

@@ -68,16 +68,24 @@ function collect(
   let controller: Dispatcher.DispatchController | undefined
   let expired: Problem | undefined
 
-  const timer = setTimeout(() => {
+  let isSettled = false
+
+  // A process that was paused finds both its timers and its sockets due, timers first: an answer that has arrived is read
+  // before the time is called over.
+  const timer = setTimeout(() => setImmediate(expire), budgetMs)
+
+  const expire = () => {
+    if (isSettled) return
     expired = isDeadline
       ? new Problem('deadline-exceeded', 'The time of the call ended before HighLevel’s answer', { applied: applied() })
       : new Problem('upstream-timeout', `HighLevel did not answer within ${budgetMs} ms`, { applied: applied() })
     settle()
     reject(expired)
     controller?.abort(expired)
-  }, budgetMs)
+  }
 
   const settle = () => {
+    isSettled = true
     clearTimeout(timer)
     call.trace.upstreamMs += performance.now() - startedAt
   }

@@ -21,9 +21,11 @@ export type Outcome = 'done' | 'duplicate' | 'ignored'
 const ID = /^[A-Za-z0-9_-]{1,64}$/
 const DELIVERY = /^[\x21-\x7e]{1,128}$/
 
-const DAY_MS = 86_400_000
-/** Longer than HighLevel repeats a delivery. */
-const KEPT_MS = 30 * DAY_MS
+/**
+ * Longer than HighLevel repeats a delivery. An event may bear neither id nor time; the next uninstall of the same location
+ * then has the same bytes, and counts once this is over.
+ */
+const KEPT_MS = 86_400_000
 
 const word = (value: unknown, pattern: RegExp) => (typeof value === 'string' && pattern.test(value) ? value : undefined)
 
@@ -54,7 +56,10 @@ export function readEvent(raw: Buffer): WebhookEvent {
 }
 
 interface Deps {
-  vault: Pick<Vault, 'hasWebhook' | 'addWebhook' | 'loadGrant' | 'enrolLocation' | 'forgetGrant' | 'forgetCompany'>
+  vault: Pick<
+    Vault,
+    'hasWebhook' | 'addWebhook' | 'loadGrant' | 'enrolLocation' | 'forgetGrant' | 'noteUninstall' | 'forgetCompany'
+  >
   /** The app that this gateway is; an event of another app is signed by HighLevel as well. */
   appId: string | undefined
   /** Drops what the process remembers of a location. */
@@ -70,7 +75,7 @@ export function createEvents({ vault, appId, forget, now, log }: Deps) {
     if (locationId === undefined || companyId === undefined) return false
     const company = await vault.loadGrant(`company:${companyId}`)
     const isReady = company !== undefined && company.state !== 'uninstalled' && isUsable(company, now())
-    return vault.enrolLocation(locationId, companyId, at, isReady ? now() : null)
+    return vault.enrolLocation(locationId, companyId, at, { dueAt: isReady ? now() : null, waits: !isReady })
   }
 
   const uninstall = async ({ locationId, companyId }: WebhookEvent, at: number): Promise<boolean> => {
@@ -78,7 +83,9 @@ export function createEvents({ vault, appId, forget, now, log }: Deps) {
       const subject: Subject = `location:${locationId}`
       // A private integration is no part of the app.
       if ((await vault.loadGrant(subject))?.kind === 'private') return false
-      return vault.forgetGrant(subject, 'the app was uninstalled', at)
+      const hasForgotten = await vault.forgetGrant(subject, 'the app was uninstalled', at)
+      await vault.noteUninstall(subject, at)
+      return hasForgotten
     }
     return companyId !== undefined && (await vault.forgetCompany(companyId, 'the app was uninstalled', at)) > 0
   }
@@ -94,7 +101,8 @@ export function createEvents({ vault, appId, forget, now, log }: Deps) {
     if (handler === undefined || appId === undefined || event.appId !== appId) return 'ignored'
     if (await vault.hasWebhook(event.id)) return 'duplicate'
 
-    const hasChanged = await handler(event, event.timestamp ?? now())
+    // Not later than now: a clock of HighLevel's that is ahead must not make an event newer than what follows it here.
+    const hasChanged = await handler(event, Math.min(event.timestamp ?? now(), now()))
     // After the change: a process that dies between the two carries it out again, which changes nothing more.
     await vault.addWebhook(event.id, now() - KEPT_MS)
     if (event.locationId !== undefined) forget(event.locationId)

@@ -1,4 +1,5 @@
-import type { Fruit, Lease, Tokens } from '../../src/tokens/vault.ts'
+import { randomUUID } from 'node:crypto'
+import type { Fruit, Install, Lease, Tokens } from '../../src/tokens/vault.ts'
 
 export const ONE = 'location:one'
 
@@ -23,3 +24,18 @@ export const fruit = (accessToken: string, changes: Partial<Fruit> = {}): Fruit 
 })
 
 export const lease = (owner: string, at: number, lifeMs = 8_000): Lease => ({ owner, at, until: at + lifeMs })
+
+/** A code exchange at this time. */
+export const install = (at: number, changes: Partial<Install> = {}): Install => ({
+  id: randomUUID(),
+  at,
+  isRepeated: false,
+  ...changes
+})
+
+/** How a location is enrolled: minted with its first call, unless said otherwise. */
+export const enrolled = (changes: { dueAt?: number | null; waits?: boolean } = {}) => ({
+  dueAt: null,
+  waits: false,
+  ...changes
+})

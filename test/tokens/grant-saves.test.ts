@@ -1,5 +1,5 @@
 import t from 'tap'
-import { fruit, ONE } from './fruits.ts'
+import { fruit, install, ONE } from './fruits.ts'
 import { savesBehindDoor, token } from './saves-behind-door.ts'
 
 t.test('a save becomes the next generation, at once and with nothing left to drain', async (t) => {
@@ -48,7 +48,7 @@ t.test('while the store fails a save is served from memory, and drain waits unti
 
 t.test('a save that was carried out although the store said that it failed is known as ours', async (t) => {
   const { saves, vault, carriedOutUnseen, lines } = await savesBehindDoor(t)
-  carriedOutUnseen(() => vault.saveFruit(fruit('second'), 1))
+  carriedOutUnseen((write) => write())
 
   const { saved } = await saves.save(fruit('second'), 1)
   await saved
@@ -74,7 +74,7 @@ t.test('a grant that was replaced while its save waited gives way, and the log s
   failing(1)
   await saves.save(fruit('second'), 1)
 
-  await vault.installGrant(fruit('installed anew'), 1)
+  await vault.installGrant(fruit('installed anew'), install(1))
   await saves.drain()
 
   t.match(await saves.load(ONE), { generation: 2, tokens: { accessToken: 'installed anew' } })
@@ -130,4 +130,57 @@ t.test('a store that cannot be read is vault-unavailable', async (t) => {
   await vault.close()
 
   await t.rejects(saves.load(ONE), { name: 'Problem', code: 'vault-unavailable' })
+})
+
+t.test('a renewal of before does not take the place of an install that waits to be saved', async (t) => {
+  for (const failures of [1, 2]) {
+    const { saves, vault, failing } = await savesBehindDoor(t)
+    failing(failures)
+    await saves.install(fruit('installed anew'), 2)
+
+    const { grant } = await saves.save(fruit('renewed of old'), 1)
+    const meanwhile = token(await saves.load(ONE))
+    await saves.drain()
+
+    t.strictSame([token(grant), meanwhile], ['installed anew', 'installed anew'], `${failures} failures`)
+    t.equal(token(await vault.loadGrant(ONE)), 'installed anew')
+  }
+})
+
+t.test('an install that was carried out unseen is not carried out over what came after it', async (t) => {
+  for (const after of ['renewed', 'uninstalled'] as const) {
+    const { saves, vault, carriedOutUnseen } = await savesBehindDoor(t)
+    const stored = Promise.withResolvers<void>()
+    carriedOutUnseen(async (write) => {
+      await write()
+      if (after === 'renewed') await vault.saveFruit(fruit('renewed since'), 2)
+      else await vault.forgetGrant(ONE, 'left', 10)
+      stored.resolve()
+    })
+
+    const { saved } = await saves.install(fruit('installed anew'), 2)
+    await stored.promise
+    await saved
+
+    const expected = after === 'renewed' ? { tokens: { accessToken: 'renewed since' } } : { state: 'uninstalled' }
+    t.match(await vault.loadGrant(ONE), expected)
+  }
+})
+
+t.test('drain waits for a first try that is under way', async (t) => {
+  const { saves, vault, holding } = await savesBehindDoor(t)
+  const letIn = holding()
+  void saves.install(fruit('installed anew'), 2)
+  let isDrained = false
+  const drain = saves.drain().then(() => {
+    isDrained = true
+  })
+
+  await vault.ping()
+  const early = isDrained
+  letIn()
+  await drain
+
+  t.equal(early, false)
+  t.equal(token(await vault.loadGrant(ONE)), 'installed anew')
 })

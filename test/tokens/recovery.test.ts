@@ -51,13 +51,17 @@ t.test('then a token is minted from the company, and from there on only so', asy
 })
 
 t.test('what only fails for now on the way does not end the grant', async (t) => {
-  const { simulator, patch, install, grant } = await open(t)
+  const clock = createClock()
+  const simulator = await startSimulator(t, { now: clock.now })
+  const { patch, install, vault } = await startGateway(t, { simulator, now: clock.now })
+  const grant = () => vault.loadGrant(LOCATION)
   await install(simulator.connectCompany({ bulk: true }).code)
   simulator.revokeGrants(SEED.locationId)
   simulator.failNext({ kind: 'status', status: 503, path: '/oauth/locationToken' })
 
   const reply = await patch(CHANGE)
   const after = await grant()
+  clock.move(31_000)
   await until(async () => (await grant())?.kind === 'minted')
 
   t.match(reply.json, { status: 503, code: 'upstream-unavailable' })
@@ -125,3 +129,81 @@ t.test('while another process may be about to save, invalid_grant waits for it',
   t.match(await vault.loadGrant(LOCATION), { generation: 2, state: 'connected', tokens: { accessToken } })
   t.equal(simulator.received({ path: '/oauth/token' }).length, 1)
 })
+
+t.test('a 403 that does not speak of the location ends no grant that is minted', async (t) => {
+  const simulator = await startSimulator(t)
+  const { patch, install, vault } = await startGateway(t, { simulator, connected: false })
+  await install(simulator.connectCompany({ approvedLocations: [SEED.locationId] }).code)
+  const body = { statusCode: 403, message: 'Forbidden resource' }
+  simulator.failNext({ kind: 'status', status: 403, body, path: '/oauth/locationToken' })
+
+  const refused = await patch(CHANGE)
+  const after = await vault.loadGrant(LOCATION)
+  await until(async () => (await vault.loadGrant(LOCATION))?.tokens != null)
+
+  t.match(refused.json, { status: 503, code: 'upstream-unavailable' })
+  t.match(after, { state: 'backing-off', stateReason: /Forbidden resource/ })
+  t.equal((await patch(CHANGE)).status, 200)
+})
+
+t.test(
+  'a mint that is refused for a scope renews no company token, and one for a dead token renews it once',
+  async (t) => {
+    const { simulator, patch, install, asked, vault } = await open(t)
+    await vault.forgetGrant(LOCATION, 'to be minted', Date.now())
+    await install(simulator.connectCompany({ bulk: true }).code)
+    const body = { statusCode: 401, message: 'The token is not authorized for this scope.' }
+    simulator.failNext({ kind: 'status', status: 401, body, path: '/oauth/locationToken' })
+    await patch(CHANGE)
+    const forScope = asked().length
+    simulator.expireToken((await vault.loadGrant(COMPANY))?.tokens?.accessToken ?? '')
+
+    await until(async () => (await patch(CHANGE)).status === 200)
+
+    t.strictSame([forScope, asked().length], [0, 1])
+    t.match(await vault.loadGrant(COMPANY), { proven: true, generation: 2 })
+  }
+)
+
+t.test(
+  'locations that had ended with their company are connected with it, when its new pair is saved late',
+  async (t) => {
+    const simulator = await startSimulator(t)
+    const { patch, install, vault, asked } = {
+      ...(await startGateway(t, { simulator, connected: false })),
+      asked: () => simulator.tokenCalls()
+    }
+    await install(simulator.connectCompany({ approvedLocations: [SEED.locationId] }).code)
+    simulator.expireTokens()
+    const setback = {
+      stateSince: 1,
+      stateReason: 'invalid_grant',
+      failures: 1,
+      dueAt: null,
+      triedAt: 1,
+      intentAt: null
+    }
+    await vault.claimGrant(COMPANY, 1, { owner: 'believes', at: Date.now(), until: Date.now() })
+    await vault.noteSetback(COMPANY, 1, 'believes', { ...setback, state: 'reconnect-required' })
+    const lost = await patch(CHANGE)
+    const ended = await vault.loadGrant(LOCATION)
+
+    // As the late save of another process leaves it, but for the renewal that is due at once.
+    const company = await vault.loadGrant(COMPANY)
+    const fruit = {
+      subject: COMPANY,
+      kind: 'oauth',
+      companyId: SEED.companyId,
+      scopes: '',
+      proven: true,
+      stateSince: 1
+    } as const
+    await vault.saveFruit({ ...fruit, tokens: company?.tokens ?? null, dueAt: 1 }, 1)
+    await until(async () => (await vault.loadGrant(LOCATION))?.tokens != null)
+
+    t.equal(lost.json['code'], 'location-reconnect-required')
+    t.match(ended, { state: 'reconnect-required', stateReason: 'the grant of the company has ended' })
+    t.equal((await patch(CHANGE)).status, 200)
+    t.ok(asked().every(({ status }) => status === 200))
+  }
+)

@@ -4,7 +4,7 @@ import { openLog } from '../../src/shared/log.ts'
 import { createGrantSaves } from '../../src/tokens/grant-saves.ts'
 import type { Grant, GrantStore } from '../../src/tokens/vault.ts'
 import { openStore } from '../support/stores.ts'
-import { fruit } from './fruits.ts'
+import { fruit, install } from './fruits.ts'
 
 const down = () => Promise.reject(new Error('the disk is full'))
 
@@ -15,18 +15,19 @@ export async function savesBehindDoor(t: Test) {
   const file = await openStore(t, 'sqlite')
   if (file === undefined) throw new Error('SQLite is always there')
   const vault = await file.open()
-  await vault.installGrant(fruit('first'), 1)
+  await vault.installGrant(fruit('first'), install(1))
   const attempts = new EventTarget()
-  const door: (() => Promise<void>)[] = []
-  const pass = async () => {
+  const door: ((write: () => Promise<unknown>) => Promise<unknown>)[] = []
+  const pass = async <Value>(write: () => Promise<Value>): Promise<Value> => {
     const next = door.shift()
     attempts.dispatchEvent(new Event('write'))
-    await next?.()
+    await next?.(write)
+    return write()
   }
   const store: Door = {
     loadGrant: vault.loadGrant,
-    saveFruit: (...args) => pass().then(() => vault.saveFruit(...args)),
-    installGrant: (...args) => pass().then(() => vault.installGrant(...args))
+    saveFruit: (...args) => pass(() => vault.saveFruit(...args)),
+    installGrant: (...args) => pass(() => vault.installGrant(...args))
   }
   const lines: string[] = []
   const { log } = openLog('debug', { write: (line: string) => void lines.push(line) })
@@ -36,8 +37,9 @@ export async function savesBehindDoor(t: Test) {
     saves: createGrantSaves(store, log),
     /** So many of the next writes fail. */
     failing: (times: number) => door.push(...Array.from({ length: times }, () => down)),
-    /** The next write is carried out, and said to have failed. */
-    carriedOutUnseen: (write: () => Promise<unknown>) => door.push(() => write().then(down)),
+    /** The next write is left to the test, and said to have failed. */
+    carriedOutUnseen: (act: (write: () => Promise<unknown>) => Promise<unknown>) =>
+      door.push((write) => act(write).then(down)),
     /** The next write waits until the function that is returned is called. */
     holding() {
       const { promise, resolve } = Promise.withResolvers<void>()

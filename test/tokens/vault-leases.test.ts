@@ -1,6 +1,6 @@
 import t from 'tap'
 import { onEachStore, type Store } from '../support/stores.ts'
-import { fruit, lease, ONE } from './fruits.ts'
+import { fruit, install, lease, ONE } from './fruits.ts'
 
 const AT = 10_000
 const SETBACK = {
@@ -9,12 +9,13 @@ const SETBACK = {
   stateReason: 'HighLevel was away',
   failures: 1,
   dueAt: AT + 5_000,
-  triedAt: AT
+  triedAt: AT,
+  intentAt: null
 } as const
 
 async function withGrant({ open }: Store) {
   const vault = await open()
-  await vault.installGrant(fruit('a', { dueAt: AT }), 1)
+  await vault.installGrant(fruit('a', { dueAt: AT }), install(1))
   return vault
 }
 
@@ -54,13 +55,18 @@ onEachStore(t, 'of many that claim at once one gets the lease', async (t, store)
   t.equal(claims.filter((claim) => claim !== undefined).length, 1)
 })
 
-onEachStore(t, 'a lease that ran out is taken over, with the intent of before still standing', async (t, store) => {
+onEachStore(t, 'a lease that ran out is taken over, and when the one before asked is remembered', async (t, store) => {
   const vault = await withGrant(store)
   await vault.claimGrant(ONE, 1, lease('dead', AT))
 
   const swept = await vault.claimDue(lease('next', AT + 8_000))
 
-  t.match(swept, { leaseOwner: 'next', leaseUntil: AT + 16_000, intentAt: AT })
+  t.match(swept, {
+    leaseOwner: 'next',
+    leaseUntil: AT + 16_000,
+    intentAt: AT + 8_000,
+    priorIntentAt: AT
+  })
 })
 
 onEachStore(t, 'a lease is extended by its owner alone', async (t, store) => {
@@ -142,7 +148,7 @@ onEachStore(
       ['never', null],
       ['b', 2]
     ] as const)
-      await vault.installGrant(fruit(id, { subject: `location:${id}`, dueAt }), 1)
+      await vault.installGrant(fruit(id, { subject: `location:${id}`, dueAt }), install(1))
     await vault.forgetGrant('location:c', 'gone', 1)
 
     const claims = [
@@ -160,8 +166,8 @@ onEachStore(
 
 onEachStore(t, 'a token is proven, and a refused private one shows and heals', async (t, store) => {
   const vault = await store.open()
-  await vault.installGrant(fruit('a', { proven: false }), 1)
-  await vault.installGrant(fruit('p', { subject: 'location:pit', kind: 'private' }), 1)
+  await vault.installGrant(fruit('a', { proven: false }), install(1))
+  await vault.installGrant(fruit('p', { subject: 'location:pit', kind: 'private' }), install(1))
 
   await vault.markProven(ONE, 1, AT)
   await vault.markRefused('location:pit', 1, AT)
@@ -178,3 +184,44 @@ onEachStore(t, 'a token is proven, and a refused private one shows and heals', a
     stateReason: null
   })
 })
+
+onEachStore(
+  t,
+  'what nobody knows the end of is found apart from all that is due, within its time',
+  async (t, store) => {
+    const vault = await store.open()
+    for (let n = 0; n < 20; n += 1)
+      await vault.installGrant(fruit(`${n}`, { subject: `location:due${n}`, dueAt: n }), install(1))
+    for (const [id, at] of [
+      ['old', AT - 40_000],
+      ['late', AT - 9_000],
+      ['early', AT - 20_000]
+    ] as const) {
+      await vault.installGrant(fruit(id, { subject: `location:${id}`, dueAt: at }), install(1))
+      await vault.claimGrant(`location:${id}`, 1, lease('dead', at))
+    }
+    await vault.claimGrant('location:due3', 1, lease('alive', AT))
+
+    const claims = []
+    for (let n = 0; n < 3; n += 1) claims.push(await vault.claimDangling(lease(`rescue${n}`, AT), AT - 30_000))
+
+    t.strictSame(
+      claims.map((claim) => claim?.subject),
+      ['location:early', 'location:late', undefined]
+    )
+  }
+)
+
+onEachStore(
+  t,
+  'a renewal whose answer was lost stays among these when it is noted, once its pause is over',
+  async (t, store) => {
+    const vault = await withGrant(store)
+    await vault.claimGrant(ONE, 1, lease('me', AT))
+
+    await vault.noteSetback(ONE, 1, 'me', { ...SETBACK, dueAt: AT + 700, intentAt: AT })
+
+    t.equal(await vault.claimDangling(lease('you', AT + 600), AT - 30_000), undefined)
+    t.match(await vault.claimDangling(lease('you', AT + 700), AT - 29_000), { intentAt: AT + 700, priorIntentAt: AT })
+  }
+)

@@ -6,7 +6,7 @@ import { grantsAndKeys } from '../../src/tokens/migrations/001-grants-and-keys.t
 import { openPostgres } from '../../src/tokens/vault-postgres.ts'
 import { openSqlite } from '../../src/tokens/vault-sqlite.ts'
 import { key, onEachStore, type Store } from '../support/stores.ts'
-import { fruit, ONE, tokens } from './fruits.ts'
+import { fruit, install, ONE, tokens } from './fruits.ts'
 
 const FIRST = { '001-grants-and-keys': grantsAndKeys }
 
@@ -60,7 +60,7 @@ onEachStore(
 
 onEachStore(t, 'a store that is opened again holds all that it held', async (t, store) => {
   const first = await store.open()
-  await first.installGrant(fruit('a'), 1)
+  await first.installGrant(fruit('a'), install(1))
   await first.addKey({ id: 'key_1', name: 'One', hash: 'hash-1', locations: ['*'] })
   await first.close()
 

@@ -5,7 +5,7 @@ import Database from 'better-sqlite3'
 import t from 'tap'
 import { NO_POSTGRES } from '../support/postgres.ts'
 import { key, onEachStore, openStore, type Store } from '../support/stores.ts'
-import { fruit, lease, ONE, tokens } from './fruits.ts'
+import { fruit, install, lease, ONE, tokens } from './fruits.ts'
 
 const [K1, K2] = [key('k1', 1), key('k2', 2)]
 const AT = 1_500
@@ -24,7 +24,7 @@ async function everything({ url, sql }: Store): Promise<Buffer> {
 onEachStore(t, 'nothing of the store holds a token in clear', async (t, store) => {
   const vault = await store.open()
 
-  await vault.installGrant(fruit('clear-access-token'), AT)
+  await vault.installGrant(fruit('clear-access-token'), install(AT))
   const rotated = { ...tokens('clear-access-token-2'), previousRefreshToken: 'clear-access-token-refresh' }
   await vault.saveFruit(fruit('', { tokens: rotated }), 1)
 
@@ -36,8 +36,8 @@ onEachStore(t, 'nothing of the store holds a token in clear', async (t, store) =
 
 onEachStore(t, 'what is sealed for one row does not open in another', async (t, { open, sql }) => {
   const vault = await open()
-  await vault.installGrant(fruit('a'), AT)
-  await vault.installGrant(fruit('b', { subject: 'location:two' }), AT)
+  await vault.installGrant(fruit('a'), install(AT))
+  await vault.installGrant(fruit('b', { subject: 'location:two' }), install(AT))
 
   await sql(
     "update grants set sealed = (select sealed from grants where subject = 'location:two') where subject = 'location:one'"
@@ -56,7 +56,7 @@ onEachStore(
   'a vault does not open without a key under which grants are sealed, and names it',
   async (t, { open }) => {
     const vault = await open(K1)
-    await vault.installGrant(fruit('a'), AT)
+    await vault.installGrant(fruit('a'), install(AT))
 
     await t.rejects(open(K2), { name: 'CipherError', message: 'VAULT_KEYS lacks k1: grants are sealed under it' })
   }
@@ -64,7 +64,7 @@ onEachStore(
 
 onEachStore(t, 'a key may leave once no grant is sealed under it', async (t, { open }) => {
   const vault = await open(K1)
-  await vault.installGrant(fruit('a'), AT)
+  await vault.installGrant(fruit('a'), install(AT))
   await vault.forgetGrant(ONE, 'removed', AT)
 
   const opened = await open(K2)
@@ -89,7 +89,7 @@ onEachStore(
   'rekeying seals every row under the first key while others save, and the old key can then go',
   async (t, { open, sql }) => {
     const old = await open(K1)
-    for (let n = 0; n < 250; n += 1) await old.installGrant(fruit(`t${n}`, { subject: `location:l${n}` }), AT)
+    for (let n = 0; n < 250; n += 1) await old.installGrant(fruit(`t${n}`, { subject: `location:l${n}` }), install(AT))
     await old.forgetGrant('location:l7', 'gone', AT)
     const rekeying = await open(K2, K1)
 
@@ -112,8 +112,8 @@ onEachStore(
 
 onEachStore(t, 'rekeying passes over a row that does not open, and counts it', async (t, { open, sql }) => {
   const old = await open(K1)
-  await old.installGrant(fruit('a'), AT)
-  await old.installGrant(fruit('b', { subject: 'location:two' }), AT)
+  await old.installGrant(fruit('a'), install(AT))
+  await old.installGrant(fruit('b', { subject: 'location:two' }), install(AT))
   await sql("update grants set sealed = 'k1.AAAA' where subject = 'location:one'")
 
   const vault = await open(K2, K1)
@@ -126,8 +126,8 @@ onEachStore(
   'with a second key in front, old grants open and new saves are sealed under the new key',
   async (t, { open, sql }) => {
     const before = await open(K1)
-    await before.installGrant(fruit('old'), AT)
-    await before.installGrant(fruit('other', { subject: 'location:two' }), AT)
+    await before.installGrant(fruit('old'), install(AT))
+    await before.installGrant(fruit('other', { subject: 'location:two' }), install(AT))
 
     const vault = await open(K2, K1)
     const old = await vault.loadGrant(ONE)
@@ -146,7 +146,7 @@ t.test('a dump of PostgreSQL shows no token', async (t) => {
   const store = await openStore(t, 'postgres')
   if (store === undefined) return void t.pass('not run', { skip: NO_POSTGRES })
   const vault = await store.open()
-  await vault.installGrant(fruit('clear-access-token'), AT)
+  await vault.installGrant(fruit('clear-access-token'), install(AT))
 
   const { status, stdout } = spawnSync('pg_dump', ['--inserts', store.url], { encoding: 'utf8' })
 
@@ -191,7 +191,7 @@ onEachStore(
   async (t, { open }) => {
     const behind = await open(K1)
     const ahead = await open(K2, K1)
-    await ahead.installGrant(fruit('new', { dueAt: 1 }), AT)
+    await ahead.installGrant(fruit('new', { dueAt: 1 }), install(AT))
 
     await t.rejects(behind.loadGrant(ONE), { name: 'CipherError', message: 'VAULT_KEYS lacks the key k2' })
     t.equal(await behind.claimDue(lease('behind', AT)), undefined)

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { onEachStore } from '../support/stores.ts'
-import { fruit, lease, ONE } from './fruits.ts'
+import { enrolled, fruit, install, lease, ONE } from './fruits.ts'
 
 const AT = 1_500
 
@@ -11,7 +11,7 @@ onEachStore(t, 'a grant is loaded as it was installed, connected and unclaimed',
   const fixed = fruit('d', { subject: 'location:fixed', tokens: { accessToken: 'd', expiresAt: null, issuedAt: 1 } })
 
   for (const one of [fruit('a'), company, bare, fixed]) {
-    await vault.installGrant(one, AT)
+    await vault.installGrant(one, install(AT))
     t.strictSame(await vault.loadGrant(one.subject), {
       ...one,
       generation: 1,
@@ -20,6 +20,7 @@ onEachStore(t, 'a grant is loaded as it was installed, connected and unclaimed',
       failures: 0,
       triedAt: null,
       intentAt: null,
+      priorIntentAt: null,
       leaseOwner: null,
       leaseUntil: null
     })
@@ -29,7 +30,7 @@ onEachStore(t, 'a grant is loaded as it was installed, connected and unclaimed',
 
 onEachStore(t, 'of two saves of one generation one wins, and the other changes nothing', async (t, { open }) => {
   const vault = await open()
-  await vault.installGrant(fruit('a'), AT)
+  await vault.installGrant(fruit('a'), install(AT))
 
   const outcomes = await Promise.all([vault.saveFruit(fruit('b'), 1), vault.saveFruit(fruit('c'), 1)])
 
@@ -44,10 +45,10 @@ onEachStore(
   'an install follows whatever is held, and a save of what it replaced comes too late',
   async (t, store) => {
     const [one, two] = [await store.open(), await store.open()]
-    await one.installGrant(fruit('a'), AT)
+    await one.installGrant(fruit('a'), install(AT))
     await one.claimGrant(ONE, 1, lease('me', 100))
 
-    await two.installGrant(fruit('b'), AT)
+    await two.installGrant(fruit('b'), install(AT))
 
     t.equal(await one.saveFruit(fruit('c'), 1), false)
     t.match(await one.loadGrant(ONE), { generation: 2, tokens: { accessToken: 'b' }, leaseOwner: null, intentAt: null })
@@ -59,7 +60,7 @@ onEachStore(
   'a forgotten grant has no tokens, says why, and is not brought back by a save under way',
   async (t, store) => {
     const vault = await store.open()
-    await vault.installGrant(fruit('a'), AT)
+    await vault.installGrant(fruit('a'), install(AT))
     await vault.claimGrant(ONE, 1, lease('me', 100))
 
     const forgotten = await vault.forgetGrant(ONE, 'a person did', AT + 1)
@@ -84,7 +85,7 @@ onEachStore(
 
 onEachStore(t, 'an uninstall of before the install that is held changes nothing', async (t, { open }) => {
   const vault = await open()
-  await vault.installGrant(fruit('a'), AT)
+  await vault.installGrant(fruit('a'), install(AT))
 
   t.equal(await vault.forgetGrant(ONE, 'late news', AT - 1), false)
   t.match(await vault.loadGrant(ONE), { generation: 1, state: 'connected', tokens: { accessToken: 'a' } })
@@ -95,7 +96,7 @@ onEachStore(t, 'a location is enrolled unless it holds working tokens or left la
   const own = fruit('own', { subject: 'location:own' })
   const dead = fruit('dead', { subject: 'location:dead' })
   const gone = fruit('gone', { subject: 'location:gone' })
-  for (const one of [own, dead, gone]) await vault.installGrant(one, AT)
+  for (const one of [own, dead, gone]) await vault.installGrant(one, install(AT))
   await vault.claimGrant('location:dead', 1, lease('me', 100))
   const setback = {
     state: 'reconnect-required',
@@ -103,44 +104,98 @@ onEachStore(t, 'a location is enrolled unless it holds working tokens or left la
     stateReason: '',
     failures: 1,
     dueAt: null,
-    triedAt: 1
+    triedAt: 1,
+    intentAt: null
   } as const
   await vault.noteSetback('location:dead', 1, 'me', setback)
   await vault.forgetGrant('location:gone', 'left', AT + 10)
 
   const outcomes = []
-  for (const id of ['new', 'own', 'dead', 'gone']) outcomes.push(await vault.enrolLocation(id, 'company2', AT + 5, 7))
+  for (const id of ['new', 'own', 'dead', 'gone'])
+    outcomes.push(await vault.enrolLocation(id, 'company2', AT + 5, enrolled({ dueAt: 7 })))
 
   t.strictSame(outcomes, [true, false, true, false])
   const minted = { kind: 'minted', companyId: 'company2', tokens: null, state: 'connected', dueAt: 7 }
   t.match(await vault.loadGrant('location:new'), { ...minted, generation: 1 })
   t.match(await vault.loadGrant('location:dead'), { ...minted, generation: 2, failures: 0 })
   t.match(await vault.loadGrant('location:own'), { kind: 'oauth', companyId: 'company1' })
-  t.equal(await vault.enrolLocation('gone', 'company2', AT + 11, null), true)
+  t.equal(await vault.enrolLocation('gone', 'company2', AT + 11, enrolled()), true)
+})
+
+onEachStore(
+  t,
+  'an install is carried out once, and repeated gives way to what happened after it',
+  async (t, { open }) => {
+    const vault = await open()
+    const first = install(AT)
+    await vault.installGrant(fruit('a'), first)
+    await vault.saveFruit(fruit('renewed'), 1)
+    await vault.installGrant(fruit('a'), { ...first, isRepeated: true })
+    const renewed = await vault.loadGrant(ONE)
+    await vault.forgetGrant(ONE, 'left', AT + 1)
+    await vault.installGrant(fruit('a'), { ...first, isRepeated: true })
+    const forgotten = await vault.loadGrant(ONE)
+    await vault.installGrant(fruit('b'), install(AT + 5))
+    await vault.installGrant(fruit('c'), install(AT + 4, { isRepeated: true }))
+    const newer = await vault.loadGrant(ONE)
+    await vault.installGrant(fruit('d'), install(AT + 4))
+
+    t.match(renewed, { generation: 2, tokens: { accessToken: 'renewed' } })
+    t.match(forgotten, { state: 'uninstalled', tokens: null })
+    t.match(newer, { tokens: { accessToken: 'b' } })
+    t.match(await vault.loadGrant(ONE), { tokens: { accessToken: 'd' } }, 'clocks may differ: the first try counts now')
+  }
+)
+
+onEachStore(t, 'a repeated install takes the place of a location that only waits', async (t, { open }) => {
+  const vault = await open()
+  await vault.enrolLocation('one', 'company1', AT + 9, enrolled({ waits: true }))
+
+  await vault.installGrant(fruit('a'), install(AT, { isRepeated: true }))
+
+  t.match(await vault.loadGrant(ONE), { kind: 'oauth', tokens: { accessToken: 'a' } })
+})
+
+onEachStore(t, 'that the app left is remembered, of a location that was never known as well', async (t, { open }) => {
+  const vault = await open()
+  await vault.noteUninstall(ONE, AT)
+  await vault.noteUninstall(ONE, AT + 20)
+  await vault.noteUninstall(ONE, AT + 10)
+
+  const late = await vault.enrolLocation('one', 'company1', AT + 15, enrolled())
+  const anew = await vault.enrolLocation('one', 'company1', AT + 25, enrolled())
+  await vault.noteUninstall(ONE, AT + 30)
+
+  t.strictSame([late, anew], [false, true])
+  t.match(await vault.loadGrant(ONE), { state: 'connected' }, 'which forgets nothing by itself')
 })
 
 onEachStore(t, 'what waits for its company is due once the company works, and nothing else is', async (t, { open }) => {
   const vault = await open()
-  await vault.enrolLocation('waiting', 'company1', AT, null)
-  await vault.enrolLocation('elsewhere', 'company2', AT, null)
-  await vault.installGrant(fruit('a', { subject: 'location:own' }), AT)
-  await vault.installGrant(fruit('m', { subject: 'location:minted', kind: 'minted' }), AT)
+  await vault.enrolLocation('waiting', 'company1', AT, enrolled({ waits: true }))
+  await vault.enrolLocation('elsewhere', 'company2', AT, enrolled({ waits: true }))
+  await vault.enrolLocation('lazy', 'company1', AT, enrolled())
+  await vault.installGrant(fruit('a', { subject: 'location:own' }), install(AT))
+  await vault.installGrant(fruit('m', { subject: 'location:minted', kind: 'minted' }), install(AT))
+  const due = async (id: string) => (await vault.loadGrant(`location:${id}`))?.dueAt
 
+  await vault.wakeCompany('company1', 41, ['another reason'])
+  const none = await due('waiting')
   await vault.wakeCompany('company1', 42)
 
-  const due = async (id: string) => (await vault.loadGrant(`location:${id}`))?.dueAt
+  t.equal(none, null)
   t.strictSame(
-    [await due('waiting'), await due('elsewhere'), await due('own'), await due('minted')],
-    [42, null, 1_800, 1_800]
+    [await due('waiting'), await due('elsewhere'), await due('lazy'), await due('own'), await due('minted')],
+    [42, null, null, 1_800, 1_800]
   )
 })
 
 onEachStore(t, 'a company is forgotten with what was minted from it, and with no more', async (t, { open }) => {
   const vault = await open()
-  await vault.installGrant(fruit('c', { subject: 'company:company1' }), AT)
-  await vault.installGrant(fruit('m', { subject: 'location:minted', kind: 'minted' }), AT)
-  await vault.installGrant(fruit('o', { subject: 'location:own' }), AT)
-  await vault.enrolLocation('other', 'company2', AT, null)
+  await vault.installGrant(fruit('c', { subject: 'company:company1' }), install(AT))
+  await vault.installGrant(fruit('m', { subject: 'location:minted', kind: 'minted' }), install(AT))
+  await vault.installGrant(fruit('o', { subject: 'location:own' }), install(AT))
+  await vault.enrolLocation('other', 'company2', AT, enrolled())
 
   t.equal(await vault.forgetCompany('company1', 'gone', AT + 1), 2)
 
@@ -162,7 +217,7 @@ onEachStore(
   async (t, { open }) => {
     const vault = await open()
     for (const subject of ['location:b', 'company:c', 'location:a', 'location:d'] as const)
-      await vault.installGrant(fruit('secret', { subject }), AT)
+      await vault.installGrant(fruit('secret', { subject }), install(AT))
     await vault.forgetGrant('location:d', 'gone', AT)
 
     const first = await vault.listLocations({ limit: 2 })
@@ -184,7 +239,7 @@ onEachStore(t, 'a survey counts grants by state and names what is due first', as
     ['b', 10],
     ['c', null]
   ] as const)
-    await vault.installGrant(fruit(id, { subject: `location:${id}`, dueAt }), AT)
+    await vault.installGrant(fruit(id, { subject: `location:${id}`, dueAt }), install(AT))
   await vault.forgetGrant('location:a', 'gone', AT)
 
   const { states, oldestDueAt } = await vault.surveyGrants()

@@ -19,6 +19,8 @@ export interface Round {
   fault: (Fault & FaultTarget) | undefined
   /** Which gateway is killed and started again. */
   kills: number | undefined
+  /** Which gateway stands still, and for how many milliseconds: longer than a lease at times. */
+  pauses: { gateway: number; ms: number } | undefined
   /** For how many milliseconds nobody can write to the store. */
   stallMs: number | undefined
   /** Which gateway is called for which location. */
@@ -30,6 +32,8 @@ const path = '/oauth/token'
 /** Every way in which a token call goes wrong without HighLevel having said that the grant is spent. */
 const faults: ((random: () => number) => Fault & FaultTarget)[] = [
   (random) => ({ kind: 'slow', delayMs: Math.floor(random() * 1_500), path }),
+  // Now and then longer than a lease.
+  (random) => ({ kind: 'slow', delayMs: Math.floor(random() ** 4 * 14_000), path }),
   () => ({ kind: 'reset-before', path }),
   () => ({ kind: 'reset-after', path }),
   () => ({ kind: 'truncated', path }),
@@ -55,7 +59,8 @@ export function planRounds(seed: number, { rounds, gateways, locations }: Size):
   return Array.from({ length: rounds }, (_, index) => ({
     expires: some(0.6, () => index % locations),
     fault: some(0.35, () => faults[upTo(faults.length)]?.(random)),
-    kills: some(0.02, () => upTo(gateways)),
+    kills: some(0.03, () => upTo(gateways)),
+    pauses: some(0.01, () => ({ gateway: upTo(gateways), ms: 500 + upTo(11_500) })),
     stallMs: some(0.03, () => 50 + upTo(800)),
     calls: Array.from({ length: 1 + upTo(3) }, () => ({ gateway: upTo(gateways), location: upTo(locations) }))
   }))

@@ -12,12 +12,13 @@ const EVERY_MS = 60
 const ACCESS_TTL_SECONDS = 30
 const CALL_MS = 2_000
 /** A refresh that dangles for longer is let be: HighLevel's grace of 30 s bounds how many deaths one refresh can take. */
-const LET_BE_MS = 3_000
+const LET_BE_MS = 8_000
 const SETTLES_WITHIN_MS = 90_000
 
 export interface Findings {
   outcomes: Record<string, number>
   kills: number
+  pauses: number
   tokenCalls: number
   renewals: number
   /** What must never happen. Empty: no grant was lost. */
@@ -52,10 +53,13 @@ async function startGateways(site: Site, count: number) {
   }
 }
 
-/** Whether some refresh has been dangling or under way for long. */
+/** Whether some refresh that is claimed has been asked for long ago already. */
 async function hasOldIntent({ vault }: Site, locations: number): Promise<boolean> {
   const grants = await vault.listLocations({ limit: locations })
-  return grants.some(({ intentAt }) => intentAt !== null && Date.now() - intentAt > LET_BE_MS)
+  return grants.some(({ leaseOwner, intentAt, priorIntentAt }) => {
+    const askedAt = priorIntentAt ?? intentAt
+    return leaseOwner !== null && askedAt !== null && Date.now() - askedAt > LET_BE_MS
+  })
 }
 
 /** What the simulator and the vault say of one location at the end. */
@@ -83,7 +87,8 @@ export async function torture(scope: Scope, seed: number, size: Size, say: (text
   const locker = await postgresClient(scope, site.url)
   const gateways = await startGateways({ ...site, start: () => site.start({ LOG_LEVEL: 'info' }) }, size.gateways)
   const outcomes: Record<string, number> = {}
-  let kills = 0
+  const ends: Promise<unknown>[] = []
+  let [kills, pauses] = [0, 0]
 
   const call = async (gateway: GatewayProcess | undefined, n: number): Promise<string> => {
     const outcome = gateway === undefined ? 'gone' : await gateway.outcome({}, recordPath(n)).catch(() => 'gone')
@@ -105,9 +110,19 @@ export async function torture(scope: Scope, seed: number, size: Size, say: (text
     await locker.query('rollback')
   }
 
-  const play = async ({ expires, fault, kills: killed, stallMs, calls }: Round): Promise<void> => {
+  const pause = (n: number, ms: number): void => {
+    const gateway = gateways.get(n)
+    if (gateway === undefined) return
+    pauses += 1
+    gateway.kill('SIGSTOP')
+    // A killed one is gone by then, and does not mind.
+    ends.push(sleep(ms).then(() => gateway.kill('SIGCONT')))
+  }
+
+  const play = async ({ expires, fault, kills: killed, pauses: paused, stallMs, calls }: Round): Promise<void> => {
     if (expires !== undefined) await end(expires)
     if (fault !== undefined) simulator.failNext(fault)
+    if (paused !== undefined) pause(paused.gateway, paused.ms)
     if (stallMs !== undefined) await stall(stallMs)
     for (const { gateway, location } of calls) void call(gateways.get(gateway), location)
     if (killed === undefined || !gateways.isWhole() || (await hasOldIntent(site, size.locations))) return
@@ -120,12 +135,13 @@ export async function torture(scope: Scope, seed: number, size: Size, say: (text
     await gateways.get(n % size.gateways)?.install(simulator.connect(locationId(n)).code)
   }
   for (const [index, round] of planRounds(seed, size).entries()) {
-    if (index % 200 === 0) say(`round ${index}, ${kills} kills, ${JSON.stringify(outcomes)}`)
+    if (index % 200 === 0) say(`round ${index}, ${kills} kills, ${pauses} pauses, ${JSON.stringify(outcomes)}`)
     await Promise.all([play(round), sleep(EVERY_MS)])
   }
 
   simulator.clearFaults()
   await gateways.allBack()
+  await Promise.all(ends)
   const violations = Object.entries(outcomes).flatMap(([outcome, count]) =>
     isFair(outcome) ? [] : [`${count} calls were answered ${outcome}`]
   )
@@ -140,5 +156,5 @@ export async function torture(scope: Scope, seed: number, size: Size, say: (text
   if (refused.length > 0) violations.push(`${refused.length} refresh tokens were sent after their grace`)
   const renewals = new Set(tokenCalls.filter(({ status }) => status === 200).map(({ refreshToken }) => refreshToken))
     .size
-  return { outcomes, kills, tokenCalls: tokenCalls.length, renewals, violations }
+  return { outcomes, kills, pauses, tokenCalls: tokenCalls.length, renewals, violations }
 }

@@ -10,12 +10,19 @@ export const leasesAndWebhooks: Migration = {
     await grants.addColumn('event_at', 'bigint', (column) => column.notNull().defaultTo(0)).execute()
     await grants.addColumn('proven', 'integer', (column) => column.notNull().defaultTo(1)).execute()
     await grants.addColumn('failures', 'integer', (column) => column.notNull().defaultTo(0)).execute()
-    for (const name of ['tried_at', 'due_at', 'intent_at', 'lease_until'])
+    for (const name of ['tried_at', 'due_at', 'intent_at', 'prior_intent_at', 'lease_until'])
       await grants.addColumn(name, 'bigint').execute()
-    await grants.addColumn('lease_owner', 'text').execute()
+    for (const name of ['lease_owner', 'install_id']) await grants.addColumn(name, 'text').execute()
 
     // What is due is found by this alone; rows that are never due by themselves are at its far end.
     await db.schema.createIndex('grants_due_at').on('grants').column('due_at').execute()
+    // Few at any time: renewals under way, and those that nobody knows the end of.
+    await db.schema
+      .createIndex('grants_intent_at')
+      .on('grants')
+      .column('intent_at')
+      .where('intent_at', 'is not', null)
+      .execute()
     await db.schema.createIndex('grants_company_id').on('grants').column('company_id').execute()
     await db.schema.createIndex('grants_state').on('grants').column('state').execute()
 
