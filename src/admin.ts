@@ -4,6 +4,7 @@ import Type from 'typebox'
 import { type AppOptions, createServer } from './app.ts'
 import health from './http/health.ts'
 import logging from './http/logging.ts'
+import { createMethodGuard } from './http/methods.ts'
 import validation from './http/validation.ts'
 import { Problem } from './problems.ts'
 import { describeLocation } from './tokens/describe-location.ts'
@@ -27,7 +28,7 @@ const Page = Type.Object(
 )
 
 interface Options {
-  vault: Pick<Vault, 'listLocations' | 'loadGrant'>
+  vault: Pick<Vault, 'listLocations' | 'findGrant'>
   now: () => number
 }
 
@@ -49,12 +50,11 @@ const locationRoutes: FastifyPluginAsyncTypebox<Options> = async (app, { vault, 
   })
 
   app.get('/locations/:id', { schema: { params: Type.Object({ id: LocationId }) } }, async ({ params }) => {
-    const grant = await vault.loadGrant(`location:${params.id}`).catch((cause) => {
+    const grant = await vault.findGrant(`location:${params.id}`).catch((cause) => {
       throw unavailable(cause)
     })
     if (grant === undefined) throw new Problem('location-not-connected', 'This gateway knows no such location')
-    const { tokens, ...rest } = grant
-    return describeLocation({ ...rest, expiresAt: tokens?.expiresAt ?? null }, now())
+    return describeLocation(grant, now())
   })
 }
 
@@ -62,13 +62,16 @@ const locationRoutes: FastifyPluginAsyncTypebox<Options> = async (app, { vault, 
 export async function buildAdmin(options: AppOptions): Promise<FastifyInstance> {
   const { parts, log, writeLine, now, isDraining } = options
   const app = createServer(options)
+  const methods = createMethodGuard()
   await app.register(logging, { log, writeLine, metrics: parts.metrics })
   await app.register(validation)
+  await app.register(methods.plugin)
   await app.register(health, { ping: parts.vault.ping, isDraining })
   await app.register(locationRoutes, { vault: parts.vault, now })
 
   app.get('/metrics', { config: { quiet: true } }, async (_, reply) =>
     reply.header('content-type', parts.metrics.contentType).send(await parts.metrics.render())
   )
+  methods.close(app)
   return app
 }

@@ -13,6 +13,9 @@ const Port = (fallback: number) => Whole(0, 65_535, fallback)
 const Millis = (fallback: number) => Whole(1, 86_400_000, fallback)
 // The parser alone would take `http:///host` and mend it.
 Format.Set('http-url', (text) => /^https?:\/\/[^\s/?#]+/.test(text) && URL.canParse(text))
+Format.Set('database-url', (text) =>
+  /^postgres(ql)?:/.test(text) ? /^postgres(ql)?:\/\/[^/]/.test(text) && URL.canParse(text) : /^sqlite:.+/.test(text)
+)
 const Url = (options: { default?: string } = {}) =>
   Type.String({ format: 'http-url', description: 'an http or https URL', ...options })
 const Choice = <const Name extends string>(names: readonly Name[], fallback: Name) =>
@@ -30,7 +33,7 @@ export const Env = Type.Object({
   PUBLIC_URL: Url({ default: 'http://localhost:3000' }),
   TRUST_PROXY: Type.String({ minLength: 1, default: 'false' }),
   DATABASE_URL: Type.String({
-    pattern: '^(sqlite:.+|postgres(ql)?://.+)',
+    format: 'database-url',
     description: 'sqlite:<path> or postgres://<user>:<password>@<host>:<port>/<database>',
     default: 'sqlite:data/gateway.db'
   }),

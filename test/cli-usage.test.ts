@@ -23,6 +23,7 @@ t.test(
       ],
       [['keys', 'revoke'], /^Name one key id\n/],
       [['locations', 'show', 'one', 'two'], /^There is an argument too many\n/],
+      [['keys', 'create', '--name', 'a\u001b[2J', '--locations', 'a'], /^--name takes 1 to 100 printable characters\n/],
       [['locations', 'add-token', 'one'], /^Give the token on standard input\n/]
     ]
 

@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { SEED } from './simulator/seed.ts'
@@ -6,7 +7,7 @@ import { type GatewayProcess, openSite, type Site } from './support/gateway-proc
 import { createClock, startGateway, startSimulator, until } from './support/harness.ts'
 import { NO_POSTGRES, postgresDatabase } from './support/postgres.ts'
 import { startProxy } from './support/proxy.ts'
-import { STORES, sql } from './support/stores.ts'
+import { STORES, sql, storeUrl } from './support/stores.ts'
 
 t.jobs = 6
 
@@ -199,4 +200,68 @@ t.test('the end of the process keeps to its grace time while the database hangs 
 
   t.ok(tookMs < 4_000, `${tookMs} ms`)
   await cut
+})
+
+t.test('an install into a database that takes no writes is refused before its code is spent', async (t) => {
+  const DATABASE_URL = await postgresDatabase(t)
+  if (DATABASE_URL === undefined) return void t.pass('not run', { skip: NO_POSTGRES })
+  const simulator = await startSimulator(t)
+  const { pathname } = new URL(DATABASE_URL)
+  const before = await startGateway(t, { simulator, env: { DATABASE_URL } })
+  await before.close()
+  const gateway = await startGateway(t, { simulator, env: { DATABASE_URL }, connected: false })
+  // As after a failover to a standby. New connections only: those of the pool leave it when they are idle.
+  await sql(DATABASE_URL, `alter database ${pathname.slice(1)} set default_transaction_read_only = on`)
+  await sql(
+    DATABASE_URL,
+    'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()'
+  )
+
+  const reply = await gateway.install(simulator.connect().code)
+
+  t.equal(reply.status, 503)
+  t.equal(simulator.tokenCalls().length, 1, 'the first install alone')
+  t.equal((await gateway.patch(CHANGE)).status, 200, 'and what can be read is used')
+})
+
+t.test('a SQLite file that was deleted under the process is not ready, and takes no install', async (t) => {
+  const simulator = await startSimulator(t)
+  const { call, install, config } = await startGateway(t, { simulator, connected: false })
+  rmSync(config.DATABASE_URL.slice('sqlite:'.length))
+
+  const [ready, installed] = [await call('/readyz'), await install(simulator.connect().code)]
+
+  t.match(ready.json, { status: 503, code: 'vault-unavailable' })
+  t.equal(installed.status, 503)
+  t.strictSame(simulator.tokenCalls(), [])
+})
+
+t.test('odd words of HighLevel’s are stored and shown all the same', async (t) => {
+  for (const store of STORES) {
+    const DATABASE_URL = await storeUrl(t, store)
+    if (DATABASE_URL === undefined) return void t.pass('not run', { skip: NO_POSTGRES })
+    const simulator = await startSimulator(t)
+    const gateway = await startGateway(t, { simulator, env: { DATABASE_URL } })
+    const grant = () => gateway.vault.loadGrant(`location:${SEED.locationId}`)
+    const scope = 'objects/record.write\0'
+    const pair = simulator.grantTokens()
+    const body = { access_token: pair.accessToken, refresh_token: pair.refreshToken, expires_in: 1e99, scope }
+    simulator.expireTokens()
+    simulator.failNext({ kind: 'status', status: 200, body, path: '/oauth/token' })
+    await gateway.patch(CHANGE)
+    const renewed = await grant()
+    const shown = await fetch(`${gateway.adminOrigin}/locations/${SEED.locationId}`)
+    const words = { error: 'nonsense', error_description: 'a\0b\u001b[31mc' }
+    simulator.failNext({ kind: 'status', status: 400, body: words, path: '/oauth/token', times: 9 })
+    await gateway.vault.markProven(`location:${SEED.locationId}`, 2, 1)
+    simulator.expireTokens()
+    await until(async () => {
+      await gateway.patch(CHANGE)
+      return (await grant())?.state === 'backing-off'
+    })
+
+    t.match(renewed, { generation: 2, tokens: { refreshToken: pair.refreshToken } }, store)
+    t.equal(shown.status, 200)
+    t.match(await grant(), { stateReason: /a b \[31mc/, failures: 1 }, store)
+  }
 })

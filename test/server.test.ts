@@ -148,3 +148,19 @@ t.test('connections that stop in the middle do not keep the process from ending 
   t.equal(await process.ended, 0)
   t.match(process.output.stdout, /"msg":"ended"/)
 })
+
+t.test('a database that cannot be opened is named, without its password, and the process ends at once', async (t) => {
+  const url = 'postgres://gateway:hidden-password@127.0.0.1:1/records'
+  const rows = [
+    [url, /The database at 127\.0\.0\.1:1\/records \(DATABASE_URL\) cannot be opened: connect ECONNREFUSED/],
+    ['sqlite:/proc', /The database sqlite:\/proc \(DATABASE_URL\) cannot be opened: unable to open database file/],
+    ['postgres://127.0.0.1:99999/records', /DATABASE_URL must be sqlite:<path> or postgres:/]
+  ] as const
+  for (const [DATABASE_URL, message] of rows) {
+    const process = startProcess(t, SERVER, environment(t, undefined, { DATABASE_URL }))
+
+    t.equal(await process.ended, 1)
+    t.match(process.output.stderr, message)
+    t.notMatch(process.output.stderr, /hidden-password|\.ts:/)
+  }
+})

@@ -36,7 +36,7 @@ export const check: Command = {
       // The configuration and the keys have passed: the command would not have come this far.
       const checks = [
         { name: 'configuration', ok: true, detail: 'ok' },
-        await tried('vault', vault.ping()),
+        await tried('vault', vault.proveWritable()),
         await tried('upstream', reach(config.HIGHLEVEL_API_URL))
       ]
       const ok = checks.every((row) => row.ok)

@@ -12,6 +12,7 @@ export const createKey: Command = {
   does: 'makes an API key and prints it, once',
   read(args) {
     const { name, locations } = options(args, ['name', 'locations'])
+    if (!/^[^\p{Cc}]{1,100}$/u.test(name)) throw new UsageError('--name takes 1 to 100 printable characters')
     const ids = [...new Set(locations.split(',').map((id) => id.trim()))]
     const wrong = ids.find((id) => id !== '*' && !LOCATION_ID.test(id))
     if (wrong !== undefined) throw new UsageError(`Not a location id: ${wrong}`)

@@ -39,10 +39,9 @@ export const showLocation: Command = {
   read(args) {
     const id = oneId(args, 'location id')
     return async ({ vault }) => {
-      const grant = await vault.loadGrant(subjectOf(id))
+      const grant = await vault.findGrant(subjectOf(id))
       if (grant === undefined) return { ok: false, document: { id, found: false }, text: `There is no location ${id}.` }
-      const { tokens, ...rest } = grant
-      const location = describeLocation({ ...rest, expiresAt: tokens?.expiresAt ?? null }, Date.now())
+      const location = describeLocation(grant, Date.now())
       return {
         document: location,
         text: Object.entries(location)

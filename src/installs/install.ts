@@ -12,8 +12,8 @@ export type Connected = { locationId: string } | { companyId: string; locationId
 interface Deps {
   oauth: OAuthApi
   saves: Pick<GrantSaves, 'install'>
-  /** `ping` is asked before the code is spent, so that it still counts when the store is back. */
-  vault: Pick<Vault, 'ping' | 'enrolLocation' | 'wakeCompany'>
+  /** `proveWritable` is asked before the code is spent, so that it still counts when the store is back. */
+  vault: Pick<Vault, 'proveWritable' | 'enrolLocation' | 'wakeCompany'>
   /** Drops what the process remembers of a location. */
   forget: (locationId: string) => void
   now: () => number
@@ -27,7 +27,7 @@ interface Deps {
 export function createInstall({ oauth, saves, vault, forget, now, log }: Deps) {
   const ready = async (): Promise<void> => {
     try {
-      await vault.ping()
+      await vault.proveWritable()
     } catch (cause) {
       throw new Problem('vault-unavailable', 'The connection cannot be stored now: open this page again in a minute', {
         retryAfterSeconds: 5,

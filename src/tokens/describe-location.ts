@@ -18,7 +18,9 @@ export interface LocationView {
   scopes: string[]
 }
 
-const date = (epochMs: number) => new Date(epochMs).toISOString()
+const LAST_DATE_MS = 8.64e15
+/** One odd row must not hide the others. */
+const date = (epochMs: number) => new Date(Math.min(epochMs, LAST_DATE_MS)).toISOString()
 const dateOrNull = (epochMs: number | null) => (epochMs === null ? null : date(epochMs))
 
 export function describeLocation(grant: GrantSummary, now: number): LocationView {

@@ -7,6 +7,8 @@ import type { Grant, Lease } from './vault.ts'
 
 /** For this long HighLevel gives the same pair for the same refresh token (its changelog, "Smarter Refresh Token Handling"). */
 export const GRACE_MS = 30_000
+/** Longer than the pause between two tries of a process that holds a pair and could not save it while the store was away. */
+const HOLDERS_TRY_WITHIN_MS = 6_000
 const POLL_MS = 200
 
 /**
@@ -38,7 +40,7 @@ export function createRecovery({ saves, now, ending }: Deps): Recover {
       const row = await saves.load(claimed.subject)
       if (row === undefined || row.generation !== claimed.generation) return row ?? { ...claimed, tokens: null }
       const askedAt = othersAskedAt(row, lease)
-      if (askedAt === null || now() - askedAt >= GRACE_MS) return undefined
+      if (askedAt === null || now() >= Math.max(askedAt + GRACE_MS, lease.at + HOLDERS_TRY_WITHIN_MS)) return undefined
       if (ending.aborted) throw new Problem('shutting-down', 'The process of the gateway ended while it waited')
       await sleep(POLL_MS)
     }

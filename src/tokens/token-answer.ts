@@ -19,6 +19,7 @@ const word = (value: unknown, pattern = /./): string | undefined =>
   typeof value === 'string' && pattern.test(value) ? value : undefined
 
 const ID = /^[A-Za-z0-9_-]{1,64}$/
+const PRINTABLE = /^[\x20-\x7e]{1,4096}$/
 /** What a header can carry. */
 const TOKEN = /^[\x21-\x7e]+$/
 
@@ -45,7 +46,7 @@ export function readIssued(body: unknown, issuedAt: number): Issued | undefined 
 
   const issued: Issued = { tokens }
   for (const name of ['scope', 'userType', 'companyId', 'locationId'] as const) {
-    const value = word(members[name], name.endsWith('Id') ? ID : undefined)
+    const value = word(members[name], name.endsWith('Id') ? ID : PRINTABLE)
     if (value !== undefined) issued[name] = value
   }
   const approved = members['approvedLocations']

@@ -13,7 +13,9 @@ export class TokenRefusal extends Error {
 
   /** `status` is 0 where HighLevel was not asked. */
   constructor(kind: RefusalKind, status: number, said: string, isTokenFault = false) {
-    super(status === 0 ? said : `HighLevel's token endpoint answered ${status}: ${said.slice(0, 200)}`)
+    // It is stored, logged and shown in terminals.
+    const plain = said.replace(/\p{Cc}/gu, ' ').slice(0, 200)
+    super(status === 0 ? plain : `HighLevel's token endpoint answered ${status}: ${plain}`)
     this.kind = kind
     this.isTokenFault = isTokenFault
   }

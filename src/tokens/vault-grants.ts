@@ -4,7 +4,7 @@ import { grantOf, identity, summaryOf } from './grant-rows.ts'
 import type { GrantStore, Subject } from './vault.ts'
 import type { Tables } from './vault-schema.ts'
 
-type GrantReads = Pick<GrantStore, 'loadGrant' | 'listLocations' | 'surveyGrants' | 'resealGrants'>
+type GrantReads = Pick<GrantStore, 'loadGrant' | 'findGrant' | 'listLocations' | 'surveyGrants' | 'resealGrants'>
 
 const RESEAL_AT_ONCE = 100
 
@@ -37,6 +37,11 @@ export function createGrantStore(db: Kysely<Tables>, cipher: Cipher): GrantReads
     async loadGrant(subject) {
       const row = await db.selectFrom('grants').selectAll().where('subject', '=', subject).executeTakeFirst()
       return row && grantOf(cipher, row)
+    },
+
+    async findGrant(subject) {
+      const row = await db.selectFrom('grants').selectAll().where('subject', '=', subject).executeTakeFirst()
+      return row && summaryOf(row)
     },
 
     async listLocations({ after = '', limit, state }) {

@@ -19,6 +19,12 @@ const types: pg.CustomTypesConfig = {
   getTypeParser: (id, format) => (id === INT8 ? Number : pg.types.getTypeParser(id, format))
 }
 
+/** The server ended the connection, or it is gone: idle ones are, after a restart, and only the next statement shows it. */
+const hasBroken = (error: unknown): boolean => {
+  const { code, message } = error as { code?: unknown; message?: unknown }
+  return /^(57P0|08|ECONNRESET|EPIPE)/.test(String(code)) || /^Connection terminated/.test(String(message))
+}
+
 export function openPostgres(url: string, purpose: Purpose, log: Pick<BaseLogger, 'debug'> | undefined): Database {
   // A migration or a command may take as long as it takes.
   const isServing = purpose === 'serving'
@@ -46,6 +52,12 @@ export function openPostgres(url: string, purpose: Purpose, log: Pick<BaseLogger
   return {
     dialect: new PostgresDialect({ pool }),
     skipsLocked: true,
-    attempt: (work) => work()
+    attempt: (work, isRead = false) =>
+      isRead
+        ? work().catch((error: unknown) => {
+            if (hasBroken(error)) return work()
+            throw error
+          })
+        : work()
   }
 }

@@ -1,12 +1,13 @@
 import { type Dialect, Kysely } from 'kysely'
 import type { BaseLogger } from 'pino'
 import { type Cipher, CipherError, createCipher, type VaultKey } from './cipher.ts'
+import { OpenError } from './open-error.ts'
 import type { Vault } from './vault.ts'
 import { createGrantStore } from './vault-grants.ts'
 import { createGrantInstalls } from './vault-installs.ts'
 import { createKeyStore } from './vault-keys.ts'
 import { createGrantLeases } from './vault-leases.ts'
-import { migrate } from './vault-migrate.ts'
+import { migrate, SchemaError } from './vault-migrate.ts'
 import type { Tables } from './vault-schema.ts'
 import { createGrantUninstalls } from './vault-uninstalls.ts'
 import { createTokenVerdicts } from './vault-verdicts.ts'
@@ -17,8 +18,10 @@ export interface Database {
   dialect: Dialect
   /** Whether `for update skip locked` exists. Where one writer at a time writes, there is nothing to skip. */
   skipsLocked: boolean
-  /** Runs one statement, again where the database asks for that. */
-  attempt<Value>(work: () => Promise<Value>): Promise<Value>
+  /** Throws where what was opened is not there any more. */
+  verify?: () => void
+  /** Runs one statement, again where the database asks for that, or where it was a read that broke off. */
+  attempt<Value>(work: () => Promise<Value>, isRead?: boolean): Promise<Value>
 }
 
 /** Throws CipherError, naming the key ids, where VAULT_KEYS cannot open every row that the vault holds. */
@@ -68,16 +71,7 @@ async function open(url: string, purpose: Purpose, log?: Pick<BaseLogger, 'debug
   return openPostgres(url, purpose, log)
 }
 
-/**
- * Opens the store named by `DATABASE_URL`, brings its tables up to date and proves the keys. Throws CipherError for a
- * key that is missing or wrong, SchemaError for tables that this release cannot work with, else the driver's error.
- */
-export async function openVault(
-  url: string,
-  keys: readonly VaultKey[],
-  { now = Date.now, purpose = 'serving', log }: Options = {}
-): Promise<Vault> {
-  const cipher = createCipher(keys)
+async function prepare(url: string, cipher: Cipher, log: Options['log']): Promise<void> {
   const database = await open(url, 'setup', log)
   const setup = new Kysely<Tables>({ dialect: database.dialect })
   try {
@@ -86,8 +80,23 @@ export async function openVault(
   } finally {
     await setup.destroy()
   }
+}
 
-  const { dialect, skipsLocked, attempt } = await open(url, purpose, log)
+/**
+ * Opens the store named by `DATABASE_URL`, brings its tables up to date and proves the keys. Throws CipherError for a
+ * key that is missing or wrong, SchemaError for tables that this release cannot work with, OpenError else.
+ */
+export async function openVault(
+  url: string,
+  keys: readonly VaultKey[],
+  { now = Date.now, purpose = 'serving', log }: Options = {}
+): Promise<Vault> {
+  const cipher = createCipher(keys)
+  await prepare(url, cipher, log).catch((error: unknown) => {
+    throw error instanceof CipherError || error instanceof SchemaError ? error : new OpenError(url, error)
+  })
+
+  const { dialect, skipsLocked, attempt, verify } = await open(url, purpose, log)
   const db = new Kysely<Tables>({ dialect })
   const vault: Omit<Vault, 'close'> = {
     ...createGrantStore(db, cipher),
@@ -97,15 +106,35 @@ export async function openVault(
     ...createTokenVerdicts(db),
     ...createKeyStore(db, now),
     ...createWebhookStore(db, now),
-    ping: async () => void (await db.selectFrom('grants').select('subject').limit(1).execute())
+    async ping() {
+      verify?.()
+      await db.selectFrom('grants').select('subject').limit(1).execute()
+    },
+    // Changes nothing, and is refused where nothing can be changed.
+    async proveWritable() {
+      verify?.()
+      await db.updateTable('vault_keys').set({ id: '' }).where('id', '=', '').execute()
+    }
   }
   return { ...eachAttempted(vault, attempt), close: () => db.destroy() }
 }
 
+const reads = new Set<string>([
+  'loadGrant',
+  'findGrant',
+  'listLocations',
+  'surveyGrants',
+  'findKey',
+  'listKeys',
+  'hasWebhook',
+  'ping'
+] satisfies (keyof Vault)[])
+
 /** The same methods, each run by `attempt`. */
 function eachAttempted<Store extends object>(store: Store, attempt: Database['attempt']): Store {
-  const wrap = (method: (...args: unknown[]) => Promise<unknown>) => {
-    return (...args: unknown[]) => attempt(() => method(...args))
+  const wrap = (name: string, method: (...args: unknown[]) => Promise<unknown>) => {
+    const isRead = reads.has(name)
+    return (...args: unknown[]) => attempt(() => method(...args), isRead)
   }
-  return Object.fromEntries(Object.entries(store).map(([name, method]) => [name, wrap(method)])) as Store
+  return Object.fromEntries(Object.entries(store).map(([name, method]) => [name, wrap(name, method)])) as Store
 }

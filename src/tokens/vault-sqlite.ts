@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import Database from 'better-sqlite3'
@@ -50,9 +50,15 @@ export function openSqlite(path: string, purpose: Purpose): Opened {
   // A grant that is saved must outlive a power cut: WAL with the default of NORMAL may lose the last commits.
   database.pragma('synchronous = FULL')
 
+  const { ino } = statSync(file)
   return {
     dialect: new LockingDialect({ database }),
     skipsLocked: false,
+    // SQLite goes on reading and writing a file that was deleted, and all of it would be gone with the process.
+    verify() {
+      if (statSync(file, { throwIfNoEntry: false })?.ino !== ino)
+        throw new Error(`The file of the vault was deleted or replaced: ${file}`)
+    },
     async attempt(work) {
       for (const givesUpAt = performance.now() + TRIES_FOR_MS[purpose]; ; await sleep(PAUSE_MS)) {
         try {

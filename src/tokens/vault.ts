@@ -159,6 +159,8 @@ export interface GrantStore {
   /** The same as `forgetGrant` for a company and everything minted from it. Returns how many grants were forgotten. */
   forgetCompany(companyId: string, reason: string, at: number): Promise<number>
 
+  /** A grant without its tokens, which need not open for this. */
+  findGrant(subject: Subject): Promise<GrantSummary | undefined>
   /** The locations in the order of their ids, from behind `after` on. `state`: those in it alone. */
   listLocations(page: LocationPage): Promise<GrantSummary[]>
   /** How many grants are in each state, and when the one that is due first is or was due. */
@@ -189,5 +191,7 @@ export interface WebhookStore {
 export interface Vault extends GrantStore, KeyStore, WebhookStore {
   /** Resolves while the store answers. */
   ping(): Promise<void>
+  /** Resolves while the store takes writes: asked before something is fetched that exists nowhere else. */
+  proveWritable(): Promise<void>
   close(): Promise<void>
 }

@@ -31,14 +31,14 @@ const word = (value: unknown, pattern: RegExp) => (typeof value === 'string' && 
 
 const time = (value: unknown): number | undefined => {
   const at = typeof value === 'string' ? Date.parse(value) : typeof value === 'number' ? value : Number.NaN
-  return Number.isFinite(at) ? at : undefined
+  return Number.isFinite(at) ? Math.trunc(at) : undefined
 }
 
 /** Reads a delivery. Throws a Problem where it is no event at all. */
 export function readEvent(raw: Buffer): WebhookEvent {
   let body: unknown
   try {
-    body = JSON.parse(raw.toString('utf8'))
+    body = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(raw))
   } catch {
     throw new Problem('invalid-json', 'The body is not valid JSON')
   }
