@@ -1,10 +1,11 @@
 import type { BaseLogger } from 'pino'
 import { Problem } from '../problems.ts'
+import type { Subject } from '../tokens/grant.ts'
 import type { GrantSaves } from '../tokens/grant-saves.ts'
 import type { Issued, OAuthApi } from '../tokens/oauth-api.ts'
 import { renewAt } from '../tokens/schedule.ts'
 import { TokenRefusal } from '../tokens/token-refusal.ts'
-import type { Subject, Vault } from '../tokens/vault.ts'
+import type { Vault } from '../tokens/vault.ts'
 
 /** What an install has connected. */
 export type Connected = { locationId: string } | { companyId: string; locationIds: string[] }

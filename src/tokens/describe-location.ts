@@ -1,4 +1,4 @@
-import type { GrantState, GrantSummary } from './vault.ts'
+import type { GrantState, GrantSummary } from './grant.ts'
 
 const LEAD = 'location:'
 

@@ -1,6 +1,6 @@
 import type { Selectable } from 'kysely'
 import { type Cipher, CipherError } from './cipher.ts'
-import type { Fruit, Grant, GrantSummary, Tokens } from './vault.ts'
+import type { Fruit, Grant, GrantSummary, Tokens } from './grant.ts'
 import type { Tables } from './vault-schema.ts'
 
 export type GrantRow = Selectable<Tables['grants']>

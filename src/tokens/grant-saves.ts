@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { BaseLogger } from 'pino'
 import { Problem } from '../problems.ts'
-import type { Fruit, Grant, GrantStore, Subject } from './vault.ts'
+import type { Fruit, Grant, Subject } from './grant.ts'
+import type { GrantStore } from './vault.ts'
 
 const FIRST_RETRY_MS = 100
 const LONGEST_RETRY_MS = 5_000

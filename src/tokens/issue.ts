@@ -1,12 +1,13 @@
 import { Problem, type ProblemCode } from '../problems.ts'
 import { askAgain } from './ask-again.ts'
+import type { Grant, GrantKind, Lease, Subject, Tokens } from './grant.ts'
 import type { GrantSaves } from './grant-saves.ts'
 import type { Issued, OAuthApi } from './oauth-api.ts'
 import type { Recover } from './recovery.ts'
 import type { Renew } from './renewal.ts'
 import { TokenRefusal } from './token-refusal.ts'
 import { isUsable } from './usable.ts'
-import type { Grant, GrantKind, GrantStore, Lease, Subject, Tokens } from './vault.ts'
+import type { GrantStore } from './vault.ts'
 
 /** What HighLevel issued in place of a grant's tokens, and by which way. */
 export interface Renewed {

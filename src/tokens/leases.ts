@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { BaseLogger } from 'pino'
-import type { GrantStore, Lease, Subject } from './vault.ts'
+import type { Lease, Subject } from './grant.ts'
+import type { GrantStore } from './vault.ts'
 
 /** Short, so that a dead holder is noticed soon, and extended while its holder lives, however long HighLevel takes. */
 const LEASE_MS = 8_000

@@ -2,9 +2,10 @@ import type { BaseLogger } from 'pino'
 import { Problem } from '../problems.ts'
 import { createFreshCache } from '../shared/fresh-cache.ts'
 import type { TokenSource } from '../upstream/bearer.ts'
+import type { Grant, Subject } from './grant.ts'
 import type { GrantSaves } from './grant-saves.ts'
 import type { Renew } from './renewal.ts'
-import type { Grant, GrantStore, Subject } from './vault.ts'
+import type { GrantStore } from './vault.ts'
 
 /** Bounds how long a removed or replaced grant stays in use in a process that did not see the change. */
 const MAX_AGE_MS = 10_000

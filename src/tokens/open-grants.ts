@@ -1,5 +1,6 @@
 import type { BaseLogger } from 'pino'
 import { within } from '../shared/within.ts'
+import type { Grant } from './grant.ts'
 import { createGrantSaves } from './grant-saves.ts'
 import { COMPANY_REASONS, createIssue } from './issue.ts'
 import { createLeases } from './leases.ts'
@@ -9,7 +10,7 @@ import { createRecovery } from './recovery.ts'
 import { createRenewal } from './renewal.ts'
 import { createSetbacks, type RenewalResult } from './setbacks.ts'
 import { startSweep } from './sweep.ts'
-import type { Grant, Vault } from './vault.ts'
+import type { Vault } from './vault.ts'
 
 const COMPANY = 'company:'
 

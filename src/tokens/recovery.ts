@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Problem } from '../problems.ts'
+import type { Grant, Lease } from './grant.ts'
 import type { GrantSaves } from './grant-saves.ts'
 import type { Renewed } from './issue.ts'
 import { TokenRefusal } from './token-refusal.ts'
-import type { Grant, Lease } from './vault.ts'
 
 /** For this long HighLevel gives the same pair for the same refresh token (its changelog, "Smarter Refresh Token Handling"). */
 export const GRACE_MS = 30_000

@@ -1,7 +1,7 @@
 import { Problem } from '../problems.ts'
+import type { Grant, GrantState } from './grant.ts'
 import { callMayTryAt } from './schedule.ts'
 import type { RefusalKind } from './token-refusal.ts'
-import type { Grant, GrantState } from './vault.ts'
 
 type Ending = Extract<GrantState, 'backing-off' | 'paused' | 'reconnect-required'>
 

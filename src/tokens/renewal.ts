@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { BaseLogger } from 'pino'
 import { Problem } from '../problems.ts'
 import { createSingleFlight } from '../shared/single-flight.ts'
+import type { Fruit, Grant, Lease, Subject } from './grant.ts'
 import type { GrantSaves } from './grant-saves.ts'
 import type { Issue, Renewed } from './issue.ts'
 import type { Leases } from './leases.ts'
@@ -9,7 +10,7 @@ import { refuseStanding } from './refusals.ts'
 import { renewAt } from './schedule.ts'
 import type { Setbacks } from './setbacks.ts'
 import { isUsable } from './usable.ts'
-import type { Fruit, Grant, GrantStore, Lease, Subject } from './vault.ts'
+import type { GrantStore } from './vault.ts'
 
 /** How often a grant is looked at that another process is renewing. */
 const POLL_MS = 100

@@ -1,4 +1,4 @@
-import type { Grant, Tokens } from './vault.ts'
+import type { Grant, Tokens } from './grant.ts'
 
 /** Tokens are renewed at 80 to 85 % of their life: spread, so that locations connected together do not renew together. */
 const RENEW_AT = 0.8

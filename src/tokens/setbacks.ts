@@ -1,11 +1,12 @@
 import type { BaseLogger } from 'pino'
 import { Problem } from '../problems.ts'
+import type { Grant, Lease, Setback } from './grant.ts'
 import type { GrantSaves } from './grant-saves.ts'
 import { problemAfter, stateAfter } from './refusals.ts'
 import { retryAt } from './schedule.ts'
 import { type RefusalKind, TokenRefusal } from './token-refusal.ts'
 import { isUsable } from './usable.ts'
-import type { Grant, GrantStore, Lease, Setback } from './vault.ts'
+import type { GrantStore } from './vault.ts'
 
 export type RenewalResult = 'renewed' | RefusalKind | 'failed'
 

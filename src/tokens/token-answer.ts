@@ -1,4 +1,4 @@
-import type { Tokens } from './vault.ts'
+import type { Tokens } from './grant.ts'
 
 /** What HighLevel's token endpoints issue, as far as it is of use. */
 export interface Issued {

@@ -1,4 +1,4 @@
-import type { Grant, Tokens } from './vault.ts'
+import type { Grant, Tokens } from './grant.ts'
 
 /** Whether the access token of a grant has not expired. Such a token is used, whatever became of its renewal. */
 export const isUsable = (grant: Grant, now: number): grant is Grant & { tokens: Tokens } =>

@@ -1,7 +1,8 @@
 import type { Kysely } from 'kysely'
 import { type Cipher, CipherError } from './cipher.ts'
+import type { Subject } from './grant.ts'
 import { grantOf, identity, summaryOf } from './grant-rows.ts'
-import type { GrantStore, Subject } from './vault.ts'
+import type { GrantStore } from './vault.ts'
 import type { Tables } from './vault-schema.ts'
 
 type GrantReads = Pick<GrantStore, 'loadGrant' | 'findGrant' | 'listLocations' | 'surveyGrants' | 'resealGrants'>

@@ -1,7 +1,8 @@
 import type { Kysely, UpdateResult } from 'kysely'
 import type { Cipher } from './cipher.ts'
+import type { Grant, Lease } from './grant.ts'
 import { fruitRow, grantOf } from './grant-rows.ts'
-import type { Grant, GrantStore, Lease } from './vault.ts'
+import type { GrantStore } from './vault.ts'
 import type { Tables } from './vault-schema.ts'
 
 type GrantLeases = Pick<

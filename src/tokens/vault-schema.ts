@@ -1,4 +1,4 @@
-import type { GrantKind, GrantState, Subject } from './vault.ts'
+import type { GrantKind, GrantState, Subject } from './grant.ts'
 
 /** The tables as kysely sees them. `bigint` columns come back as numbers from both drivers; times are epoch milliseconds. */
 export interface Tables {

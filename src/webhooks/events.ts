@@ -1,8 +1,9 @@
 import { hash } from 'node:crypto'
 import type { BaseLogger } from 'pino'
 import { Problem } from '../problems.ts'
+import type { Subject } from '../tokens/grant.ts'
 import { isUsable } from '../tokens/usable.ts'
-import type { Subject, Vault } from '../tokens/vault.ts'
+import type { Vault } from '../tokens/vault.ts'
 
 /** A webhook as far as it is of use. Everything but `type` may be missing. */
 export interface WebhookEvent {

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { Fruit, Install, Lease, Tokens } from '../../src/tokens/vault.ts'
+import type { Fruit, Install, Lease, Tokens } from '../../src/tokens/grant.ts'
 
 export const ONE = 'location:one'
 

@@ -1,8 +1,9 @@
 import { once } from 'node:events'
 import type { Test } from 'tap'
 import { openLog } from '../../src/shared/log.ts'
+import type { Grant } from '../../src/tokens/grant.ts'
 import { createGrantSaves } from '../../src/tokens/grant-saves.ts'
-import type { Grant, GrantStore } from '../../src/tokens/vault.ts'
+import type { GrantStore } from '../../src/tokens/vault.ts'
 import { openStore } from '../support/stores.ts'
 import { fruit, install } from './fruits.ts'
 
