@@ -122,8 +122,8 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
 
 function installOf({ config, parts, now, log }: AppOptions) {
   if (parts.oauth === undefined) return undefined
-  const { saves, vault, tokens, oauth } = parts
-  const install = createInstall({ oauth, saves, vault, forget: tokens.forget, now, log })
+  const { saves, follow, vault, tokens, oauth } = parts
+  const install = createInstall({ oauth, saves, follow, vault, forget: tokens.forget, now, log })
   return { install, states: createStates(config.vaultKeys, now), installUrl: installUrl(config) }
 }
 

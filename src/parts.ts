@@ -38,6 +38,7 @@ export async function openParts(config: Config, log: BaseLogger, now: () => numb
   return {
     vault,
     saves: grants.saves,
+    follow: grants.follow,
     tokens: grants.tokens,
     oauth,
     metrics,

@@ -1,4 +1,4 @@
-import { rmSync } from 'node:fs'
+import { copyFileSync, renameSync, rmSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { SEED } from './simulator/seed.ts'
@@ -234,6 +234,21 @@ t.test('a SQLite file that was deleted under the process is not ready, and takes
   t.match(ready.json, { status: 503, code: 'vault-unavailable' })
   t.equal(installed.status, 503)
   t.strictSame(simulator.tokenCalls(), [])
+})
+
+t.test('a SQLite file that was replaced under the process has no tokens renewed into nowhere', async (t) => {
+  const clock = createClock()
+  const simulator = await startSimulator(t, { now: clock.now })
+  const { patch, config } = await startGateway(t, { simulator, now: clock.now })
+  const path = config.DATABASE_URL.slice('sqlite:'.length)
+  copyFileSync(path, `${path}.copy`)
+  renameSync(`${path}.copy`, path)
+  clock.move(25 * HOUR)
+
+  const reply = await patch(CHANGE)
+
+  t.match(reply.json, { status: 503, code: 'vault-unavailable' })
+  t.strictSame(refreshes(simulator), [])
 })
 
 t.test('odd words of HighLevel’s are stored and shown all the same', async (t) => {

@@ -1,7 +1,7 @@
 import Database from 'better-sqlite3'
 import t from 'tap'
 import { SEED } from './simulator/seed.ts'
-import { createClock, RECORD, startGateway, startSimulator } from './support/harness.ts'
+import { createClock, RECORD, startGateway, startSimulator, until } from './support/harness.ts'
 
 const CHANGE = { properties: { customer_number: 5 } }
 const second = RECORD.replace(SEED.locationId, SEED.secondLocationId).replace(SEED.recordId, SEED.secondRecordId)
@@ -265,4 +265,16 @@ t.test('HEAD of the callback spends no code', async (t) => {
 
   t.equal(head.status, 405)
   t.equal((await install(code)).status, 200)
+})
+
+t.test('locations of a company that cannot be had at its install are connected as soon as they can', async (t) => {
+  const simulator = await startSimulator(t)
+  const { install, vault, patch } = await startGateway(t, { simulator, connected: false })
+  simulator.failNext({ kind: 'status', status: 503, path: '/oauth/installedLocations', times: 2 })
+
+  const page = await install(simulator.connectCompany({ bulk: true }).code)
+  await until(async () => (await vault.loadGrant(`location:${SEED.secondLocationId}`)) !== undefined)
+
+  t.match(page.text, /lists no location of it yet/)
+  t.equal((await patch(CHANGE, {}, second)).status, 200)
 })

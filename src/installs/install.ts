@@ -1,5 +1,6 @@
 import type { BaseLogger } from 'pino'
 import { Problem } from '../problems.ts'
+import type { FollowUps } from '../tokens/follow-ups.ts'
 import type { Subject } from '../tokens/grant.ts'
 import type { GrantSaves } from '../tokens/grant-saves.ts'
 import type { Issued, OAuthApi } from '../tokens/oauth-api.ts'
@@ -13,6 +14,8 @@ export type Connected = { locationId: string } | { companyId: string; locationId
 interface Deps {
   oauth: OAuthApi
   saves: Pick<GrantSaves, 'install'>
+  /** Does again what could not be done now. */
+  follow: FollowUps['follow']
   /** `proveWritable` is asked before the code is spent, so that it still counts when the store is back. */
   vault: Pick<Vault, 'proveWritable' | 'enrolLocation' | 'wakeCompany'>
   /** Drops what the process remembers of a location. */
@@ -25,7 +28,7 @@ interface Deps {
  * Turns the code of an install into grants. What was installed is decided by the answer's `userType`, never by what
  * was asked for: an app for sub-accounts installed from the agency view yields a Company token.
  */
-export function createInstall({ oauth, saves, vault, forget, now, log }: Deps) {
+export function createInstall({ oauth, saves, follow, vault, forget, now, log }: Deps) {
   const ready = async (): Promise<void> => {
     try {
       await vault.proveWritable()
@@ -79,10 +82,14 @@ export function createInstall({ oauth, saves, vault, forget, now, log }: Deps) {
   }
 
   const company = async (companyId: string, issued: Issued): Promise<Connected> => {
-    await save(`company:${companyId}`, companyId, issued)
+    const { saved } = await save(`company:${companyId}`, companyId, issued)
     // The company is connected already: that its locations cannot be had now must not undo it.
     const locationIds = await enrol(companyId, issued).catch((err) => {
       log.error({ companyId, err }, 'the locations of a company could not be connected')
+      follow('the locations of a company could not be connected', async () => {
+        await saved
+        await enrol(companyId, issued)
+      })
       return []
     })
     log.info({ companyId, locations: locationIds.length }, 'a company was connected')

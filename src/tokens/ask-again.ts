@@ -1,4 +1,5 @@
 import { Problem, type ProblemCode } from '../problems.ts'
+import { GRACE_MS } from './schedule.ts'
 import { TokenRefusal } from './token-refusal.ts'
 
 /** After this long without an answer HighLevel is asked a second time, early enough for the second answer to come within the grace. */
@@ -24,9 +25,11 @@ const telling = (errors: readonly unknown[]): unknown =>
  * first counts, and one that says that the token is spent only where the other brings none.
  */
 export async function askAgain<Answer>(ask: () => Promise<Answer>, silenceMs = SILENCE_MS): Promise<Answer> {
+  const askedAt = performance.now()
   const first = ask()
   const { promise: silence, resolve } = Promise.withResolvers<'silence'>()
-  const timer = setTimeout(resolve, silenceMs, 'silence')
+  // A process that stood still reads what has arrived before it speaks of silence.
+  const timer = setTimeout(() => setImmediate(resolve, 'silence'), silenceMs)
   const isSilent = (await Promise.race([first.catch(() => undefined), silence])) === 'silence'
   clearTimeout(timer)
 
@@ -36,6 +39,8 @@ export async function askAgain<Answer>(ask: () => Promise<Answer>, silenceMs = S
       throw error
     })
   }
+  // It stood still for so long that the same token is of no use any more: what was asked for may still arrive.
+  if (performance.now() - askedAt >= GRACE_MS) return first
   return Promise.any([first, ask()]).catch((error: unknown) => {
     throw error instanceof AggregateError ? telling(error.errors) : error
   })

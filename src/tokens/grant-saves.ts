@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { BaseLogger } from 'pino'
 import { Problem } from '../problems.ts'
+import { CipherError } from './cipher.ts'
 import type { Fruit, Grant, Subject } from './grant.ts'
 import type { GrantStore } from './vault.ts'
 
@@ -16,7 +17,8 @@ export interface Kept {
 
 interface Held {
   grant: Grant
-  isInstall: boolean
+  /** Of an install: later ones have higher numbers. */
+  install: number | undefined
   /** Resolves with what the store holds then. Safe to repeat: a first try may have been carried out unseen. */
   write: (isRepeated: boolean) => Promise<Grant | undefined>
 }
@@ -46,6 +48,7 @@ export function createGrantSaves(vault: Pick<GrantStore, 'loadGrant' | 'saveFrui
   const unsaved = new Map<Subject, Held>()
   /** Everything that is being written, from its first try to its last. */
   const writing = new Set<Promise<unknown>>()
+  let installs = 0
 
   const track = <Value>(work: Promise<Value>): Promise<Value> => {
     const tracked = work.finally(() => writing.delete(tracked))
@@ -76,9 +79,16 @@ export function createGrantSaves(vault: Pick<GrantStore, 'loadGrant' | 'saveFrui
     }
   }
 
-  /** What was installed anew while its old tokens were renewed has no use for these. */
-  const givesWay = ({ isInstall }: Held, waiting: Held | undefined): waiting is Held =>
-    !isInstall && waiting?.isInstall === true
+  /** What was installed anew meanwhile has no use for tokens of before. */
+  const givesWay = ({ install = 0 }: Held, waiting: Held | undefined): waiting is Held =>
+    waiting?.install !== undefined && waiting.install > install
+
+  /** What another process saved under a key that this one lacks is in force all the same. */
+  const inForce = (subject: Subject): Promise<Grant | undefined> =>
+    vault.loadGrant(subject).catch((error: unknown) => {
+      if (error instanceof CipherError) return undefined
+      throw error
+    })
 
   const keep = async (held: Held): Promise<Kept> => {
     const { subject } = held.grant
@@ -110,8 +120,8 @@ export function createGrantSaves(vault: Pick<GrantStore, 'loadGrant' | 'saveFrui
     /** Saves what a renewal made of generation `after`. Never rejects. */
     save(fruit: Fruit, after: number): Promise<Kept> {
       const grant = connected(fruit, after + 1)
-      const write = async () => ((await vault.saveFruit(fruit, after)) ? grant : vault.loadGrant(fruit.subject))
-      return track(keep({ grant, isInstall: false, write }))
+      const write = async () => ((await vault.saveFruit(fruit, after)) ? grant : inForce(fruit.subject))
+      return track(keep({ grant, install: undefined, write }))
     },
 
     /** Saves what an install brought. Never rejects. */
@@ -119,9 +129,10 @@ export function createGrantSaves(vault: Pick<GrantStore, 'loadGrant' | 'saveFrui
       const id = randomUUID()
       const write = async (isRepeated: boolean) => {
         await vault.installGrant(fruit, { id, at, isRepeated })
-        return vault.loadGrant(fruit.subject)
+        return inForce(fruit.subject)
       }
-      return track(keep({ grant: connected(fruit, 0), isInstall: true, write }))
+      installs += 1
+      return track(keep({ grant: connected(fruit, 0), install: installs, write }))
     },
 
     /** Whose grants are in memory alone. */

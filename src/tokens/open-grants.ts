@@ -1,5 +1,6 @@
 import type { BaseLogger } from 'pino'
 import { within } from '../shared/within.ts'
+import { createFollowUps } from './follow-ups.ts'
 import type { Grant } from './grant.ts'
 import { createGrantSaves } from './grant-saves.ts'
 import { COMPANY_REASONS, createIssue } from './issue.ts'
@@ -30,6 +31,7 @@ interface Deps {
 export function openGrants({ vault, oauth, now, log, count }: Deps) {
   const ending = new AbortController()
   const saves = createGrantSaves(vault, log)
+  const followUps = createFollowUps({ log, ending: ending.signal })
   const leases = createLeases({ vault, now, log })
   const issue = createIssue({
     vault,
@@ -39,15 +41,15 @@ export function openGrants({ vault, oauth, now, log, count }: Deps) {
     now
   })
   const setbacks = createSetbacks({ vault, saves, now, log, count })
-  const renewed = (grant: Grant): void => {
+  const renewed = (grant: Grant, saved: Promise<void>): void => {
     tokens.remember(grant)
-    if (grant.subject.startsWith(COMPANY)) wake(grant.subject.slice(COMPANY.length))
-  }
-  /** The company may have been given up meanwhile by a process that did not know of its new tokens, and its locations with it. */
-  const wake = (companyId: string): void => {
-    vault
-      .wakeCompany(companyId, now(), COMPANY_REASONS)
-      .catch((err) => log.warn({ companyId, err }, 'locations of a company wait for it'))
+    if (!grant.subject.startsWith(COMPANY)) return
+    const companyId = grant.subject.slice(COMPANY.length)
+    // While the new tokens were in memory alone another process may have given the company up, and its locations with it.
+    followUps.follow('the locations of a company wait for it', async () => {
+      await saved
+      await vault.wakeCompany(companyId, now(), COMPANY_REASONS)
+    })
   }
   const renewal = createRenewal({
     vault,
@@ -66,6 +68,7 @@ export function openGrants({ vault, oauth, now, log, count }: Deps) {
 
   return {
     saves,
+    follow: followUps.follow,
     tokens,
 
     /** Sweeps no more. */
@@ -89,6 +92,7 @@ export function openGrants({ vault, oauth, now, log, count }: Deps) {
       const remind = () => log.warn({ subjects: saves.unsaved() }, 'the end waits until the store takes unsaved grants')
       const timer = setInterval(remind, REMIND_MS)
       await saves.drain()
+      await followUps.drain()
       clearInterval(timer)
     }
   }

@@ -3,10 +3,9 @@ import { Problem } from '../problems.ts'
 import type { Grant, Lease } from './grant.ts'
 import type { GrantSaves } from './grant-saves.ts'
 import type { Renewed } from './issue.ts'
+import { GRACE_MS } from './schedule.ts'
 import { TokenRefusal } from './token-refusal.ts'
 
-/** For this long HighLevel gives the same pair for the same refresh token (its changelog, "Smarter Refresh Token Handling"). */
-export const GRACE_MS = 30_000
 /** Longer than the pause between two tries of a process that holds a pair and could not save it while the store was away. */
 const HOLDERS_TRY_WITHIN_MS = 6_000
 const POLL_MS = 200

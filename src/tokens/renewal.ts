@@ -35,8 +35,8 @@ interface Deps {
   /** Aborted when the process ends: nothing is begun any more, nor waited for that others do. */
   ending: AbortSignal
   count: (result: 'renewed') => void
-  /** Called with each grant that was renewed here. */
-  renewed: (grant: Grant) => void
+  /** Called with each grant that was renewed here, at once; `saved` resolves when the store has it. */
+  renewed: (grant: Grant, saved: Promise<void>) => void
 }
 
 const notConnected = () => new Problem('location-not-connected', 'This location is not connected')
@@ -94,7 +94,7 @@ export function createRenewal({ vault, saves, leases, issue, setbacks, now, log,
     }
     // It may have been removed meanwhile.
     if (inForce === undefined || !isUsable(inForce, now())) throw notConnected()
-    renewed(inForce)
+    renewed(inForce, saved)
     return inForce
   }
 

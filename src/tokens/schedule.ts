@@ -1,5 +1,8 @@
 import type { Grant, Tokens } from './grant.ts'
 
+/** For this long HighLevel gives the same pair for the same refresh token (its changelog, "Smarter Refresh Token Handling"). */
+export const GRACE_MS = 30_000
+
 /** Tokens are renewed at 80 to 85 % of their life: spread, so that locations connected together do not renew together. */
 const RENEW_AT = 0.8
 const RENEW_SPREAD = 0.05

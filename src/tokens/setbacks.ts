@@ -22,6 +22,12 @@ interface Deps {
 const reasonOf = (cause: unknown): string =>
   cause instanceof TokenRefusal ? cause.message : cause instanceof Problem ? cause.detail : 'the gateway failed'
 
+/** Where HighLevel has not said no, it may have rotated all the same: such a grant is asked for before all others. */
+const mayHaveRotated = ({ kind }: Grant, cause: unknown): boolean =>
+  kind === 'oauth' &&
+  !(cause instanceof TokenRefusal) &&
+  !(cause instanceof Problem && cause.extras.upstream?.status === 429)
+
 /** What becomes of a grant whose renewal failed. Only HighLevel's own word that the grant is spent ends it. */
 export function createSetbacks({ vault, saves, now, log, count }: Deps) {
   const setbackOf = (grant: Grant, cause: unknown): Setback & { state: (typeof stateAfter)[RefusalKind] } => {
@@ -33,8 +39,7 @@ export function createSetbacks({ vault, saves, now, log, count }: Deps) {
       stateReason: reasonOf(cause),
       failures,
       triedAt: now(),
-      // Where HighLevel has not answered it may have rotated all the same: the grant is asked for before all others.
-      intentAt: cause instanceof TokenRefusal ? null : grant.intentAt,
+      intentAt: mayHaveRotated(grant, cause) ? grant.intentAt : null,
       dueAt: state === 'reconnect-required' ? null : retryAt(failures, now())
     }
   }

@@ -1,7 +1,7 @@
 import type { BaseLogger } from 'pino'
 import type { Grant, Lease } from './grant.ts'
 import type { Leases } from './leases.ts'
-import { GRACE_MS } from './recovery.ts'
+import { GRACE_MS } from './schedule.ts'
 import type { GrantStore } from './vault.ts'
 
 /** Often enough to finish what a dead process began while HighLevel's grace lasts. */

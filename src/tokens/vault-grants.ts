@@ -42,7 +42,14 @@ export function createGrantStore(db: Kysely<Tables>, cipher: Cipher): GrantReads
 
     async findGrant(subject) {
       const row = await db.selectFrom('grants').selectAll().where('subject', '=', subject).executeTakeFirst()
-      return row && summaryOf(row)
+      if (row === undefined) return undefined
+      try {
+        const { tokens: _, ...rest } = grantOf(cipher, row)
+        return { ...rest, expiresAt: row.expires_at }
+      } catch (error) {
+        if (!(error instanceof CipherError)) throw error
+        return summaryOf(row)
+      }
     },
 
     async listLocations({ after = '', limit, state }) {

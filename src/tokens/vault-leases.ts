@@ -60,7 +60,7 @@ export function createGrantLeases(db: Kysely<Tables>, cipher: Cipher, skipsLocke
     claimDue: (lease) => claimFirst(lease, due(lease.at).orderBy('due_at')),
 
     claimDangling: (lease, since) =>
-      claimFirst(lease, due(lease.at).where('intent_at', '>', since).orderBy('intent_at')),
+      claimFirst(lease, due(lease.at).where('kind', '=', 'oauth').where('intent_at', '>', since).orderBy('intent_at')),
 
     async extendLease(subject, owner, until) {
       const extended = await db

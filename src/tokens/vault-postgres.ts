@@ -19,10 +19,19 @@ const types: pg.CustomTypesConfig = {
   getTypeParser: (id, format) => (id === INT8 ? Number : pg.types.getTypeParser(id, format))
 }
 
+class SilenceError extends Error {
+  override readonly name = 'SilenceError'
+  readonly code = 'ETIMEDOUT'
+
+  constructor() {
+    super(`The database was silent for ${SILENCE_MS} ms`)
+  }
+}
+
 /** The server ended the connection, or it is gone: idle ones are, after a restart, and only the next statement shows it. */
 const hasBroken = (error: unknown): boolean => {
   const { code, message } = error as { code?: unknown; message?: unknown }
-  return /^(57P0|08|ECONNRESET|EPIPE)/.test(String(code)) || /^Connection terminated/.test(String(message))
+  return /^(57P0|08|ECONNRESET|EPIPE|ETIMEDOUT)/.test(String(code)) || /^Connection terminated/.test(String(message))
 }
 
 export function openPostgres(url: string, purpose: Purpose, log: Pick<BaseLogger, 'debug'> | undefined): Database {
@@ -46,7 +55,13 @@ export function openPostgres(url: string, purpose: Purpose, log: Pick<BaseLogger
     client.on('error', broke)
     if (!isServing) return
     const { stream } = (client as unknown as { connection: { stream: import('node:net').Socket } }).connection
-    stream.setTimeout(SILENCE_MS, () => stream.destroy(new Error(`The database was silent for ${SILENCE_MS} ms`)))
+    stream.setTimeout(SILENCE_MS, () => {
+      const heard = stream.bytesRead
+      // A process that stood still reads what has arrived first.
+      setImmediate(() => {
+        if (stream.bytesRead === heard) stream.destroy(new SilenceError())
+      })
+    })
   })
 
   return {

@@ -96,27 +96,21 @@ export async function openVault(
     throw error instanceof CipherError || error instanceof SchemaError ? error : new OpenError(url, error)
   })
 
-  const { dialect, skipsLocked, attempt, verify } = await open(url, purpose, log)
-  const db = new Kysely<Tables>({ dialect })
+  const database = await open(url, purpose, log)
+  const db = new Kysely<Tables>({ dialect: database.dialect })
   const vault: Omit<Vault, 'close'> = {
     ...createGrantStore(db, cipher),
-    ...createGrantLeases(db, cipher, skipsLocked),
+    ...createGrantLeases(db, cipher, database.skipsLocked),
     ...createGrantInstalls(db, cipher),
     ...createGrantUninstalls(db),
     ...createTokenVerdicts(db),
     ...createKeyStore(db, now),
     ...createWebhookStore(db, now),
-    async ping() {
-      verify?.()
-      await db.selectFrom('grants').select('subject').limit(1).execute()
-    },
+    ping: async () => void (await db.selectFrom('grants').select('subject').limit(1).execute()),
     // Changes nothing, and is refused where nothing can be changed.
-    async proveWritable() {
-      verify?.()
-      await db.updateTable('vault_keys').set({ id: '' }).where('id', '=', '').execute()
-    }
+    proveWritable: async () => void (await db.updateTable('vault_keys').set({ id: '' }).where('id', '=', '').execute())
   }
-  return { ...eachAttempted(vault, attempt), close: () => db.destroy() }
+  return { ...eachAttempted(vault, database), close: () => db.destroy() }
 }
 
 const reads = new Set<string>([
@@ -130,11 +124,25 @@ const reads = new Set<string>([
   'ping'
 ] satisfies (keyof Vault)[])
 
+/** What is not begun where the store is not there any more. */
+const beginnings = new Set<string>([
+  'claimGrant',
+  'claimDue',
+  'claimDangling',
+  'ping',
+  'proveWritable'
+] satisfies (keyof Vault)[])
+
 /** The same methods, each run by `attempt`. */
-function eachAttempted<Store extends object>(store: Store, attempt: Database['attempt']): Store {
+function eachAttempted<Store extends object>(store: Store, { attempt, verify }: Database): Store {
   const wrap = (name: string, method: (...args: unknown[]) => Promise<unknown>) => {
     const isRead = reads.has(name)
-    return (...args: unknown[]) => attempt(() => method(...args), isRead)
+    const begins = beginnings.has(name)
+    return (...args: unknown[]) =>
+      attempt(async () => {
+        if (begins) verify?.()
+        return await method(...args)
+      }, isRead)
   }
   return Object.fromEntries(Object.entries(store).map(([name, method]) => [name, wrap(name, method)])) as Store
 }

@@ -29,7 +29,10 @@ export interface GrantStore {
   claimGrant(subject: Subject, generation: number, lease: Lease): Promise<Grant | undefined>
   /** The same for the grant that is due the longest of those that this process can open. `undefined` where none is due. */
   claimDue(lease: Lease): Promise<Grant | undefined>
-  /** The same for the one of these for which HighLevel was asked the longest ago, but after `since`, with no known outcome. */
+  /**
+   * The same for the one of these that has a refresh token to lose, and for which HighLevel was asked the longest ago, but
+   * after `since`, with no known outcome.
+   */
   claimDangling(lease: Lease, since: number): Promise<Grant | undefined>
   /** Moves the end of a lease. False where it is not this owner's any more. */
   extendLease(subject: Subject, owner: string, until: number): Promise<boolean>
@@ -71,7 +74,7 @@ export interface GrantStore {
   /** The same as `forgetGrant` for a company and everything minted from it. Returns how many grants were forgotten. */
   forgetCompany(companyId: string, reason: string, at: number): Promise<number>
 
-  /** A grant without its tokens, which need not open for this. */
+  /** A grant without its tokens: `reconnect-required` where nobody can open these, as stored where only others can. */
   findGrant(subject: Subject): Promise<GrantSummary | undefined>
   /** The locations in the order of their ids, from behind `after` on. `state`: those in it alone. */
   listLocations(page: LocationPage): Promise<GrantSummary[]>

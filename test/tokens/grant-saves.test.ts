@@ -1,4 +1,5 @@
 import t from 'tap'
+import { sql } from '../support/stores.ts'
 import { fruit, install, ONE } from './fruits.ts'
 import { savesBehindDoor, token } from './saves-behind-door.ts'
 
@@ -183,4 +184,39 @@ t.test('drain waits for a first try that is under way', async (t) => {
 
   t.equal(early, false)
   t.equal(token(await vault.loadGrant(ONE)), 'installed anew')
+})
+
+t.test('of two installs the newer one stays in memory, however late the first try of the older one ends', async (t) => {
+  for (const ends of ['well', 'badly'] as const) {
+    const { saves, vault, failing, holding, attempt, carriedOutUnseen } = await savesBehindDoor(t)
+    const letIn = ends === 'well' ? holding() : undefined
+    const late = Promise.withResolvers<void>()
+    if (ends === 'badly') carriedOutUnseen(() => late.promise)
+    const tried = attempt()
+    const older = saves.install(fruit('older'), 2)
+    await tried
+    failing(1)
+    await saves.install(fruit('newer'), 3)
+    letIn?.()
+    late.resolve()
+    await older
+
+    const meanwhile = token(await saves.load(ONE))
+    await saves.drain()
+
+    t.equal(meanwhile, 'newer', ends)
+    t.equal(token(await vault.loadGrant(ONE)), 'newer', ends)
+  }
+})
+
+t.test('a pair that another process saved under a key that this one lacks is not waited for', async (t) => {
+  const { saves, url } = await savesBehindDoor(t)
+  await sql(url, "update grants set generation = 2, sealed = 'k9.AAAA', key_id = 'k9'")
+
+  const { grant, saved } = await saves.save(fruit('second'), 1)
+  await saved
+  await saves.drain()
+
+  t.equal(grant, undefined)
+  t.strictSame(saves.unsaved(), [])
 })

@@ -34,6 +34,7 @@ export async function savesBehindDoor(t: Test) {
   const { log } = openLog('debug', { write: (line: string) => void lines.push(line) })
   return {
     vault,
+    url: file.url,
     lines,
     saves: createGrantSaves(store, log),
     /** So many of the next writes fail. */

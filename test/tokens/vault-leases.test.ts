@@ -225,3 +225,12 @@ onEachStore(
     t.match(await vault.claimDangling(lease('you', AT + 700), AT - 29_000), { intentAt: AT + 700, priorIntentAt: AT })
   }
 )
+
+onEachStore(t, 'a mint has no refresh token to lose, and stands in no renewal’s way', async (t, store) => {
+  const vault = await store.open()
+  await vault.installGrant(fruit('m', { subject: 'location:minted', kind: 'minted', dueAt: 1 }), install(1))
+  await vault.claimGrant('location:minted', 1, lease('dead', AT - 20_000))
+
+  t.equal(await vault.claimDangling(lease('rescue', AT), AT - 30_000), undefined)
+  t.match(await vault.claimDue(lease('due', AT)), { subject: 'location:minted' })
+})
