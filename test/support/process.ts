@@ -2,6 +2,12 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import type { Scope } from './harness.ts'
 
+/** What still runs where a test breaks off without its teardown. */
+const children = new Set<ChildProcess>()
+process.once('exit', () => {
+  for (const child of children) child.kill('SIGKILL')
+})
+
 /** A Node process of this project, ended with its test. `env` stands in place of the test's own variables. */
 export function startProcess(t: Scope, script: string, env: Record<string, string>, cwd = process.cwd()) {
   // NODE_OPTIONS carries the coverage of tap into the process.
@@ -20,6 +26,8 @@ export function startProcess(t: Scope, script: string, env: Record<string, strin
   child.stderr?.on('data', (chunk: Buffer) => (output.stderr += chunk))
   const ended = once(child, 'close').then(([code]) => Number(code))
   t.teardown(() => child.exitCode === null && child.kill('SIGKILL'))
+  children.add(child)
+  child.once('close', () => children.delete(child))
 
   /** Resolves with the first match in what the process writes; rejects if it ends before. */
   const writes = (pattern: RegExp): Promise<RegExpExecArray> =>

@@ -14,6 +14,8 @@ if (!Number.isInteger(rounds) || rounds < 1 || !Number.isInteger(seed)) {
 const closers: (() => unknown)[] = []
 const scope: Scope = { teardown: (closer: () => unknown) => void closers.unshift(closer) } as Scope
 
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
+
 console.log(`torture: ${rounds} rounds of seed ${seed}`)
 try {
   const { violations, ...found } = await torture(scope, seed, { rounds, gateways: 3, locations: 40 }, console.log)

@@ -12,8 +12,9 @@ t.test('three processes that are killed, stalled and lied to lose no grant', asy
   const { violations, kills, renewals, outcomes } = await torture(t, SEED, SIZE, () => undefined)
 
   t.strictSame(violations, [])
-  t.ok(kills > 0 && renewals > SIZE.locations, `${kills} kills, ${renewals} renewals`)
-  t.ok((outcomes['200'] ?? 0) > SIZE.rounds, JSON.stringify(outcomes))
+  // That there was something to lose.
+  t.ok(kills > 0 && renewals > 10, `${kills} kills, ${renewals} renewals`)
+  t.ok((outcomes['200'] ?? 0) >= SIZE.locations, JSON.stringify(outcomes))
 })
 
 t.test('a seed gives the same rounds again, and another seed other ones', async (t) => {
