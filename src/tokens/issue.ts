@@ -58,7 +58,8 @@ export function createIssue({ vault, saves, oauth, recover, now }: Deps): Issue 
     const companySubject: Subject = `company:${companyId}`
     const ask = async (company: Grant): Promise<Issued> => {
       const minted = await api.mint(company.tokens?.accessToken ?? '', companyId, subject.slice('location:'.length))
-      if (!company.proven) await vault.markProven(companySubject, company.generation, now())
+      // Where the store cannot be told, it is with the next mint.
+      if (!company.proven) await vault.markProven(companySubject, company.generation, now()).catch(() => undefined)
       return minted
     }
 
