@@ -20,7 +20,7 @@ async function main(): Promise<void> {
     else log.info({ signal }, 'ending')
     await gateway.close()
     log.info('ended')
-    output.close()
+    await output.close()
   })
 }
 

@@ -164,3 +164,20 @@ t.test('a database that cannot be opened is named, without its password, and the
     t.notMatch(process.output.stderr, /hidden-password|\.ts:/)
   }
 })
+
+t.test('a process whose log nobody reads any more ends all the same', async (t) => {
+  for (const reader of ['has gone', 'stands still'] as const) {
+    const simulator = await startSimulator(t)
+    const process = startProcess(t, SERVER, environment(t, simulator, { LOG_LEVEL: 'debug' }))
+    const [, origin = ''] = await process.writes(/"origin":"([^"]+)"/)
+    process.child.stdout?.[reader === 'has gone' ? 'destroy' : 'pause']()
+    // More than a pipe holds.
+    for (let n = 0; n < (reader === 'has gone' ? 1 : 400); n += 1)
+      await fetch(`${origin}/nowhere`, { headers: { 'x-request-id': 'x'.repeat(128) } }).then((reply) => reply.text())
+
+    process.kill('SIGTERM')
+
+    const [code] = (await once(process.child, 'exit')) as [number | null]
+    t.equal(code, 0, reader)
+  }
+})

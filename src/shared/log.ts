@@ -1,8 +1,12 @@
+import { once } from 'node:events'
 import pino, { type DestinationStream, type Logger } from 'pino'
+import { within } from './within.ts'
 
 /** Lines are written in pieces of this size, or when they have waited this long: a write a line would be a system call a call. */
 const MIN_WRITE_BYTES = 16_000
 const LONGEST_WAIT_MS = 200
+/** What a reader that reads takes at the end. */
+const LAST_WRITE_MS = 1_000
 
 const MAX_CAUSES = 4
 
@@ -36,18 +40,33 @@ const lineWriter =
     stream.write(`${head}${members === '}' ? '' : ','}${members}\n`)
   }
 
+/**
+ * Not `flushSync`, which goes round for ever on a pipe whose reader has gone, and stands still on one that is full. Once
+ * destroyed, the stream is not flushed so at the end of the process either.
+ */
+async function closeBuffered(buffered: ReturnType<typeof pino.destination> | undefined): Promise<void> {
+  if (buffered === undefined) return
+  const closed = once(buffered, 'close').then(
+    () => undefined,
+    () => undefined
+  )
+  buffered.end()
+  await within(LAST_WRITE_MS, () => closed)
+  buffered.destroy()
+}
+
 export interface Log {
   log: Logger
   writeLine: WriteLine
-  close: () => void
+  close: () => Promise<void>
 }
 
-/** A JSON line a record, to standard output unless a stream is given. `close` writes out what is still held. */
+/** A JSON line a record, to standard output unless a stream is given. `close` writes out what is still held, where somebody reads it. */
 export function openLog(level: string, stream?: DestinationStream): Log {
   const buffer = { dest: 1, sync: false, minLength: MIN_WRITE_BYTES, periodicFlush: LONGEST_WAIT_MS }
   const buffered = stream === undefined ? pino.destination(buffer) : undefined
   const destination = stream ?? buffered ?? pino.destination(1)
   const serializers = { err: (error: unknown) => errorLine(error) }
   const log = pino({ level, base: null, timestamp: pino.stdTimeFunctions.epochTime, serializers }, destination)
-  return { log, writeLine: lineWriter(log, destination), close: () => buffered?.flushSync() }
+  return { log, writeLine: lineWriter(log, destination), close: () => closeBuffered(buffered) }
 }

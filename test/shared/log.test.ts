@@ -116,7 +116,7 @@ t.test('lines for standard output are all written when the log is closed, even r
     import { openLog } from ${JSON.stringify(new URL('../../src/shared/log.ts', import.meta.url).href)}
     const { log, close } = openLog('info')
     for (let line = 0; line < 500; line += 1) log.info({ line }, 'x'.repeat(100))
-    close()
+    await close()
     process.kill(process.pid, 'SIGKILL')
   `
 

@@ -101,7 +101,7 @@ async function main(): Promise<void> {
     closeWithGrace({ logger: false }, async () => {
       await gateway.close()
       await simulator.close()
-      log.close()
+      await log.close()
     })
   } catch (error) {
     await simulator.close()
