@@ -3,7 +3,7 @@ import { type Cipher, CipherError } from './cipher.ts'
 import type { Fruit, Grant, GrantSummary, Tokens } from './grant.ts'
 import type { Tables } from './vault-schema.ts'
 
-export type GrantRow = Selectable<Tables['grants']>
+type GrantRow = Selectable<Tables['grants']>
 
 /** What a ciphertext is bound to: one that is moved to another row does not open. */
 export const identity = (subject: string) => `grants:${subject}`

@@ -125,5 +125,3 @@ export function createLocationTokens({ vault, saves, renew, now, log }: Deps) {
 
   return { ...source, remember, forget: (locationId: string) => cache.drop(locationId) }
 }
-
-export type LocationTokens = ReturnType<typeof createLocationTokens>
