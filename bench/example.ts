@@ -6,6 +6,9 @@ const objectKey = 'custom_objects.ticket'
 export const recordId = '632c34b4c9b7da3358ac9891'
 
 export const callerPath = `/records/${objectKey}/${recordId}?locationId=${locationId}`
+/** The same path with another record: callers who write at the same time write different ones. */
+export const pathOf = (path: string, n: number): string =>
+  path.replace(recordId, recordId.slice(0, -4) + (n % 65_536).toString(16).padStart(4, '0'))
 export const upstreamPath = `/objects/${objectKey}/records/${recordId}?locationId=${locationId}`
 
 const scalars = {

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import autocannon from 'autocannon'
 import { Pool } from 'undici'
+import { pathOf } from './example.ts'
 
 // A process of its own: one task comes in as a message, one outcome goes out.
 
@@ -27,7 +28,13 @@ type Counted = Omit<Outcome, 'cpuSeconds'>
 
 async function flood({ target, seconds, connections }: Extract<Task, { kind: 'flood' }>): Promise<Counted> {
   const { origin, path, method, headers, body } = target
-  const result = await autocannon({ url: origin + path, method, headers, body, connections, duration: seconds })
+  let clients = 0
+  const result = await autocannon({
+    url: origin,
+    connections,
+    duration: seconds,
+    setupClient: (client) => client.setRequests([{ method, path: pathOf(path, clients++), headers, body }])
+  })
   const bad = result.non2xx + result.errors + result.timeouts + result.resets
   if (bad > 0)
     throw new Error(`${bad} of ${result.requests.sent} requests failed: ${JSON.stringify(result.statusCodeStats)}`)
@@ -39,21 +46,21 @@ async function flood({ target, seconds, connections }: Extract<Task, { kind: 'fl
 async function pace({ target, seconds, rate }: Extract<Task, { kind: 'pace' }>): Promise<Counted> {
   const { origin, ...request } = target
   const pool = new Pool(origin, { connections: 64 })
-  const timed = async () => {
+  const timed = async (n: number) => {
     const sentAt = performance.now()
-    const answer = await pool.request(request)
+    const answer = await pool.request({ ...request, path: pathOf(request.path, n) })
     await answer.body.text()
     if (answer.statusCode !== 200) throw new Error(`Answered ${answer.statusCode}`)
     return performance.now() - sentAt
   }
 
-  for (let i = 0; i < 20; i++) await timed()
+  for (let i = 0; i < 20; i++) await timed(i)
   const start = performance.now()
   const pending: Promise<number>[] = []
   for (let i = 0; i < rate * seconds; i++) {
     const wait = start + (i * 1000) / rate - performance.now()
     if (wait > 0) await sleep(wait)
-    pending.push(timed())
+    pending.push(timed(i))
   }
   const latenciesMs = await Promise.all(pending)
   await pool.close()

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
 import Type from 'typebox'
-import { type AppOptions, createServer } from './app.ts'
+import { type AppOptions, createServer, healthOf } from './app.ts'
 import health from './http/health.ts'
 import logging from './http/logging.ts'
 import { createMethodGuard } from './http/methods.ts'
@@ -60,13 +60,13 @@ const locationRoutes: FastifyPluginAsyncTypebox<Options> = async (app, { vault, 
 
 /** The second listener, for operators alone: the API gateway never exposes it. */
 export async function buildAdmin(options: AppOptions): Promise<FastifyInstance> {
-  const { parts, log, writeLine, now, isDraining } = options
+  const { parts, log, writeLine, now } = options
   const app = createServer(options)
   const methods = createMethodGuard()
   await app.register(logging, { log, writeLine, metrics: parts.metrics })
   await app.register(validation)
   await app.register(methods.plugin)
-  await app.register(health, { ping: parts.vault.ping, isDraining })
+  await app.register(health, healthOf(options))
   await app.register(locationRoutes, { vault: parts.vault, now })
 
   app.get('/metrics', { config: { quiet: true } }, async (_, reply) =>

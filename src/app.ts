@@ -13,6 +13,7 @@ import { createMethodGuard } from './http/methods.ts'
 import openapi from './http/openapi.ts'
 import problemPages from './http/problem-pages.ts'
 import { callerLimit, createFailureLimit, rateLimitCounters } from './http/rate-limit.ts'
+import rateLimitFields from './http/rate-limit-fields.ts'
 import { requestId } from './http/request-ids.ts'
 import { trustProxy } from './http/trust-proxy.ts'
 import validation from './http/validation.ts'
@@ -36,6 +37,9 @@ export interface AppOptions {
   writeLine: WriteLine
   now: () => number
   isDraining: () => boolean
+  /** Until when calls have to be answered, on the clock of `performance.now()`. */
+  lastAnswerAt: () => number
+  onReadinessAsked: () => void
 }
 
 /** The bare server: what must be decided before anything is registered. */
@@ -79,8 +83,9 @@ export function createServer({
   })
   // With the answer, not with the request: one that was under way when the end began would keep its socket open, and
   // the process with it.
-  app.addHook('onSend', (_, reply, payload, done) => {
+  app.addHook('onSend', (request, reply, payload, done) => {
     if (isDraining()) reply.header('connection', 'close')
+    if (reply.raw.destroyed) app.noteHangUp(request, reply)
     done(null, payload)
   })
   return app
@@ -88,19 +93,19 @@ export function createServer({
 
 /** The public listener: every register call of it, in order. */
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
-  const { config, parts, log, writeLine, now, isDraining } = options
+  const { config, parts, log, writeLine, now, lastAnswerAt } = options
   const app = createServer(options)
   const methods = createMethodGuard()
 
   await app.register(logging, { log, writeLine, metrics: parts.metrics })
   await app.register(validation)
   await app.register(jsonBody)
-  await app.register(rateLimitCounters)
+  await app.register(rateLimitCounters, { redis: parts.redis, replicas: parts.upstream.replicas })
   if (config.CORS_ORIGINS !== undefined) await app.register(cors, corsOptions(config.CORS_ORIGINS))
   await app.register(openapi, { publicUrl: config.PUBLIC_URL, version })
   await app.register(methods.plugin)
 
-  await app.register(health, { ping: parts.vault.ping, isDraining })
+  await app.register(health, healthOf(options))
   await app.register(problemPages)
   const install = config.HIGHLEVEL_CLIENT_ID === undefined ? undefined : installOf(options)
   if (install) await app.register(installRoutes, install)
@@ -113,12 +118,34 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
       failures
     })
     await guarded.register(callerLimit, { max: config.CALLER_RATE_MAX, windowMs: config.CALLER_RATE_WINDOW_MS })
-    const updateRecord = createUpdateRecord({ upstream: parts.upstream, dialect: config.WRITE_DIALECT })
-    await guarded.register(recordRoutes, { updateRecord, deadlineMs: config.REQUEST_DEADLINE_MS })
+    await guarded.register(rateLimitFields, {
+      windowMs: config.CALLER_RATE_WINDOW_MS,
+      report: parts.upstream.quota.report
+    })
+    const updateRecord = createUpdateRecord({
+      upstream: parts.upstream.client,
+      turns: parts.turns,
+      dialect: config.WRITE_DIALECT
+    })
+    const { inFlight } = parts
+    await guarded.register(recordRoutes, {
+      updateRecord,
+      inFlight,
+      deadlineMs: config.REQUEST_DEADLINE_MS,
+      lastAnswerAt
+    })
   })
   methods.close(app)
   return app
 }
+
+export const healthOf = ({ parts, isDraining, onReadinessAsked }: AppOptions) => ({
+  ping: parts.vault.ping,
+  isDraining,
+  onAsked: onReadinessAsked,
+  degraded: () =>
+    parts.redis?.isUp() === false ? 'Redis does not answer: limits are counted in this process alone' : undefined
+})
 
 function installOf({ config, parts, now, log }: AppOptions) {
   if (parts.oauth === undefined) return undefined

@@ -13,6 +13,7 @@ const Port = (fallback: number) => Whole(0, 65_535, fallback)
 const Millis = (fallback: number) => Whole(1, 86_400_000, fallback)
 // The parser alone would take `http:///host` and mend it.
 Format.Set('http-url', (text) => /^https?:\/\/[^\s/?#]+/.test(text) && URL.canParse(text))
+Format.Set('redis-url', (text) => /^rediss?:\/\/[^\s/?#]+/.test(text) && URL.canParse(text))
 Format.Set('database-url', (text) =>
   /^postgres(ql)?:/.test(text) ? /^postgres(ql)?:\/\/[^/]/.test(text) && URL.canParse(text) : /^sqlite:.+/.test(text)
 )
@@ -37,6 +38,12 @@ export const Env = Type.Object({
     description: 'sqlite:<path> or postgres://<user>:<password>@<host>:<port>/<database>',
     default: 'sqlite:data/gateway.db'
   }),
+  REDIS_URL: Type.Optional(
+    Type.String({
+      format: 'redis-url',
+      description: 'redis://<user>:<password>@<host>:<port>/<database>, or rediss://…'
+    })
+  ),
   VAULT_KEYS: Type.String(),
   HIGHLEVEL_API_URL: Url({ default: 'https://services.leadconnectorhq.com' }),
   HIGHLEVEL_API_VERSION: Type.String({
@@ -58,6 +65,10 @@ export const Env = Type.Object({
   CALLER_LOCATIONS_CLAIM: Type.String({ minLength: 1, default: 'locations' }),
   CALLER_RATE_MAX: Whole(1, 1_000_000_000, 300),
   CALLER_RATE_WINDOW_MS: Millis(60_000),
+  LOCATION_BURST_MAX: Whole(1, 1_000_000_000, 100),
+  LOCATION_BURST_WINDOW_MS: Millis(10_000),
+  LOCATION_DAILY_MAX: Whole(0, 1_000_000_000, 200_000),
+  LOCATION_QUEUE_MAX: Whole(0, 1_000_000, 200),
   REQUEST_DEADLINE_MS: Millis(15_000),
   UPSTREAM_TIMEOUT_MS: Millis(10_000),
   WRITE_DIALECT: Choice(['delta', 'verbatim'], 'delta'),

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import { buildAdmin } from './admin.ts'
 import { buildApp } from './app.ts'
@@ -21,8 +22,16 @@ async function listen(app: FastifyInstance, host: string, port: number, variable
   }
 }
 
-/** The share of the grace time that calls under way have to end. */
+/**
+ * Shares of the grace time. First the listeners stay open, while whoever routes by `/readyz` finds out. Then calls under
+ * way have until the second to be answered, and those that are not are told so; the third ends connections on which a
+ * request never came.
+ */
+const LINGER = 0.2
+const ANSWER_BY = 0.85
 const CUT_AT = 0.95
+/** Longer than probes are apart. Where nobody asks, nobody needs time to find out. */
+const FOLLOWED_MS = 60_000
 
 export interface Gateway {
   /** Where the listeners can be reached, such as `http://127.0.0.1:3000`. */
@@ -39,23 +48,39 @@ export async function startGateway(
   { log, writeLine }: Pick<Log, 'log' | 'writeLine'>,
   now: () => number = Date.now
 ): Promise<Gateway> {
-  let draining = false
+  const graceMs = config.SHUTDOWN_GRACE_MS
+  let drainingSince: number | undefined
+  let askedAt = Number.NEGATIVE_INFINITY
   const parts = await openParts(config, log, now)
-  const options = { config, parts, log, writeLine, now, isDraining: () => draining }
+  const options = {
+    config,
+    parts,
+    log,
+    writeLine,
+    now,
+    isDraining: () => drainingSince !== undefined,
+    lastAnswerAt: () => (drainingSince === undefined ? Number.POSITIVE_INFINITY : drainingSince + graceMs * ANSWER_BY),
+    onReadinessAsked: () => {
+      askedAt = performance.now()
+    }
+  }
   const listeners: FastifyInstance[] = []
 
   const close = async () => {
-    draining = true
+    const startedAt = performance.now()
+    drainingSince = startedAt
     parts.drain()
-    const endsAt = performance.now() + config.SHUTDOWN_GRACE_MS
+    const answer = setTimeout(() => void parts.cut(), graceMs * ANSWER_BY)
     // A connection in the middle of a request that never comes would keep its listener open past the grace time, and
     // with it everything that is still to be saved.
     const cut = setTimeout(() => {
       for (const { server } of listeners) server.closeAllConnections()
-    }, config.SHUTDOWN_GRACE_MS * CUT_AT)
+    }, graceMs * CUT_AT)
+    if (startedAt - askedAt < FOLLOWED_MS) await sleep(graceMs * LINGER)
     await Promise.all(listeners.map((listener) => listener.close()))
+    clearTimeout(answer)
     clearTimeout(cut)
-    await parts.close(Math.max(0, endsAt - performance.now()))
+    await parts.close(Math.max(0, startedAt + graceMs - performance.now()))
   }
 
   try {

@@ -1,61 +1,103 @@
 import type { BaseLogger } from 'pino'
 import type { Config } from './config.ts'
 import { createMetrics } from './http/metrics.ts'
+import { createRecordTurns } from './records/record-turns.ts'
+import { openRedis } from './shared/redis.ts'
 import { within } from './shared/within.ts'
 import { createOAuthApi, TOKEN_CALL_TIMEOUT_MS } from './tokens/oauth-api.ts'
 import { openGrants } from './tokens/open-grants.ts'
 import { openVault } from './tokens/vault-sql.ts'
-import { bearer } from './upstream/bearer.ts'
-import { pipeline } from './upstream/call.ts'
-import { createUpstreamClient } from './upstream/client.ts'
-import { createTransport, openPool } from './upstream/transport.ts'
+import { openUpstream } from './upstream/open-upstream.ts'
+import { createTransport, openSockets } from './upstream/transport.ts'
 import { version } from './version.ts'
 
 /** What a store that answers takes to be told how things ended. */
 const LAST_WORDS_MS = 500
 
+const wireOf = (config: Config) => ({
+  origin: config.HIGHLEVEL_API_URL,
+  apiVersion: config.HIGHLEVEL_API_VERSION,
+  userAgent: `records-gateway/${version}`
+})
+
+/** HighLevel's OAuth, on connections of its own: a renewal must not wait behind calls that hang. */
+function openOAuth(config: Config, now: () => number) {
+  const { HIGHLEVEL_CLIENT_ID: clientId, HIGHLEVEL_CLIENT_SECRET: clientSecret } = config
+  if (clientId === undefined || clientSecret === undefined) return undefined
+  const sockets = openSockets(config.HIGHLEVEL_API_URL)
+  const send = createTransport(sockets, wireOf(config), TOKEN_CALL_TIMEOUT_MS)
+  const redirectUri = `${config.PUBLIC_URL}/oauth/callback`
+  return { api: createOAuthApi(send, { clientId, clientSecret, redirectUri, now }), close: () => sockets.destroy() }
+}
+
+const limitsOf = (config: Config) => ({
+  burstMax: config.LOCATION_BURST_MAX,
+  windowMs: config.LOCATION_BURST_WINDOW_MS,
+  dayMax: config.LOCATION_DAILY_MAX
+})
+
 /** Everything that has a lifetime, opened in one place and closed in the reverse order. */
 export async function openParts(config: Config, log: BaseLogger, now: () => number) {
   const vault = await openVault(config.DATABASE_URL, config.vaultKeys, { now, log })
-  const pool = openPool(new URL(config.HIGHLEVEL_API_URL).origin)
+  const redis = config.REDIS_URL === undefined ? undefined : await openRedis(config.REDIS_URL, log)
   const metrics = createMetrics({ survey: vault.surveyGrants, now })
-
-  const wire = {
-    origin: config.HIGHLEVEL_API_URL,
-    apiVersion: config.HIGHLEVEL_API_VERSION,
-    userAgent: `records-gateway/${version}`
-  }
-  const { HIGHLEVEL_CLIENT_ID: clientId, HIGHLEVEL_CLIENT_SECRET: clientSecret } = config
-  const redirectUri = `${config.PUBLIC_URL}/oauth/callback`
-  const oauth =
-    clientId === undefined || clientSecret === undefined
-      ? undefined
-      : createOAuthApi(createTransport(pool, wire, TOKEN_CALL_TIMEOUT_MS), { clientId, clientSecret, redirectUri, now })
-
-  const grants = openGrants({ vault, oauth, now, log, count: metrics.countRenewal })
-  const send = pipeline([bearer(grants.tokens)], createTransport(pool, wire, config.UPSTREAM_TIMEOUT_MS))
+  const oauth = openOAuth(config, now)
+  const grants = openGrants({ vault, oauth: oauth?.api, now, log, count: metrics.countRenewal })
+  const upstream = openUpstream({
+    wire: wireOf(config),
+    timeoutMs: config.UPSTREAM_TIMEOUT_MS,
+    tokens: grants.tokens,
+    limits: limitsOf(config),
+    queueMax: config.LOCATION_QUEUE_MAX,
+    redis,
+    now,
+    log,
+    metrics: metrics.upstream
+  })
+  // As many as could wait for their location's quota, had they not to wait for one another.
+  const turns = createRecordTurns(config.LOCATION_QUEUE_MAX + config.LOCATION_BURST_MAX)
+  const inFlight = { calls: 0 }
+  metrics.upstream.watch(() => ({
+    callsUnderWay: inFlight.calls,
+    callsInLine: upstream.quota.waiting(),
+    circuit: upstream.circuit(),
+    redisIsUp: redis?.isUp()
+  }))
 
   return {
     vault,
     saves: grants.saves,
     follow: grants.follow,
     tokens: grants.tokens,
-    oauth,
+    oauth: oauth?.api,
     metrics,
-    upstream: createUpstreamClient(send),
+    redis,
+    upstream,
+    turns,
+    /** How many record calls are under way. */
+    inFlight,
 
     /** The end has begun: what need not be begun is not. Calls go on. */
     drain: grants.stop,
 
+    /** Has every call answered now. */
+    async cut(): Promise<void> {
+      turns.close()
+      await upstream.cut()
+    },
+
     /**
-     * Ends in order: renewals under way, for which HighLevel has `withinMs` left, the wire, what is unsaved, the store.
-     * Only what is unsaved may take longer: a pair of tokens that is nowhere else is not left behind.
+     * Ends in order: what is on the wire for calls, renewals under way, for which HighLevel has `withinMs` left, what is
+     * unsaved, the store. Only what is unsaved may take longer: a pair of tokens that is nowhere else is not left behind.
      */
     async close(withinMs: number) {
       const endsAt = performance.now() + withinMs
       const left = () => Math.max(endsAt - performance.now(), LAST_WORDS_MS)
+      await upstream.cut()
+      upstream.close()
+      await redis?.close()
       await grants.settle(withinMs)
-      await pool.destroy()
+      await oauth?.close()
       // What was cut off is noted with its grant.
       await grants.settle(left())
       await grants.drain()

@@ -18,7 +18,8 @@ interface Row {
 const patched =
   (fault: Parameters<Simulator['failNext']>[0], body: object = CHANGE) =>
   async (gateway: TestGateway, simulator: Simulator) => {
-    simulator.failNext({ method: 'PUT', ...fault })
+    // What lasts longer than a call repeats it.
+    simulator.failNext({ method: 'PUT', times: 10, ...fault })
     return gateway.patch(body)
   }
 const answered = (status: number, body: unknown, headers?: Record<string, string>) =>
@@ -155,11 +156,16 @@ const rows: Row[] = [
   {
     name: 'a used-up moment',
     code: 'location-burst-exhausted',
-    ask: prepared((simulator) => simulator.setBurst(0))
+    has: { upstream: { status: 429, message: 'Too Many Requests' } },
+    ask: ({ patch }, simulator) => {
+      simulator.setBurst(0)
+      return patch(CHANGE, { headers: { 'x-request-timeout-ms': '500' } })
+    }
   },
   {
     name: 'a used-up day',
     code: 'location-daily-exhausted',
+    has: { upstream: { status: 429, message: 'Too Many Requests' } },
     ask: prepared((simulator) => simulator.setDaily(0))
   },
   {
@@ -444,8 +450,6 @@ t.test('garbage behind a request on the same socket is not taken for its answer'
 })
 
 t.test('what HighLevel says of waiting is a whole number of seconds from 1 to a day', async (t) => {
-  const simulator = await startSimulator(t)
-  const { patch } = await startGateway(t, { simulator })
   const given = {
     '7': '7',
     '0': '1',
@@ -458,6 +462,8 @@ t.test('what HighLevel says of waiting is a whole number of seconds from 1 to a 
   }
 
   for (const [value, expected] of Object.entries(given)) {
+    const simulator = await startSimulator(t)
+    const { patch } = await startGateway(t, { simulator })
     simulator.failNext({
       kind: 'status',
       status: 429,
@@ -465,7 +471,8 @@ t.test('what HighLevel says of waiting is a whole number of seconds from 1 to a 
       headers: { 'retry-after': value },
       method: 'PUT'
     })
-    const reply = await patch(CHANGE)
+    // Less than it would take to wait for it.
+    const reply = await patch(CHANGE, { headers: { 'x-request-timeout-ms': '500' } })
     t.equal(reply.headers.get('retry-after'), expected, value)
   }
 })

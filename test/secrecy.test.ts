@@ -75,8 +75,9 @@ t.test('no token, key, secret, code or field value reaches a log line, an error 
     await (status === 400 ? keep(change()) : change())
   }
   for (const kind of ['html', 'reset-before', 'truncated', 'empty', 'huge', 'hang'] as const) {
-    simulator.failNext({ kind, method: 'PUT' })
+    simulator.failNext({ kind, method: 'PUT', times: 10 })
     await keep(change())
+    simulator.clearFaults()
   }
   simulator.expireTokens()
   await change()

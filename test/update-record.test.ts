@@ -179,7 +179,8 @@ t.test('what the caller may send in a second is said in the fields of the IETF d
     await patch({ properties: { customer_number: 3 } })
   ]
 
-  t.equal(replies[0]?.headers.get('ratelimit-policy'), '"caller";q=2;w=60')
+  const quotas = '"location-burst";q=100;w=10, "location-day";q=200000;w=86400'
+  t.equal(replies[0]?.headers.get('ratelimit-policy'), `"caller";q=2;w=60, ${quotas}`)
   t.match(replies[0]?.headers.get('ratelimit'), /^"caller";r=1;t=\d+$/)
   t.match(replies[2]?.json, { status: 429, code: 'caller-rate-limited', retryable: true })
   t.match(replies[2]?.headers.get('retry-after'), /^[1-9]\d*$/)

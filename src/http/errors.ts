@@ -72,10 +72,10 @@ export function createSendProblem({ connectUrl }: ErrorOptions) {
 
 export type SendProblem = ReturnType<typeof createSendProblem>
 
-/** Whatever failed inside the gateway, HighLevel may have stored the write by then. */
+/** Whatever failed inside the gateway, or was cut off, HighLevel may have stored the write by then. */
 const honest = (request: FastifyRequest, problem: Problem): Problem =>
-  problem.code === 'internal' && (request.work?.trace.attempts ?? 0) > 0
-    ? new Problem('internal', problem.detail, { ...problem.extras, applied: 'unknown' })
+  (problem.code === 'internal' || problem.code === 'shutting-down') && (request.work?.trace.attempts ?? 0) > 0
+    ? new Problem(problem.code, problem.detail, { ...problem.extras, applied: 'unknown' })
     : problem
 
 /** Every throw in every scope ends here, the framework's own included. */

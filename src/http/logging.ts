@@ -11,11 +11,16 @@ declare module 'fastify' {
     /** No log line and no count for a request that passes. */
     quiet?: boolean
   }
+  interface FastifyInstance {
+    /** A response whose socket is gone never finishes: what became of its call is noted before it is sent. */
+    noteHangUp(request: FastifyRequest, reply: FastifyReply): void
+  }
   interface FastifyRequest {
     /** W3C Trace Context of the call: the caller's, or made here. */
     traceparent: string
     /** What a record route is about, once it is known. */
     work: Work | undefined
+    isLogged: boolean
   }
 }
 
@@ -46,13 +51,16 @@ const names = (fields: readonly string[]) =>
 /** Everything that the line of a call holds: an allow-list, so that nothing comes in by being somewhere in the request. */
 const line = (request: FastifyRequest, reply: FastifyReply, route: string | undefined) => {
   const { work } = request
+  const hungUp = reply.raw.destroyed
   return {
     requestId: request.id,
     traceparent: request.traceparent,
     method: request.method,
     route,
     caller: request.caller?.id,
-    status: reply.statusCode,
+    // Nobody got the answer; nginx's number for it.
+    status: hungUp ? 499 : reply.statusCode,
+    hungUp: hungUp || undefined,
     code: request.problem?.code,
     ms: round(reply.elapsedTime),
     location: work?.locationId,
@@ -62,6 +70,7 @@ const line = (request: FastifyRequest, reply: FastifyReply, route: string | unde
     upstreamStatus: work?.trace.upstreamStatus,
     upstreamTraceId: work?.trace.upstreamTraceId,
     attempts: work?.trace.attempts,
+    queueMs: work && round(work.trace.queueMs),
     tokenMs: work && round(work.trace.tokenMs),
     upstreamMs: work && round(work.trace.upstreamMs)
   }
@@ -75,6 +84,7 @@ export default fp(
   ) => {
     app.decorateRequest('traceparent', '')
     app.decorateRequest('work', undefined)
+    app.decorateRequest('isLogged', false)
 
     app.addHook('onRequest', (request, reply, done) => {
       request.traceparent = traceparent(request.raw)
@@ -82,19 +92,26 @@ export default fp(
       done()
     })
 
-    app.addHook('onResponse', (request, reply, done) => {
+    const note = (request: FastifyRequest, reply: FastifyReply) => {
+      request.isLogged = true
       // Probes and scrapes come every few seconds and say nothing while they pass.
       const { url, config } = request.routeOptions
-      if (config.quiet && reply.statusCode < 400) return done()
+      if (config.quiet && reply.statusCode < 400) return
       metrics.countCall(url ?? 'none', reply.statusCode, request.problem?.code ?? 'none')
       if (request.work) {
         metrics.observe('total', reply.elapsedTime)
+        if (request.work.trace.queueMs > 0) metrics.observe('queue', request.work.trace.queueMs)
         if (request.work.trace.tokenMs > 0) metrics.observe('token', request.work.trace.tokenMs)
         metrics.observe('upstream', request.work.trace.upstreamMs)
       }
       const record = line(request, reply, url)
       if (reply.statusCode < 500) writeLine('info', record, 'call')
       else log.error({ ...record, err: request.problem?.extras.cause }, 'call')
+    }
+
+    app.decorate('noteHangUp', note)
+    app.addHook('onResponse', (request, reply, done) => {
+      if (!request.isLogged) note(request, reply)
       done()
     })
   },

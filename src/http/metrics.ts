@@ -1,6 +1,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { RenewalResult } from '../tokens/setbacks.ts'
 import type { Vault } from '../tokens/vault.ts'
+import { createUpstreamMetrics } from './upstream-metrics.ts'
 
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 
@@ -35,6 +36,7 @@ export function createMetrics({ survey, now }: Deps) {
   const seconds = (name: string, help: string) => new Histogram({ name, help, buckets: SECONDS, registers })
   const phases = {
     total: seconds('gateway_call_seconds', 'Time of a record call'),
+    queue: seconds('gateway_queue_seconds', 'Time for which a record call stood in line'),
     token: seconds('gateway_token_seconds', 'Time for which a record call waited for a token'),
     upstream: seconds('gateway_upstream_seconds', 'Time that HighLevel took for a record call')
   }
@@ -50,6 +52,7 @@ export function createMetrics({ survey, now }: Deps) {
     labelNames: ['type', 'result'],
     registers
   })
+  const upstream = createUpstreamMetrics(registry)
   const grants = new Gauge({ name: 'gateway_grants', help: 'Grants by state', labelNames: ['state'], registers })
   const overdue = new Gauge({
     name: 'gateway_renewal_overdue_seconds',
@@ -67,8 +70,10 @@ export function createMetrics({ survey, now }: Deps) {
   }
 
   return {
+    upstream,
     contentType: registry.contentType,
     async render(): Promise<string> {
+      upstream.look()
       await refresh().catch(() => undefined)
       return registry.metrics()
     },

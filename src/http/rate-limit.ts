@@ -2,6 +2,7 @@ import rateLimit, { normalizeIP } from '@fastify/rate-limit'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { Problem } from '../problems.ts'
+import type { SharedRedis } from '../shared/redis.ts'
 
 /** Failed authentications of one address in a minute; further ones are told to wait. */
 const MAX_FAILURES = 60
@@ -9,6 +10,38 @@ const MINUTE_MS = 60_000
 
 /** Callers and addresses that are counted at a time; beyond that the longest unseen are forgotten. */
 const MAX_COUNTED = 20_000
+
+interface CounterOptions {
+  /** Absent: this process counts by itself. */
+  redis: SharedRedis | undefined
+  /** How many processes share a limit while Redis, which would count for all of them, does not answer. */
+  replicas: () => number
+}
+
+interface LimitOptions {
+  max: number
+  windowMs: number
+  keyOf: (request: FastifyRequest) => string
+}
+
+/** What a limit says of a request that it has counted. */
+interface Count {
+  max: number
+  remaining: number
+  isExceeded: boolean
+  ttlInSeconds: number
+}
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** A limit, counted over all processes where they share a Redis that answers, else in this one. */
+    createLimit(options: LimitOptions): (request: FastifyRequest) => Promise<Count>
+  }
+  interface FastifyRequest {
+    /** What the caller's own limit says of the request. */
+    callerCount: Count | undefined
+  }
+}
 
 export interface FailureLimit {
   /** Counts a failed authentication. Rejects with a Problem where the address has had too many. */
@@ -18,9 +51,46 @@ export interface FailureLimit {
 const limited = (detail: string, retryAfterSeconds: number) =>
   new Problem('caller-rate-limited', detail, { retryAfterSeconds: Math.max(1, retryAfterSeconds) })
 
-/** @fastify/rate-limit, for its counters only: its own headers are not those of the current IETF draft. */
+type Counter = ReturnType<FastifyInstance['createRateLimit']>
+
+async function countOf(counter: Counter, request: FastifyRequest): Promise<Count> {
+  const state = await counter(request)
+  // The plugin's type knows of an allow-list, and there is none.
+  if (state.isAllowed) throw new Error('A limit without an allow-list allowed a request')
+  return state
+}
+
+/**
+ * @fastify/rate-limit, for its counters only: its own headers are not those of the current IETF draft. It has one store
+ * a scope, so the counters of this process and those in Redis live in scopes of their own.
+ */
 export const rateLimitCounters = fp(
-  async (app: FastifyInstance) => app.register(rateLimit, { global: false, cache: MAX_COUNTED }),
+  async (app: FastifyInstance, { redis, replicas }: CounterOptions) => {
+    const scopes: { own?: FastifyInstance; shared?: FastifyInstance } = {}
+    app.register(async (scope) => {
+      await scope.register(rateLimit, { global: false, cache: MAX_COUNTED })
+      scopes.own = scope
+    })
+    app.register(async (scope) => {
+      if (redis === undefined) return
+      await scope.register(rateLimit, { global: false, redis: redis.client, nameSpace: 'rg:limit:' })
+      scopes.shared = scope
+    })
+    await app.after()
+
+    app.decorate('createLimit', ({ max, windowMs, keyOf }: LimitOptions) => {
+      const limit = { timeWindow: windowMs, keyGenerator: keyOf }
+      const shared = scopes.shared?.createRateLimit({ ...limit, max })
+      const share = redis === undefined ? max : () => Math.ceil(max / replicas())
+      const own = scopes.own?.createRateLimit({ ...limit, max: share })
+      if (own === undefined) throw new Error('The counters are not registered')
+
+      return async (request: FastifyRequest) => {
+        const count = shared && (await redis?.attempt(() => countOf(shared, request)))
+        return count ?? countOf(own, request)
+      }
+    })
+  },
   { name: 'rate-limit-counters' }
 )
 
@@ -33,14 +103,11 @@ const MAX_INSTALLS = 30
 /** Limits each address of the scope it is registered in. */
 export const addressLimit = fp(
   async (app: FastifyInstance) => {
-    const limit = app.createRateLimit({
-      max: MAX_INSTALLS,
-      timeWindow: MINUTE_MS,
-      keyGenerator: (request) => `install:${addressOf(request)}`
-    })
+    const keyOf = (request: FastifyRequest) => `install:${addressOf(request)}`
+    const limit = app.createLimit({ max: MAX_INSTALLS, windowMs: MINUTE_MS, keyOf })
     app.addHook('onRequest', async (request) => {
-      const state = await limit(request)
-      if (!state.isAllowed && state.isExceeded) throw limited('Too many installs from this address', state.ttlInSeconds)
+      const { isExceeded, ttlInSeconds } = await limit(request)
+      if (isExceeded) throw limited('Too many installs from this address', ttlInSeconds)
     })
   },
   { name: 'address-limit', dependencies: ['rate-limit-counters'] }
@@ -48,42 +115,27 @@ export const addressLimit = fp(
 
 /** Failed authentications by address. `TRUST_PROXY` decides what the address of a request is. */
 export function createFailureLimit(app: FastifyInstance): FailureLimit {
-  const failures = app.createRateLimit({
-    max: MAX_FAILURES,
-    timeWindow: MINUTE_MS,
-    keyGenerator: (request) => `address:${addressOf(request)}`
-  })
+  const keyOf = (request: FastifyRequest) => `address:${addressOf(request)}`
+  const failures = app.createLimit({ max: MAX_FAILURES, windowMs: MINUTE_MS, keyOf })
 
   return {
     async count(request) {
-      const state = await failures(request)
-      if (!state.isAllowed && state.isExceeded) {
-        throw limited('Too many failed authentications from this address', state.ttlInSeconds)
-      }
+      const { isExceeded, ttlInSeconds } = await failures(request)
+      if (isExceeded) throw limited('Too many failed authentications from this address', ttlInSeconds)
     }
   }
 }
 
-/**
- * Limits each caller of a guarded scope; stands behind auth. The fields are those of the IETF's RateLimit header
- * draft 11: the policy in force, and what is left of it.
- */
+/** Limits each caller of a guarded scope; stands behind auth. */
 export const callerLimit = fp(
   async (app: FastifyInstance, { max, windowMs }: { max: number; windowMs: number }) => {
-    const limit = app.createRateLimit({
-      max,
-      timeWindow: windowMs,
-      keyGenerator: (request) => `caller:${request.caller.id}`
-    })
-    const policy = `"caller";q=${max};w=${Math.ceil(windowMs / 1_000)}`
+    const limit = app.createLimit({ max, windowMs, keyOf: (request) => `caller:${request.caller.id}` })
+    app.decorateRequest('callerCount', undefined)
 
-    app.addHook('onRequest', async (request, reply) => {
-      const state = await limit(request)
-      if (state.isAllowed) return
-      reply
-        .header('ratelimit-policy', policy)
-        .header('ratelimit', `"caller";r=${state.remaining};t=${state.ttlInSeconds}`)
-      if (state.isExceeded) throw limited('This caller sends more calls than its limit allows', state.ttlInSeconds)
+    app.addHook('onRequest', async (request) => {
+      const count = await limit(request)
+      request.callerCount = count
+      if (count.isExceeded) throw limited('This caller sends more calls than its limit allows', count.ttlInSeconds)
     })
   },
   { name: 'caller-limit', dependencies: ['auth', 'rate-limit-counters'] }

@@ -14,6 +14,12 @@ export const gatewayProblems = {
     title: 'The store of the gateway cannot be read',
     remedy: 'Wait for the seconds in Retry-After. Operators: check DATABASE_URL and the log.'
   },
+  overloaded: {
+    status: 503,
+    retryable: true,
+    title: 'Too many calls wait',
+    remedy: 'Wait for the seconds in Retry-After, and send fewer calls at a time.'
+  },
   'shutting-down': {
     status: 503,
     retryable: true,

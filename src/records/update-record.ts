@@ -1,9 +1,13 @@
-import type { CallContext, RecordAnswer, RecordRef, UpstreamClient } from '../upstream/client.ts'
+import type { CallContext } from '../upstream/call.ts'
+import type { RecordAnswer, RecordRef, UpstreamClient } from '../upstream/client.ts'
+import type { RecordTurns } from './record-turns.ts'
 import type { RecordPatch } from './schemas.ts'
 import { followersOf, needsRecord, ownersOf, usersDelta } from './users.ts'
 
 interface Deps {
   upstream: UpstreamClient
+  /** Of the writes of each record. */
+  turns: RecordTurns
   /** `delta`: wanted lists become the changes that HighLevel takes. `verbatim`: values go as they came. */
   dialect: 'delta' | 'verbatim'
 }
@@ -14,13 +18,14 @@ const verbatim = ({ properties, owner, followers }: RecordPatch) => ({
   ...(followers && { followers })
 })
 
-/** Changes a record to what the patch states. Rejects with a Problem; resolves with the record as HighLevel has it now. */
-export function createUpdateRecord({ upstream, dialect }: Deps) {
-  return async function updateRecord(ref: RecordRef, patch: RecordPatch, context: CallContext): Promise<RecordAnswer> {
-    const { properties, owner, followers } = patch
-    if (dialect === 'verbatim') return upstream.putRecord(ref, verbatim(patch), context)
-
-    const current = needsRecord(owner) || needsRecord(followers) ? await upstream.getRecord(ref, context) : undefined
+export function createUpdateRecord({ upstream, turns, dialect }: Deps) {
+  /** `current` is the record as it is now, where the change cannot be told without it. */
+  const writeDelta = (
+    ref: RecordRef,
+    { properties, owner, followers }: RecordPatch,
+    context: CallContext,
+    current?: RecordAnswer
+  ): Promise<RecordAnswer> => {
     const owners = owner && usersDelta(owner, current ? ownersOf(current.record) : [])
     const changed = followers && usersDelta(followers, current ? followersOf(current.record) : [])
     const body = {
@@ -30,8 +35,25 @@ export function createUpdateRecord({ upstream, dialect }: Deps) {
     }
 
     // Everything is as it should be already: HighLevel need not be asked to change nothing.
-    if (Object.keys(body).length === 0) return current ?? upstream.getRecord(ref, context)
+    if (Object.keys(body).length === 0) return current ? Promise.resolve(current) : upstream.getRecord(ref, context)
     return upstream.putRecord(ref, body, context)
+  }
+
+  /**
+   * Changes a record to what the patch states. Rejects with a Problem; resolves with the record as HighLevel has it now.
+   * Writes of one record go one at a time, in order of arrival: an old one must not overtake a newer one. An id is of
+   * one record, whichever of its names the object is called by.
+   */
+  return async function updateRecord(ref: RecordRef, patch: RecordPatch, context: CallContext): Promise<RecordAnswer> {
+    const key = `${ref.locationId} ${ref.id}`
+    if (!turns.take(key)) await turns.wait(key, context)
+    try {
+      if (dialect === 'verbatim') return await upstream.putRecord(ref, verbatim(patch), context)
+      const mustRead = needsRecord(patch.owner) || needsRecord(patch.followers)
+      return await writeDelta(ref, patch, context, mustRead ? await upstream.getRecord(ref, context) : undefined)
+    } finally {
+      turns.pass(key)
+    }
   }
 }
 

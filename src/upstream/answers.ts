@@ -1,5 +1,6 @@
 import { type Fault, Problem, type ProblemCode } from '../problems.ts'
 import { pointerPart } from '../shared/json-pointer.ts'
+import { untilNextDayMs } from './allowance.ts'
 import { ruleFor } from './answer-rules.ts'
 import { type Answer, type Call, writes } from './call.ts'
 import { withoutValues } from './redact.ts'
@@ -24,7 +25,7 @@ function exhausted(answer: Answer): { code: ProblemCode; detail: string; retryAf
     return {
       code: 'location-daily-exhausted',
       detail: 'HighLevel takes no more calls of this location today',
-      retryAfterSeconds: wholeSeconds(given, 3_600)
+      retryAfterSeconds: wholeSeconds(given, untilNextDayMs(Date.now()) / 1_000)
     }
   }
   const intervalMs = header(answer, 'x-ratelimit-interval-milliseconds')

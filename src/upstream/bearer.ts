@@ -31,8 +31,10 @@ const MAX_REPLACEMENTS = 2
 export const bearer =
   ({ tokenFor, replace, confirm }: TokenSource): Layer<LocationCall> =>
   (next) => {
-    const ask = async (call: LocationCall, token: string): Promise<Answer> => {
-      const answer = await next({ ...call, authorization: `Bearer ${token}` })
+    const ask = (call: LocationCall, token: string): Promise<Answer> =>
+      next({ ...call, authorization: `Bearer ${token}` })
+
+    const heard = (call: LocationCall, token: string, answer: Answer): Answer => {
       if (provesToken(answer)) confirm(call.locationId, token)
       return answer.status < 300 ? answer : withoutToken(answer, token)
     }
@@ -49,12 +51,12 @@ export const bearer =
     return async (call) => {
       const held = tokenFor(call.locationId)
       let token = typeof held === 'string' ? held : await timed(call, held)
-      let answer = await ask(call, token)
+      let answer = heard(call, token, await ask(call, token))
       for (let left = MAX_REPLACEMENTS; left > 0 && isTokenFault(answer); left -= 1) {
         const fresh = await timed(call, replace(call.locationId, token))
         if (fresh === undefined) break
         token = fresh
-        answer = await ask(call, token)
+        answer = heard(call, token, await ask(call, token))
       }
       return answer
     }

@@ -5,6 +5,10 @@ export interface Trace {
   upstreamTraceId: string | undefined
   upstreamMs: number
   tokenMs: number
+  /** In line: for the location's quota, and behind earlier writes of the record. */
+  queueMs: number
+  /** An attempt to write got no answer that says whether it was carried out. */
+  unsure: boolean
 }
 
 export const createTrace = (): Trace => ({
@@ -12,28 +16,59 @@ export const createTrace = (): Trace => ({
   upstreamStatus: undefined,
   upstreamTraceId: undefined,
   upstreamMs: 0,
-  tokenMs: 0
+  tokenMs: 0,
+  queueMs: 0,
+  unsure: false
 })
 
+/** Who waits for a call, as those see it who let it wait. */
+export interface Waiting {
+  /** Of the caller: places in line are shared out among callers. */
+  id: string
+  /** What is destroyed, and says `close`, when the caller hangs up: a response that is not yet sent. */
+  response: {
+    readonly destroyed: boolean
+    once(event: 'close', listener: () => void): unknown
+    off(event: 'close', listener: () => void): unknown
+  }
+}
+
+export const isGone = ({ response }: Waiting): boolean => response.destroyed
+
+/** Calls back when the caller hangs up. Returns what takes the listener away again. */
+export function onGone({ response }: Waiting, listener: () => void): () => void {
+  response.once('close', listener)
+  return () => response.off('close', listener)
+}
+
+/** What every use case hands down with a call. */
+export interface CallContext {
+  /** When the answer is of no more use, on the clock of `performance.now()`. */
+  deadlineAt: number
+  trace: Trace
+  waiting: Waiting
+}
+
 /** One request to HighLevel. */
-export interface Call {
+export interface Call extends Pick<CallContext, 'deadlineAt' | 'trace'> {
   method: 'GET' | 'PUT' | 'POST'
   /** Path and query, percent-encoded. */
   path: string
   body?: string
   contentType?: 'application/json' | 'application/x-www-form-urlencoded'
   authorization?: string
-  /** When the answer is of no more use, on the clock of `performance.now()`. */
-  deadlineAt: number
-  trace: Trace
 }
 
 /** Whether a call that is on the wire may change a record. */
 export const writes = (call: Call): boolean => call.method === 'PUT'
 
-/** A call that needs the token of a location. */
-export interface LocationCall extends Call {
+/** A call that needs the token of a location, and a place in its quota. */
+export interface LocationCall extends Call, CallContext {
   locationId: string
+  /** It finds out whether HighLevel works again: an open circuit lets it pass. */
+  isProbe?: true
+  /** HighLevel has refused it once with 429: it goes to the head of the line. */
+  isRepeat?: true
 }
 
 /** A whole answer, of any status. */

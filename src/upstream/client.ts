@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import { Problem } from '../problems.ts'
 import { problemOf } from './answers.ts'
-import { type Answer, type LocationCall, type Send, type Trace, writes } from './call.ts'
+import { type Answer, type CallContext, type LocationCall, type Send, writes } from './call.ts'
 import { traceIdOf } from './words.ts'
 
 /** A record of a location's object. All three parts have passed their patterns. */
@@ -9,13 +9,6 @@ export interface RecordRef {
   locationId: string
   schemaKey: string
   id: string
-}
-
-/** What every use case hands down with a call. */
-export interface CallContext {
-  /** On the clock of `performance.now()`. */
-  deadlineAt: number
-  trace: Trace
 }
 
 /** HighLevel's answer to a call for one record: its text as it came, and what the gateway reads of it. */
@@ -49,15 +42,26 @@ function readRecord(call: LocationCall, answer: Answer): RecordAnswer {
   return { text, record }
 }
 
+/** A problem says how the last attempt went; an earlier one may have been carried out nevertheless. */
+const asSure = <P>({ trace }: LocationCall, problem: P): P =>
+  problem instanceof Problem && trace.unsure && problem.extras.applied !== 'unknown'
+    ? (new Problem(problem.code, problem.detail, { ...problem.extras, applied: 'unknown' }) as P & Problem)
+    : problem
+
 const path = ({ locationId, schemaKey, id }: RecordRef) =>
   `/objects/${encodeURIComponent(schemaKey)}/records/${encodeURIComponent(id)}?locationId=${encodeURIComponent(locationId)}`
 
 /** The calls to HighLevel that use cases make. Each rejects with a Problem for every answer but a record. */
 export function createUpstreamClient(send: Send<LocationCall>) {
   const ask = async (call: LocationCall, sent: unknown): Promise<RecordAnswer> => {
-    const answer = await send(call)
+    let answer: Answer
+    try {
+      answer = await send(call)
+    } catch (problem) {
+      throw asSure(call, problem)
+    }
     if (answer.status >= 200 && answer.status < 300) return readRecord(call, answer)
-    const problem = problemOf(call, answer, sent)
+    const problem = asSure(call, problemOf(call, answer, sent))
     call.trace.upstreamTraceId = problem.extras.upstream?.traceId
     throw problem
   }

@@ -1,4 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Problem } from '../problems.ts'
+import { type CallContext, isGone, onGone } from './call.ts'
 
 /**
  * Waits for `work` until `deadlineAt` (on the clock of `performance.now()`), then rejects with `deadline-exceeded`.
@@ -14,5 +16,30 @@ export async function before<T>(deadlineAt: number, work: Promise<T>): Promise<T
     return await Promise.race([work, expiry])
   } finally {
     clearTimeout(timer)
+  }
+}
+
+/** The process ends first. */
+export const closingProblem = (): Problem =>
+  new Problem('shutting-down', 'This process ends before the call could be sent', { retryAfterSeconds: 1 })
+
+/** For the log alone: nobody is there to read it. */
+export const hungUp = (): Problem => new Problem('deadline-exceeded', 'The caller hung up before the call was sent')
+
+/** Waits before an attempt. Rejects with a Problem as soon as the caller has hung up, or one of `signals` says so. */
+export async function pause(
+  ms: number,
+  { waiting }: Pick<CallContext, 'waiting'>,
+  ...signals: AbortSignal[]
+): Promise<void> {
+  const cancel = new AbortController()
+  const off = onGone(waiting, () => cancel.abort())
+  try {
+    if (isGone(waiting)) throw hungUp()
+    await sleep(ms, undefined, { signal: AbortSignal.any([cancel.signal, ...signals]) })
+  } catch {
+    throw cancel.signal.aborted || isGone(waiting) ? hungUp() : closingProblem()
+  } finally {
+    off()
   }
 }

@@ -5,20 +5,71 @@ import { type Answer, type Call, type Send, writes } from './call.ts'
 /** The longest answer that is read. HighLevel's records and schemas stay far below. */
 const MAX_ANSWER_BYTES = 2 * 1024 * 1024
 
-interface Options {
+/** Far more than the locations that hang at a time can hold. */
+const MAX_CONNECTIONS = 1_024
+/** No connection is kept for longer, or a change of HighLevel's addresses would not be noticed while it is in use. */
+const CONNECTION_LIFE_MS = 60_000
+
+/** What is the same for every call of HighLevel. */
+export interface Wire {
+  /** With a path, where there is one. */
   origin: string
   /** `Version` header. */
   apiVersion: string
   userAgent: string
 }
 
-/** Sockets to HighLevel: HTTP/1.1 with keep-alive; time-outs are the call's own, so undici's are off. */
-export const openPool = (origin: string): Pool =>
-  new Pool(origin, { connections: 256, allowH2: false, headersTimeout: 0, bodyTimeout: 0, connect: { timeout: 5_000 } })
+/** Sockets to HighLevel. */
+export interface Sockets {
+  dispatch: Pool['dispatch']
+  /** Ends what is under way too. */
+  destroy(): Promise<void>
+}
+
+/**
+ * HTTP/1.1 with keep-alive; time-outs are the call's own, so undici's are off. New calls get new connections now and
+ * then, and calls under way keep theirs. Not undici's `clientTtl`, which looks at the clock for each busy connection
+ * with each call.
+ */
+export function openSockets(url: string, lifeMs = CONNECTION_LIFE_MS): Sockets {
+  const open = () =>
+    new Pool(new URL(url).origin, {
+      connections: MAX_CONNECTIONS,
+      allowH2: false,
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      connect: { timeout: 5_000 }
+    })
+  let pool = open()
+  const retired = new Set<Pool>()
+
+  const retire = () => {
+    const old = pool
+    pool = open()
+    retired.add(old)
+    old.close().finally(() => retired.delete(old))
+  }
+  const timer = setInterval(retire, lifeMs).unref()
+
+  return {
+    dispatch: (options, handler) => pool.dispatch(options, handler),
+    async destroy() {
+      clearInterval(timer)
+      await Promise.all([pool, ...retired].map((one) => one.destroy()))
+    }
+  }
+}
 
 /** Why no answer came, in the caller's terms. A call that was on the wire may have been carried out. */
 function problemOf(error: Error, sent: boolean, answered: boolean, applied: 'no' | 'unknown'): Problem {
   if (error instanceof Problem) return error
+  if (error instanceof errors.ClientDestroyedError || error instanceof errors.ClientClosedError) {
+    return new Problem('shutting-down', 'This process ended before HighLevel’s answer', {
+      applied,
+      retryAfterSeconds: 1,
+      cause: error
+    })
+  }
   if (answered || error instanceof errors.HTTPParserError) {
     return new Problem('upstream-unreadable', 'HighLevel’s answer broke off', { applied, cause: error })
   }
@@ -35,7 +86,7 @@ function problemOf(error: Error, sent: boolean, answered: boolean, applied: 'no'
  * undici's `dispatch` is used in place of `request`, since the body is wanted whole: there is no use for a Readable
  * around each answer.
  */
-export function createTransport(pool: Pool, { origin, apiVersion, userAgent }: Options, timeoutMs: number): Send {
+export function createTransport(sockets: Sockets, { origin, apiVersion, userAgent }: Wire, timeoutMs: number): Send {
   const base = new URL(origin).pathname.replace(/\/$/, '')
   const fixed = ['accept', 'application/json', 'user-agent', userAgent, 'version', apiVersion]
 
@@ -48,7 +99,7 @@ export function createTransport(pool: Pool, { origin, apiVersion, userAgent }: O
       if (call.authorization !== undefined) headers.push('authorization', call.authorization)
       if (call.body !== undefined) headers.push('content-type', call.contentType ?? 'application/json')
       const options = { path: base + call.path, method: call.method, headers, body: call.body ?? null }
-      pool.dispatch(options, collect(call, Math.min(leftMs, timeoutMs), leftMs <= timeoutMs, resolve, reject))
+      sockets.dispatch(options, collect(call, Math.min(leftMs, timeoutMs), leftMs <= timeoutMs, resolve, reject))
     })
 }
 

@@ -143,7 +143,6 @@ t.test('a 429 says when to come again: in HighLevel’s words, after one window,
     [{ ...window, 'retry-after': 'Wed, 21 Oct 2026 07:28:00 GMT' }, 'location-burst-exhausted', 3],
     [{ 'x-ratelimit-daily-remaining': '1' }, 'location-burst-exhausted', 10],
     [{ 'x-ratelimit-daily-remaining': '' }, 'location-burst-exhausted', 10],
-    [{ ...day, ...window }, 'location-daily-exhausted', 3_600],
     [{ ...day, 'retry-after': '120' }, 'location-daily-exhausted', 120]
   ]
 
@@ -156,6 +155,10 @@ t.test('a 429 says when to come again: in HighLevel’s words, after one window,
     )
     t.not(problem.extras.applied, 'unknown')
   }
+  const tomorrow = problemOf(PUT, json(429, {}, { ...day, ...window }), {})
+  const seconds = 86_400 - ((Date.now() / 1_000) % 86_400)
+  t.equal(tomorrow.code, 'location-daily-exhausted')
+  t.ok(Math.abs((tomorrow.extras.retryAfterSeconds ?? 0) - seconds) < 5)
 })
 
 t.test('a 429 is a 429 whatever its body', async (t) => {

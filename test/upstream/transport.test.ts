@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import t from 'tap'
 import { createTrace } from '../../src/upstream/call.ts'
-import { createTransport, openPool } from '../../src/upstream/transport.ts'
+import { createTransport, openSockets } from '../../src/upstream/transport.ts'
 import { until } from '../support/harness.ts'
 
 /** A server that answers after 100 ms, on a thread of its own: it runs while this one stands still. */
@@ -18,9 +18,9 @@ t.test('an answer that arrived while the process was paused is read, although it
   t.teardown(() => worker.terminate())
   const [port] = (await once(worker, 'message')) as [number]
   const origin = `http://127.0.0.1:${port}`
-  const pool = openPool(origin)
-  t.teardown(() => pool.destroy())
-  const send = createTransport(pool, { origin, apiVersion: '2021-07-28', userAgent: 'test' }, 300)
+  const sockets = openSockets(origin)
+  t.teardown(() => sockets.destroy())
+  const send = createTransport(sockets, { origin, apiVersion: '2021-07-28', userAgent: 'test' }, 300)
   const trace = createTrace()
 
   const answer = send({ method: 'GET', path: '/', deadlineAt: performance.now() + 60_000, trace })

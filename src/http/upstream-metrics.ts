@@ -1,0 +1,57 @@
+import { Counter, Gauge, type Registry } from 'prom-client'
+import type { Scope } from '../upstream/breaker.ts'
+import type { RetryReason } from '../upstream/retry.ts'
+
+/** What is only read when it is asked for. */
+export interface Gauges {
+  callsUnderWay: number
+  callsInLine: number
+  /** Calls of all locations are held back, and of how many single ones. */
+  circuit: { isOpen: boolean; locations: number }
+  /** `undefined` where limits are not shared. */
+  redisIsUp: boolean | undefined
+}
+
+/** What happens between a call and HighLevel: lines, quotas, repeats, circuits. */
+export function createUpstreamMetrics(registry: Registry) {
+  const registers = [registry]
+  const counter = <Label extends string>(name: string, help: string, ...labelNames: Label[]) =>
+    new Counter({ name, help, labelNames, registers })
+  const gauge = (name: string, help: string) => new Gauge({ name, help, registers })
+
+  const retries = counter('gateway_retries_total', 'Attempts that were repeated, by what became of them', 'reason')
+  const refusals = counter('gateway_quota_refusals_total', 'Answers of HighLevel that a quota is used up')
+  const lows = counter('gateway_day_low_total', 'Locations with at most this share of the day’s calls left', 'left')
+  const circuits = counter('gateway_circuit_changes_total', 'Circuits that opened or closed', 'scope', 'state')
+  const underWay = gauge('gateway_calls_under_way', 'Record calls that are not yet answered')
+  const inLine = gauge('gateway_calls_in_line', 'Record calls that wait for the quota of their location')
+  const circuitOpen = gauge('gateway_circuit_open', '1 while calls of all locations are held back')
+  const circuitsOpen = gauge('gateway_location_circuits_open', 'Locations whose calls alone are held back')
+  const redisUp = gauge('gateway_redis_up', '1 while Redis answers, 0 while it does not; nothing without REDIS_URL')
+  let gauges: (() => Gauges) | undefined
+
+  return {
+    /** Where the gauges are read from. */
+    watch(read: () => Gauges): void {
+      gauges = read
+    },
+
+    /** Sets the gauges to what holds now. */
+    look(): void {
+      if (gauges === undefined) return
+      const { callsUnderWay, callsInLine, circuit, redisIsUp } = gauges()
+      underWay.set(callsUnderWay)
+      inLine.set(callsInLine)
+      circuitOpen.set(circuit.isOpen ? 1 : 0)
+      circuitsOpen.set(circuit.locations)
+      if (redisIsUp === undefined) redisUp.remove()
+      else redisUp.set(redisIsUp ? 1 : 0)
+    },
+
+    countRetry: (reason: RetryReason) => retries.inc({ reason }),
+    countRefusal: () => refusals.inc(),
+    /** `share` is 0.2 or 0.05. */
+    countLow: (share: number) => lows.inc({ left: `${share * 100}%` }),
+    countCircuit: (scope: Scope, state: string) => circuits.inc({ scope, state })
+  }
+}

@@ -1,0 +1,60 @@
+import { Problem } from '../problems.ts'
+import { createTurns } from '../shared/turns.ts'
+import { type CallContext, isGone, onGone } from '../upstream/call.ts'
+import { closingProblem, hungUp } from '../upstream/deadline.ts'
+
+export interface RecordTurns {
+  /** Takes the turn where nobody has it. Whoever has had a turn must `pass` it on. */
+  take(record: string): boolean
+  /** Resolves when the turn has come. Rejects with a Problem. */
+  wait(record: string, context: CallContext): Promise<void>
+  pass(record: string): void
+  /** Whoever waits is told to go elsewhere. */
+  close(): void
+}
+
+const late = () =>
+  new Problem('deadline-exceeded', 'The time of the call ended while earlier writes of this record were carried out')
+
+/** `max` may wait for one record. */
+export function createRecordTurns(max: number): RecordTurns {
+  const turns = createTurns()
+  const waiting = new Set<(problem: Problem) => void>()
+
+  return {
+    take: turns.take,
+    pass: turns.pass,
+
+    wait(record, { deadlineAt, waiting: caller, trace }) {
+      if (turns.waiting(record) >= max) {
+        throw new Problem('overloaded', 'Too many writes wait for this record', { retryAfterSeconds: 1 })
+      }
+      const since = performance.now()
+      return new Promise((resolve, reject) => {
+        const end = () => {
+          clearTimeout(timer)
+          off()
+          waiting.delete(giveUp)
+          trace.queueMs += performance.now() - since
+        }
+        const leave = turns.wait(record, () => {
+          end()
+          resolve()
+        })
+        const giveUp = (problem: Problem) => {
+          if (!leave()) return
+          end()
+          reject(problem)
+        }
+        const timer = setTimeout(() => giveUp(late()), deadlineAt - since)
+        const off = onGone(caller, () => giveUp(hungUp()))
+        waiting.add(giveUp)
+        if (isGone(caller)) giveUp(hungUp())
+      })
+    },
+
+    close() {
+      for (const giveUp of waiting) giveUp(closingProblem())
+    }
+  }
+}

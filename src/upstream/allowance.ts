@@ -1,0 +1,168 @@
+import type { Answer } from './call.ts'
+
+/** What is taken for true of a location until HighLevel’s answers say otherwise. */
+export interface QuotaLimits {
+  burstMax: number
+  windowMs: number
+  dayMax: number
+}
+
+/** A place in a location's quota: what was known when it was given. */
+export interface Place {
+  /** The places in use, this one included. */
+  used: number
+  /** How many were given on this day, this one included, but for those that HighLevel did not count. */
+  taken: number
+  /** Days since 1970, UTC. */
+  day: number
+  /** Its name where it is shared with other processes. */
+  shared?: string
+}
+
+/**
+ * What the gateway knows of one location's quota. HighLevel counts for itself, others may draw on the same quota, and
+ * sandboxes have less of it: each answer says what is left, and that corrects what was counted here. A plain object, as
+ * there is one for each location.
+ */
+export interface Allowance extends QuotaLimits {
+  day: number
+  /** Places given today, by all processes as far as is known, but for those that HighLevel did not count. */
+  taken: number
+  /** HighLevel's last word on the day: what was left then, and `taken` on top; when it was said, on the monotonic clock. */
+  dayMark: number | undefined
+  markedAt: number
+  /** The smallest share of the day's calls at which it was told that they run low. */
+  lowMark: number
+  /** What an answer says of others' use, to be held against what is taken since. */
+  evidence: number
+  /** The most that others are known to have used of a window, in this span of time and in the one before. */
+  others: number
+  othersBefore: number
+  othersSince: number
+  /** HighLevel has said to wait, until then. */
+  pausedUntil: number
+  pauseMs: number
+}
+
+export const createAllowance = (limits: QuotaLimits): Allowance => ({
+  ...limits,
+  day: 0,
+  taken: 0,
+  dayMark: undefined,
+  markedAt: 0,
+  lowMark: 1,
+  evidence: Number.NEGATIVE_INFINITY,
+  others: 0,
+  othersBefore: 0,
+  othersSince: 0,
+  pausedUntil: 0,
+  pauseMs: 0
+})
+
+const DAY_MS = 86_400_000
+export const dayOf = (now: number): number => Math.floor(now / DAY_MS)
+/** HighLevel does not say when its day begins; taken for midnight UTC. */
+export const untilNextDayMs = (now: number): number => DAY_MS - (now % DAY_MS)
+
+/** As the start of HighLevel's day is not known, one call is let through this often to see whether it has begun. */
+const PROBE_EVERY_MS = 15 * 60_000
+const FIRST_PAUSE_SHARE = 0.1
+/** However long HighLevel says to wait, it is asked again after this. */
+const LONGEST_PAUSE_MS = 10 * 60_000
+
+const numberOf = (answer: Answer, name: string): number | undefined => {
+  const text = answer.headers[name]
+  if (typeof text !== 'string' || text === '') return undefined
+  const value = Number(text)
+  return value >= 0 && Number.isFinite(value) ? value : undefined
+}
+
+/** A new day begins with nothing taken. */
+export function turnDay(allowance: Allowance, day: number): void {
+  if (allowance.day === day) return
+  Object.assign(allowance, { day, taken: 0, dayMark: undefined, lowMark: 1, evidence: Number.NEGATIVE_INFINITY })
+}
+
+/** What is left of the day, as far as is known. */
+export const dayLeft = ({ dayMark, dayMax, taken }: Allowance): number => (dayMark ?? dayMax) - taken
+
+/** Whether the day has room. Where HighLevel said that it has none, now and then yes all the same. */
+export function dayHasRoom(allowance: Allowance, at: number): boolean {
+  if (dayLeft(allowance) > 0) return true
+  if (allowance.dayMark === undefined || at - allowance.markedAt < PROBE_EVERY_MS) return false
+  allowance.markedAt = at
+  allowance.dayMark = allowance.taken + 1
+  return true
+}
+
+/** Others are not left everything: what looks like theirs may be what an earlier process of this gateway used. */
+const LEAST_SHARE = 0.1
+
+/** What others use sways: they are left a little more than they were seen to use. */
+const SWAY = 0.06
+
+/** How many places of a window are this gateway's: all but what others are known to use. */
+export const burstLimit = ({ burstMax, others, othersBefore }: Allowance): number =>
+  Math.max(Math.ceil(burstMax * LEAST_SHARE), burstMax - Math.ceil(Math.max(others, othersBefore) * (1 + SWAY)))
+
+function noteOthers(allowance: Allowance, used: number, at: number): void {
+  // Spans of a window, of which the last two count: who sent in the last window is expected to send in this one.
+  if (at - allowance.othersSince > allowance.windowMs) {
+    const isLongAgo = at - allowance.othersSince > allowance.windowMs * 2
+    Object.assign(allowance, { othersBefore: isLongAgo ? 0 : allowance.others, others: 0, othersSince: at })
+  }
+  if (used > allowance.others) allowance.others = used
+}
+
+/** Others' use may have been another process's of this gateway, which is counted otherwise from now on. */
+export function forgetOthers(allowance: Allowance): void {
+  Object.assign(allowance, { others: 0, othersBefore: 0, evidence: Number.NEGATIVE_INFINITY })
+}
+
+/**
+ * Holds what answers said against all places given so far. Each of those that were given since the answered one may
+ * have been counted before it; so what is found is never more than others really used. Those that HighLevel refused are
+ * taken off: what it was full of then was others'.
+ */
+export function weighEvidence(allowance: Allowance, at: number): void {
+  if (allowance.evidence === Number.NEGATIVE_INFINITY) return
+  noteOthers(allowance, allowance.evidence - allowance.taken, at)
+  allowance.evidence = Number.NEGATIVE_INFINITY
+}
+
+/** Learns from an answer to the call that had this place. `at` is on the monotonic clock. */
+export function learn(allowance: Allowance, place: Place, answer: Answer, at: number): void {
+  const max = numberOf(answer, 'x-ratelimit-max')
+  const left = numberOf(answer, 'x-ratelimit-remaining')
+  const windowMs = numberOf(answer, 'x-ratelimit-interval-milliseconds')
+  const dayMax = numberOf(answer, 'x-ratelimit-limit-daily')
+  const leftToday = numberOf(answer, 'x-ratelimit-daily-remaining')
+  if (max !== undefined && max > 0) allowance.burstMax = max
+  if (windowMs !== undefined && windowMs > 0) allowance.windowMs = windowMs
+  if (dayMax !== undefined) allowance.dayMax = dayMax
+
+  if (place.day === allowance.day) {
+    if (leftToday !== undefined) {
+      allowance.dayMark = leftToday + place.taken
+      allowance.markedAt = at
+    }
+    if (max !== undefined && left !== undefined) {
+      allowance.evidence = Math.max(allowance.evidence, max - left - place.used + place.taken)
+    }
+  }
+  if (answer.status === 429) pause(allowance, answer, at)
+  else if (at >= allowance.pausedUntil) allowance.pauseMs = 0
+}
+
+/** HighLevel documents no Retry-After: where none is sent, waits double up to a whole window. */
+function pause(allowance: Allowance, answer: Answer, at: number): void {
+  const seconds = numberOf(answer, 'retry-after')
+  if (seconds !== undefined && seconds > 0) {
+    allowance.pausedUntil = Math.max(allowance.pausedUntil, at + Math.min(seconds * 1_000, LONGEST_PAUSE_MS))
+  } else if (at >= allowance.pausedUntil) {
+    // Calls that were sent together are refused together: that is one refusal.
+    const { pauseMs, windowMs } = allowance
+    allowance.pauseMs = Math.min(windowMs, Math.max(windowMs * FIRST_PAUSE_SHARE, pauseMs * 2))
+    allowance.pausedUntil = at + allowance.pauseMs
+  }
+}

@@ -1,0 +1,147 @@
+import { Problem } from '../problems.ts'
+import { createEvidence, type Failure } from './breaker-evidence.ts'
+import type { Answer, Layer, LocationCall } from './call.ts'
+
+/** An open circuit lets one call through this often, to see. */
+const PROBE_EVERY_MS = 1_000
+/** Nothing came back for so long while this many calls were under way: nobody is there. */
+const SILENCE_MS = 1_500
+const MANY = 10
+/** A location that nobody has called for so long gets a new chance. */
+const FORGOTTEN_MS = 60_000
+
+export type Scope = 'upstream' | 'location'
+
+interface Deps {
+  log: { warn(record: object, message: string): void; info(record: object, message: string): void }
+  onChange?: (scope: Scope, state: 'open' | 'closed') => void
+}
+
+interface Circuit {
+  probeAt: number
+}
+
+/** How an attempt speaks against HighLevel. Refusals do not, nor does a caller's own short deadline. */
+function failureOf(outcome: unknown): Failure | undefined {
+  if (outcome instanceof Problem) {
+    return outcome.code === 'upstream-failed' || outcome.code === 'upstream-timeout' ? 'lost' : undefined
+  }
+  const { status } = outcome as Partial<Answer>
+  if (status === undefined || status < 500) return undefined
+  // These come from what stands before HighLevel's own programs; its 500 may be about one record.
+  return status === 502 || status === 503 || status === 504 ? 'lost' : 'failed'
+}
+
+const unavailable = ({ probeAt }: Circuit, at: number) =>
+  new Problem('upstream-unavailable', 'HighLevel does not answer as it should: calls are held back for a moment', {
+    retryAfterSeconds: Math.max(1, Math.ceil((probeAt - at) / 1_000))
+  })
+
+/**
+ * Stops calls that HighLevel would only fail. It is judged by how many locations fare badly, each counting once: trouble
+ * of several opens the circuit for all, trouble of a single one for that one at most, and 500s of a single one, which
+ * may be about its data, for nobody. cockatiel's breakers count calls, so that one busy location would speak for all.
+ *
+ * `guard` is a layer before the quota, since a call that is not sent needs no place in it. The calls that are sent `begin`
+ * and `end` behind the quota.
+ */
+export function createBreaker({ log, onChange }: Deps) {
+  const evidence = createEvidence()
+  // Numbers, not the calls themselves: what a long-lived table has held is promoted with all that hangs on it, whole
+  // requests, whenever the table grows. That cost every call a tenth of its time.
+  const underWay = new Map<string, number>()
+  let count = 0
+  const locations = new Map<string, Circuit>()
+  let upstream: Circuit | undefined
+  let lastAnswerAt = 0
+
+  const open = (locationId: string | undefined, at: number, why: string) => {
+    const isOpen = locationId === undefined ? upstream !== undefined : locations.has(locationId)
+    const circuit = { probeAt: at + PROBE_EVERY_MS }
+    if (locationId === undefined) upstream = circuit
+    else locations.set(locationId, circuit)
+    for (const [id, { probeAt }] of locations) if (probeAt < at - FORGOTTEN_MS) locations.delete(id)
+    if (isOpen) return
+    const scope = locationId === undefined ? 'upstream' : 'location'
+    onChange?.(scope, 'open')
+    log.warn(
+      { scope, ...(locationId !== undefined && { location: locationId }), why },
+      'calls to HighLevel are held back'
+    )
+  }
+
+  const close = (locationId: string) => {
+    if (upstream !== undefined) {
+      upstream = undefined
+      onChange?.('upstream', 'closed')
+      log.info({ scope: 'upstream' }, 'HighLevel answers again')
+    }
+    if (locations.delete(locationId)) {
+      onChange?.('location', 'closed')
+      log.info({ scope: 'location', location: locationId }, 'HighLevel answers again')
+    }
+  }
+
+  const judge = (locationId: string, failure: Failure, at: number) => {
+    const verdict = evidence.failed(locationId, failure, at)
+    if (verdict === 'upstream') open(undefined, at, 'calls of several locations fail')
+    else if (verdict === 'location') open(locationId, at, 'calls of this location fail')
+  }
+
+  /** Calls that are never answered make no failures until their time is over. */
+  const listen = (at: number) => {
+    if (at - lastAnswerAt < SILENCE_MS) return
+    const [first] = underWay.keys()
+    open(underWay.size > 1 ? undefined : first, at, `nothing was answered for ${SILENCE_MS} ms`)
+  }
+
+  const openFor = (locationId: string): Circuit | undefined => upstream ?? locations.get(locationId)
+
+  const guard: Layer<LocationCall> = (next) => (call) => {
+    if (count >= MANY) listen(performance.now())
+    if (upstream === undefined && locations.size === 0) return next(call)
+    const circuit = openFor(call.locationId)
+    if (circuit === undefined) return next(call)
+    const at = performance.now()
+    if (at < circuit.probeAt) return Promise.reject(unavailable(circuit, at))
+    circuit.probeAt = at + PROBE_EVERY_MS
+    return next({ ...call, isProbe: true })
+  }
+
+  const end = (call: LocationCall, outcome: unknown): void => {
+    count -= 1
+    const left = (underWay.get(call.locationId) ?? 1) - 1
+    if (left === 0) underWay.delete(call.locationId)
+    else underWay.set(call.locationId, left)
+    const failure = failureOf(outcome)
+    const at = performance.now()
+    if (!(outcome instanceof Error)) lastAnswerAt = at
+    if (failure !== undefined) judge(call.locationId, failure, at)
+    else if (!(outcome instanceof Error)) {
+      evidence.succeeded(call.locationId, at)
+      if (upstream !== undefined || locations.size > 0) close(call.locationId)
+    }
+  }
+
+  return {
+    guard,
+
+    /** A call goes on the wire. The problem of one that must not: it may have waited since the guard let it pass. */
+    begin(call: LocationCall): Problem | undefined {
+      const circuit = openFor(call.locationId)
+      if (circuit !== undefined && !call.isProbe) return unavailable(circuit, performance.now())
+      if (count === 0) lastAnswerAt = performance.now()
+      count += 1
+      underWay.set(call.locationId, (underWay.get(call.locationId) ?? 0) + 1)
+      return undefined
+    },
+
+    /** What came of it: an answer, or the error that came in its place. */
+    end,
+
+    /** For the metrics: whether calls of all locations are held back, and of how many single ones. */
+    state: () => ({ isOpen: upstream !== undefined, locations: locations.size })
+  }
+}
+
+export type Breaker = ReturnType<typeof createBreaker>

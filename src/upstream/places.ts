@@ -1,0 +1,181 @@
+import type { Problem } from '../problems.ts'
+import {
+  burstLimit,
+  dayHasRoom,
+  dayOf,
+  forgetOthers,
+  type Place,
+  type QuotaLimits,
+  turnDay,
+  weighEvidence
+} from './allowance.ts'
+import { isGone, type LocationCall } from './call.ts'
+import { hungUp } from './deadline.ts'
+import { createLine, type Line } from './line.ts'
+import {
+  type Location,
+  MAX_IN_FLIGHT,
+  nextPlaceAt,
+  occupy,
+  placeInMs,
+  takePlace,
+  vacate,
+  windowOf
+} from './location.ts'
+import { burstProblem, dayProblem, lineProblem, slowProblem } from './quota-problems.ts'
+import type { GivenPlaces, SharedPlaces } from './shared-places.ts'
+import { usedOf } from './spent.ts'
+import { createWaiter, type Waiter } from './waiter.ts'
+
+/** Of a shared window at most this share is asked for at once, so that a process that waits takes turns with others. */
+const CHUNK_SHARE = 0.1
+
+export interface PlacesDeps {
+  limits: QuotaLimits
+  /** How many may wait for one location. */
+  queueMax: number
+  /** Absent: this process counts by itself. */
+  shared: SharedPlaces | undefined
+  /** Epoch milliseconds. */
+  now: () => number
+}
+
+/** Without Redis, an equal share for each process that there was when it last answered. */
+export const limitOf = ({ shared }: PlacesDeps, location: Location): number =>
+  shared === undefined || shared.isUp()
+    ? burstLimit(location)
+    : Math.min(burstLimit(location), Math.ceil(location.burstMax / shared.replicas()))
+
+/** A place to send this call from: at once, or when its turn has come. Throws or rejects with a Problem. */
+export function enter(deps: PlacesDeps, location: Location, call: LocationCall, at: number): Place | Promise<Place> {
+  turnDay(location, dayOf(deps.now()))
+  if (!dayHasRoom(location, at)) throw dayProblem(deps.now())
+  if (location.line === undefined || location.line.size === 0) {
+    const place = deps.shared?.isUp() ? undefined : takePlace(location, limitOf(deps, location), at)
+    if (place !== undefined) return place
+  }
+  return wait(deps, location, call, at)
+}
+
+/** Gives a place back; `isCounted` where HighLevel may have counted the call. */
+export function leave(deps: PlacesDeps, location: Location, place: Place, isCounted: boolean): void {
+  const at = performance.now()
+  vacate(location, place, isCounted, at)
+  if (place.shared === undefined) weighEvidence(location, at)
+  else deps.shared?.settle(location.id, place.shared, isCounted, { windowMs: windowOf(location), day: place.day })
+  if (location.line !== undefined && location.line.size > 0) pump(deps, location)
+}
+
+/** Whoever waits is answered with a problem. */
+export function refuseAll(location: Location, problem: () => Problem): void {
+  clearTimeout(location.timer)
+  for (const waiter of location.line?.clear() ?? []) waiter.refuse(problem())
+}
+
+function wait(deps: PlacesDeps, location: Location, call: LocationCall, at: number): Promise<Place> {
+  location.line ??= createLine()
+  const { line } = location
+  const { id: callerId } = call.waiting
+  const limit = limitOf(deps, location)
+  const ms = placeInMs(location, limit, call.isRepeat ? 0 : line.ahead(callerId), at)
+  if (at + ms > call.deadlineAt) throw burstProblem(ms)
+  if (isGone(call.waiting)) throw hungUp()
+  // Those for whom there is quota wait for the wire alone.
+  const room = deps.queueMax + Math.max(0, limit - usedOf(location.spent))
+  if (!call.isRepeat && line.size >= room) {
+    const last = line.makeRoom(callerId)
+    if (last === undefined) throw lineProblem(ms)
+    last.refuse(lineProblem(ms))
+  }
+
+  const late = () => {
+    const lateAt = performance.now()
+    const lateMs = placeInMs(location, limitOf(deps, location), line.ahead(callerId), lateAt)
+    return lateMs > 0 ? burstProblem(lateMs) : slowProblem()
+  }
+  const { waiter, place } = createWaiter(call, { remove: line.remove, late })
+  if (call.isRepeat) line.unshift(waiter)
+  else line.push(waiter)
+  if (!deps.shared?.isUp()) waiter.arm()
+  pump(deps, location)
+  return place
+}
+
+/** Lets go whoever can go. */
+export function pump(deps: PlacesDeps, location: Location): void {
+  const { line } = location
+  if (line === undefined || line.size === 0) return
+  const at = performance.now()
+  turnDay(location, dayOf(deps.now()))
+  if (!dayHasRoom(location, at)) refuseAll(location, () => dayProblem(deps.now()))
+  else if (deps.shared?.isUp()) void ask(deps, deps.shared, location, line, at)
+  else letGo(deps, location, line, at)
+}
+
+function letGo(deps: PlacesDeps, location: Location, line: Line<Waiter>, at: number): void {
+  while (line.size > 0) {
+    const place = takePlace(location, limitOf(deps, location), at)
+    if (place === undefined) break
+    line.shift()?.give(place)
+  }
+  if (line.size > 0) wakeAt(deps, location, nextAt(deps, location, at), at)
+}
+
+/** Where calls under way have to end first, their ends move the line on. */
+function nextAt(deps: PlacesDeps, location: Location, at: number): number | undefined {
+  if (location.inFlight >= MAX_IN_FLIGHT) return undefined
+  return location.pausedUntil > at ? location.pausedUntil : nextPlaceAt(location, limitOf(deps, location))
+}
+
+function wakeAt(deps: PlacesDeps, location: Location, when: number | undefined, at: number): void {
+  clearTimeout(location.timer)
+  if (when !== undefined) location.timer = setTimeout(() => pump(deps, location), Math.max(1, when - at))
+}
+
+/** Asks Redis for places for those who wait. */
+async function ask(
+  deps: PlacesDeps,
+  shared: SharedPlaces,
+  location: Location,
+  line: Line<Waiter>,
+  at: number
+): Promise<void> {
+  if (location.isAsking) return
+  const freeFrom = Math.max(location.pausedUntil, location.freeFrom)
+  const limit = burstLimit(location)
+  const want = Math.min(line.size, MAX_IN_FLIGHT - location.inFlight, Math.max(1, Math.ceil(limit * CHUNK_SHARE)))
+  if (at < freeFrom || want <= 0) {
+    line.each((waiter) => waiter.arm())
+    wakeAt(deps, location, at < freeFrom ? freeFrom : undefined, at)
+    return
+  }
+
+  location.isAsking = true
+  const { day } = location
+  const given = await shared.take(location.id, { want, limit, windowMs: windowOf(location), day })
+  location.isAsking = false
+  if (given !== undefined) hand(deps, location, line, given, day)
+  // Who still waits after that waits for more than Redis.
+  line.each((waiter) => waiter.arm())
+  pump(deps, location)
+}
+
+function hand(deps: PlacesDeps, location: Location, line: Line<Waiter>, given: GivenPlaces, day: number): void {
+  const at = performance.now()
+  if (!location.isShared) forgetOthers(location)
+  location.isShared = true
+  location.sharedUsed = given.used
+  location.freeFrom = given.waitMs > 0 ? at + given.waitMs : 0
+  if (day === location.day) {
+    location.taken = given.taken
+    weighEvidence(location, at)
+  }
+  const last = given.names.length - 1
+  for (const [i, shared] of given.names.entries()) {
+    const place = { used: given.used - last + i, taken: given.taken - last + i, day, shared }
+    occupy(location)
+    const waiter = line.shift()
+    if (waiter) waiter.give(place)
+    else leave(deps, location, place, false)
+  }
+}

@@ -1,0 +1,83 @@
+import { spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Redis } from 'ioredis'
+
+/** Why a test that needs Redis was skipped, and how to get it. */
+export const NO_REDIS = 'no Redis: set REDIS_URL to a server, or install one (Debian: redis-server)'
+
+const LOCAL = 'redis://127.0.0.1:6379/0'
+
+/** Where a server can be reached: the one that REDIS_URL names, one that runs here, or one that is started. */
+let server: Promise<string | undefined> | undefined
+
+async function answers(url: string): Promise<boolean> {
+  const client = new Redis(url, { lazyConnect: true, retryStrategy: () => null, connectTimeout: 2_000 })
+  client.on('error', () => undefined)
+  const isThere = await client.connect().then(
+    () => client.ping().then(() => true),
+    () => false
+  )
+  client.disconnect()
+  return isThere
+}
+
+async function freePort(): Promise<number> {
+  const holder = createServer().listen(0, '127.0.0.1')
+  await once(holder, 'listening')
+  const address = holder.address()
+  holder.close()
+  return typeof address === 'object' && address !== null ? address.port : 0
+}
+
+async function start(): Promise<string | undefined> {
+  const port = await freePort()
+  const folder = mkdtempSync(join(tmpdir(), 'records-gateway-redis-'))
+  const args = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', folder]
+  const child = spawn('redis-server', args, { stdio: 'ignore' })
+  const isMissing = once(child, 'error').then(() => true)
+  process.once('exit', () => {
+    child.kill('SIGKILL')
+    rmSync(folder, { recursive: true, force: true })
+  })
+  const url = `redis://127.0.0.1:${port}/0`
+  for (let i = 0; i < 100; i += 1) {
+    if (await Promise.race([isMissing, sleep(50, false)])) return undefined
+    if (await answers(url)) {
+      child.unref()
+      return url
+    }
+  }
+  return undefined
+}
+
+async function find(): Promise<string | undefined> {
+  const given = process.env['REDIS_URL']
+  if (given !== undefined && given !== '') return given
+  return (await answers(LOCAL)) ? LOCAL : start()
+}
+
+/** A Redis whose keys are this test's alone; `undefined` where none can be had here. `port` puts a proxy in between. */
+export async function redisUrl(port?: number): Promise<string | undefined> {
+  server ??= find()
+  const found = await server
+  if (found === undefined) return undefined
+  const url = new URL(found)
+  if (port !== undefined) url.host = `127.0.0.1:${port}`
+  url.searchParams.set('keyPrefix', `test-${randomBytes(6).toString('hex')}:`)
+  return url.href
+}
+
+/** Host and port of the server, for a proxy. */
+export async function redisAddress(): Promise<{ host: string; port: number } | undefined> {
+  server ??= find()
+  const found = await server
+  if (found === undefined) return undefined
+  const { hostname, port } = new URL(found)
+  return { host: hostname, port: Number(port || 6_379) }
+}
