@@ -42,6 +42,9 @@ export interface AppOptions {
   onReadinessAsked: () => void
 }
 
+/** A socket on which nothing moves for so long is closed, whatever it waits for. */
+const IDLE_SOCKET_MS = 120_000
+
 /** The bare server: what must be decided before anything is registered. */
 export function createServer({
   config,
@@ -69,7 +72,10 @@ export function createServer({
     clientErrorHandler: createClientErrorHandler(log),
     return503OnClosing: false,
     forceCloseConnections: 'idle',
+    // A client that sends slowly, or does not read, holds a socket and nothing else, and not for long.
     requestTimeout: 30_000,
+    http: { headersTimeout: 15_000, connectionsCheckingInterval: 5_000 },
+    connectionTimeout: Math.max(IDLE_SOCKET_MS, config.REQUEST_DEADLINE_MS + 30_000),
     // Longer than the 60 s of common load balancers, so that it is never this side that closes a socket in use.
     keepAliveTimeout: 72_000
   }) as unknown as FastifyInstance

@@ -243,3 +243,16 @@ t.test('another program that uses half of the quota is left its half', async (t)
 async function metricsOf({ adminOrigin }: { adminOrigin: string }): Promise<string> {
   return (await fetch(`${adminOrigin}/metrics`)).text()
 }
+
+t.test('a quota that shrinks while calls run is learned at the cost of one window’s refusals at most', async (t) => {
+  const simulator = await startSimulator(t, { ...simulated, burstMax: 40 })
+  const gateway = await startGateway(t, { simulator, env: limits(40) })
+  const paths = putRecords(simulator, 120)
+  const all = patchAll(gateway, paths)
+  await until(() => simulator.received(puts()).length >= 60)
+
+  simulator.setBurst(10)
+
+  t.strictSame(tally(await all), { 200: 120 })
+  t.ok(simulator.received(puts()).length - 120 <= 40, `${simulator.received(puts()).length - 120} refusals`)
+})

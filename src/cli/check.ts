@@ -1,5 +1,6 @@
 import { connect as connectTcp, isIP } from 'node:net'
 import { connect as connectTls } from 'node:tls'
+import { proveRedis } from '../shared/redis.ts'
 import { type Command, nothing } from './command.ts'
 
 const TIMEOUT_MS = 5_000
@@ -24,7 +25,7 @@ function reach(origin: string): Promise<void> {
 
 export const check: Command = {
   usage: '',
-  does: 'checks the configuration, the vault and the way to HighLevel',
+  does: 'checks the configuration, the vault, Redis and the way to HighLevel',
   read(args) {
     nothing(args)
     return async ({ vault, config }) => {
@@ -37,6 +38,7 @@ export const check: Command = {
       const checks = [
         { name: 'configuration', ok: true, detail: 'ok' },
         await tried('vault', vault.proveWritable()),
+        ...(config.REDIS_URL === undefined ? [] : [await tried('redis', proveRedis(config.REDIS_URL))]),
         await tried('upstream', reach(config.HIGHLEVEL_API_URL))
       ]
       const ok = checks.every((row) => row.ok)

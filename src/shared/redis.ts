@@ -2,7 +2,7 @@ import { Redis } from 'ioredis'
 import type { BaseLogger } from 'pino'
 
 /** A Redis that has not answered within this time is one that is down: no call waits for it longer, and none twice. */
-const PATIENCE_MS = 20
+const PATIENCE_MS = 40
 const PROBE_EVERY_MS = 500
 /** A connection on which not even a probe was answered for so long is given up for a new one. */
 const GIVE_UP_MS = 2_000
@@ -18,10 +18,25 @@ export interface SharedRedis {
   close(): Promise<void>
 }
 
-/** Resolves with `undefined` once the time is over. What has arrived by then, though not been read, is read first. */
+/** A timer that fires so much too late says that this process was busy, not that Redis is slow. */
+const LATE_MS = 5
+
+/**
+ * Resolves with `undefined` once the time is over. Time in which this process was too busy to send or to read does not
+ * count: the wait begins anew.
+ */
 async function inTime<T>(ms: number, work: Promise<T>): Promise<T | undefined> {
   const { promise: expiry, resolve } = Promise.withResolvers<undefined>()
-  const timer = setTimeout(() => setImmediate(resolve, undefined), ms)
+  let timer: NodeJS.Timeout
+  const start = () => {
+    const dueAt = performance.now() + ms
+    timer = setTimeout(() => {
+      if (performance.now() > dueAt + LATE_MS) start()
+      // What has arrived by now, though not been read, is read first.
+      else setImmediate(resolve, undefined)
+    }, ms)
+  }
+  start()
   return Promise.race([work, expiry]).finally(() => clearTimeout(timer))
 }
 
@@ -101,5 +116,22 @@ export async function openRedis(url: string, log: BaseLogger): Promise<SharedRed
       await inTime(FIRST_CONTACT_MS, client.quit()).catch(() => undefined)
       client.disconnect()
     }
+  }
+}
+
+/** Rejects where Redis cannot be written to, and says why. */
+export async function proveRedis(url: string): Promise<void> {
+  const client = new Redis(url, { ...options, retryStrategy: () => null })
+  let fault: Error | undefined
+  client.on('error', (error: Error) => {
+    fault = error
+  })
+  try {
+    await client.connect()
+    await client.set('rg:probe', '1', 'PX', 1_000)
+  } catch (error) {
+    throw fault ?? error
+  } finally {
+    client.disconnect()
   }
 }

@@ -4,7 +4,7 @@ export type Verdict = 'upstream' | 'location' | undefined
 
 /** How far back failures and successes count. */
 const WINDOW_MS = 5_000
-const FEWEST_FAILURES = 5
+const FEWEST_FAILURES = 10
 
 interface Record {
   lost: number
@@ -12,7 +12,10 @@ interface Record {
   succeeded: number
 }
 
-const fails = ({ lost, failed, succeeded }: Record) => lost + failed > succeeded
+/** Repeats get through where less than this fails. */
+const FAILING_SHARE = 0.75
+
+const fails = ({ lost, failed, succeeded }: Record) => lost + failed >= FAILING_SHARE * (lost + failed + succeeded)
 
 /**
  * How the calls of each location have gone since something began to go wrong. Nothing is kept while all goes well.

@@ -46,12 +46,19 @@ export const limitOf = ({ shared }: PlacesDeps, location: Location): number =>
     ? burstLimit(location)
     : Math.min(burstLimit(location), Math.ceil(location.burstMax / shared.replicas()))
 
+/** A place by this process's own count, or nothing. */
+function takeHere(deps: PlacesDeps, location: Location, at: number): Place | undefined {
+  const place = takePlace(location, limitOf(deps, location), at)
+  if (place !== undefined && deps.shared !== undefined) place.shared = deps.shared.name()
+  return place
+}
+
 /** A place to send this call from: at once, or when its turn has come. Throws or rejects with a Problem. */
 export function enter(deps: PlacesDeps, location: Location, call: LocationCall, at: number): Place | Promise<Place> {
   turnDay(location, dayOf(deps.now()))
   if (!dayHasRoom(location, at)) throw dayProblem(deps.now())
   if (location.line === undefined || location.line.size === 0) {
-    const place = deps.shared?.isUp() ? undefined : takePlace(location, limitOf(deps, location), at)
+    const place = deps.shared?.isUp() ? undefined : takeHere(deps, location, at)
     if (place !== undefined) return place
   }
   return wait(deps, location, call, at)
@@ -61,8 +68,9 @@ export function enter(deps: PlacesDeps, location: Location, call: LocationCall, 
 export function leave(deps: PlacesDeps, location: Location, place: Place, isCounted: boolean): void {
   const at = performance.now()
   vacate(location, place, isCounted, at)
-  if (place.shared === undefined) weighEvidence(location, at)
-  else deps.shared?.settle(location.id, place.shared, isCounted, { windowMs: windowOf(location), day: place.day })
+  if (!location.isShared) weighEvidence(location, at)
+  if (place.shared !== undefined)
+    deps.shared?.settle(location.id, place.shared, isCounted, { windowMs: windowOf(location), day: place.day })
   if (location.line !== undefined && location.line.size > 0) pump(deps, location)
 }
 
@@ -114,7 +122,7 @@ export function pump(deps: PlacesDeps, location: Location): void {
 
 function letGo(deps: PlacesDeps, location: Location, line: Line<Waiter>, at: number): void {
   while (line.size > 0) {
-    const place = takePlace(location, limitOf(deps, location), at)
+    const place = takeHere(deps, location, at)
     if (place === undefined) break
     line.shift()?.give(place)
   }

@@ -60,6 +60,7 @@ export async function openSite(t: Scope, store: StoreName, simulator: Simulator,
   await vault.addKey({ id: 'key_all', name: 'all', hash: credentialHash(KEY), locations: ['*'] })
   return {
     url: DATABASE_URL,
+    key: KEY,
     vault,
     variables,
     start: (more: Record<string, string> = {}) => startGatewayProcess(t, { ...variables, ...more }),

@@ -1,0 +1,44 @@
+import t, { type Test } from 'tap'
+import { SEED } from './simulator/seed.ts'
+import { patchAll, putRecords, tally } from './support/calls.ts'
+import { startGateway, startSimulator, type TestGateway } from './support/harness.ts'
+import { NO_REDIS, redisUrl } from './support/redis.ts'
+
+// HighLevel's own figures on a real clock: 100 calls in ten seconds. The two take their time beside each other.
+t.jobs = 2
+
+const env = { REQUEST_DEADLINE_MS: '30000' }
+const IDEAL_MS = 20_000
+
+async function prove(t: Test, open: (simulator: Awaited<ReturnType<typeof startSimulator>>) => Promise<TestGateway[]>) {
+  const simulator = await startSimulator(t)
+  const gateways = await open(simulator)
+  const paths = putRecords(simulator, 300)
+  const share = paths.length / gateways.length
+  const startedAt = performance.now()
+
+  const replies = await Promise.all(
+    gateways.map((gateway, n) => patchAll(gateway, paths.slice(n * share, (n + 1) * share)))
+  )
+
+  const ms = performance.now() - startedAt
+  t.comment(`${Math.round(ms)} ms, of which ${IDEAL_MS} ms cannot be saved`)
+  t.strictSame(tally(replies.flat()), { 200: 300 })
+  t.equal(simulator.received({ method: 'PUT' }).length, 300, 'no 429, and no repeat')
+  t.equal(simulator.countInWindow(SEED.locationId), 100)
+  t.ok(ms >= IDEAL_MS && ms < IDEAL_MS * 1.1)
+}
+
+t.test('300 calls at once take the two windows that they must, and HighLevel refuses none', (t) =>
+  prove(t, async (simulator) => [await startGateway(t, { simulator, env })])
+)
+
+t.test('300 calls at once through two processes do the same', async (t) => {
+  const REDIS_URL = await redisUrl()
+  if (REDIS_URL === undefined) return t.pass('not run', { skip: NO_REDIS })
+  const start = { env: { ...env, REDIS_URL } }
+  return prove(t, async (simulator) => [
+    await startGateway(t, { simulator, ...start }),
+    await startGateway(t, { simulator, ...start })
+  ])
+})

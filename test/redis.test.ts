@@ -1,0 +1,153 @@
+import { Redis } from 'ioredis'
+import t, { type Test } from 'tap'
+import { SEED } from './simulator/seed.ts'
+import { CHANGE, patchAll, putRecords, tally } from './support/calls.ts'
+import { startGateway, startSimulator, type TestGateway, until } from './support/harness.ts'
+import { startProxy } from './support/proxy.ts'
+import { NO_REDIS, redisAddress, redisUrl } from './support/redis.ts'
+
+const WINDOW_MS = 1_000
+const limits = (max: number) => ({ LOCATION_BURST_MAX: String(max), LOCATION_BURST_WINDOW_MS: String(WINDOW_MS) })
+const puts = { method: 'PUT' }
+
+/** A guarantee that needs a Redis: skipped, with what is missing, where there is none. */
+function withRedis(guarantee: string, prove: (t: Test, url: string) => Promise<void>): void {
+  t.test(guarantee, async (t) => {
+    const url = await redisUrl()
+    if (url === undefined) t.pass('not run', { skip: NO_REDIS })
+    else await prove(t, url)
+  })
+}
+
+const readiness = async ({ call }: TestGateway) => (await call('/readyz')).json['status']
+
+withRedis('two processes share one quota, and HighLevel refuses neither', async (t, REDIS_URL) => {
+  const simulator = await startSimulator(t, { burstWindowMs: WINDOW_MS, burstMax: 20 })
+  const open = () => startGateway(t, { simulator, env: { ...limits(20), REDIS_URL } })
+  const [first, second] = [await open(), await open()]
+  const paths = putRecords(simulator, 60)
+  const startedAt = performance.now()
+
+  const replies = await Promise.all([patchAll(first, paths.slice(0, 30)), patchAll(second, paths.slice(30))])
+
+  t.strictSame(tally(replies.flat()), { 200: 60 })
+  t.equal(simulator.received(puts).length, 60)
+  t.equal(simulator.countInWindow(SEED.locationId), 20)
+  t.ok(performance.now() - startedAt < 4 * WINDOW_MS, 'in three windows')
+})
+
+withRedis('a process that asks late has its turns among those of another that waits', async (t, REDIS_URL) => {
+  const simulator = await startSimulator(t, { burstWindowMs: WINDOW_MS, burstMax: 20 })
+  const open = () => startGateway(t, { simulator, env: { ...limits(20), REDIS_URL } })
+  const [busy, late] = [await open(), await open()]
+  const paths = putRecords(simulator, 90)
+  let isOver = false
+  const many = patchAll(busy, paths.slice(0, 80)).then((replies) => {
+    isOver = true
+    return replies
+  })
+  await until(() => simulator.received(puts).length === 20)
+
+  const few = await patchAll(late, paths.slice(80))
+
+  t.strictSame(tally(few), { 200: 10 })
+  t.notOk(isOver)
+  t.strictSame(tally(await many), { 200: 80 })
+})
+
+withRedis('a caller’s limit counts over all processes', async (t, REDIS_URL) => {
+  const simulator = await startSimulator(t)
+  const open = () => startGateway(t, { simulator, env: { REDIS_URL, CALLER_RATE_MAX: '5' } })
+  const [first, second] = [await open(), await open()]
+  const paths = putRecords(simulator, 8)
+
+  const replies = [await patchAll(first, paths.slice(0, 4)), await patchAll(second, paths.slice(4))].flat()
+
+  t.strictSame(tally(replies), { 200: 5, '429 caller-rate-limited': 3 })
+  t.match(replies[0]?.headers.get('ratelimit-policy'), /^"caller";q=5;w=60, "location-burst"/)
+})
+
+withRedis('a call costs at most two round trips to Redis', async (t, REDIS_URL) => {
+  const simulator = await startSimulator(t)
+  const gateway = await startGateway(t, { simulator, env: { REDIS_URL } })
+  const paths = putRecords(simulator, 51)
+  await gateway.patch(CHANGE, {}, paths[50])
+  const client = new Redis(REDIS_URL)
+  t.teardown(() => client.disconnect())
+  const prefix = new URL(REDIS_URL).searchParams.get('keyPrefix') ?? ''
+  const commands: string[] = []
+  const monitor = await client.monitor()
+  t.teardown(() => monitor.disconnect())
+  monitor.on('monitor', (_time, [name = '', ...rest]: string[], source) => {
+    if (source !== 'lua' && rest.some((text) => text.startsWith(prefix))) commands.push(name)
+  })
+
+  for (const path of paths.slice(0, 50)) await gateway.patch(CHANGE, {}, path)
+
+  await until(() => commands.length >= 100)
+  // Now and then the number of processes is counted, whatever the calls.
+  t.ok(commands.length <= 102, `${commands.length} commands for 50 calls`)
+})
+
+withRedis('without an answer of Redis every call is served, and none waits for it twice', async (t) => {
+  const address = await redisAddress()
+  if (address === undefined) return
+  const proxy = await startProxy(t, address)
+  const simulator = await startSimulator(t)
+  const gateway = await startGateway(t, { simulator, env: { REDIS_URL: (await redisUrl(proxy.port)) ?? '' } })
+  const paths = putRecords(simulator, 60)
+  t.equal(await readiness(gateway), 'ready')
+
+  for (const mode of ['hang', 'cut'] as const) {
+    proxy.set(mode)
+    const replies = await patchAll(gateway, paths.slice(0, 30))
+    t.strictSame(tally(replies), { 200: 30 }, mode)
+    t.equal(await readiness(gateway), 'degraded')
+    proxy.set('pass')
+    if (mode === 'hang') proxy.set('cut')
+    proxy.set('pass')
+    await until(async () => (await readiness(gateway)) === 'ready')
+  }
+
+  t.strictSame(tally(await patchAll(gateway, paths.slice(30))), { 200: 30 })
+  const downs = gateway.logged().filter(({ msg }) => /Redis does not answer/.test(String(msg)))
+  t.equal(downs.length, 2, 'said once each time')
+})
+
+withRedis('a gateway that starts without Redis serves, and shares once it is there', async (t) => {
+  const address = await redisAddress()
+  if (address === undefined) return
+  const proxy = await startProxy(t, address)
+  proxy.set('cut')
+  const simulator = await startSimulator(t)
+  const env = { REDIS_URL: (await redisUrl(proxy.port)) ?? '', CALLER_RATE_MAX: '3' }
+  const gateway = await startGateway(t, { simulator, env })
+
+  t.equal(await readiness(gateway), 'degraded')
+  t.equal((await gateway.patch(CHANGE)).status, 200)
+  proxy.set('pass')
+  await until(async () => (await readiness(gateway)) === 'ready')
+  t.equal((await gateway.patch(CHANGE)).status, 200)
+})
+
+withRedis('while Redis is away each process keeps to its share of a quota', async (t) => {
+  const address = await redisAddress()
+  if (address === undefined) return
+  const proxy = await startProxy(t, address)
+  const REDIS_URL = (await redisUrl(proxy.port)) ?? ''
+  const simulator = await startSimulator(t, { burstWindowMs: WINDOW_MS, burstMax: 20 })
+  const open = () => startGateway(t, { simulator, env: { ...limits(20), REDIS_URL } })
+  const [first, second] = [await open(), await open()]
+  const client = new Redis(REDIS_URL)
+  t.teardown(() => client.disconnect())
+  await until(async () => (await client.zcard('rg:replicas')) === 2)
+  // Each process counts them every two seconds.
+  await new Promise((resolve) => setTimeout(resolve, 2_200))
+  const paths = putRecords(simulator, 60)
+
+  proxy.set('hang')
+  const replies = await Promise.all([patchAll(first, paths.slice(0, 30)), patchAll(second, paths.slice(30))])
+
+  t.strictSame(tally(replies.flat()), { 200: 60 })
+  t.equal(simulator.countInWindow(SEED.locationId), 20)
+})
