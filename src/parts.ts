@@ -2,7 +2,6 @@ import type { BaseLogger } from 'pino'
 import type { Config } from './config.ts'
 import { createMetrics } from './http/metrics.ts'
 import { createRecordTurns } from './records/record-turns.ts'
-import { openRedis } from './shared/redis.ts'
 import { within } from './shared/within.ts'
 import { createOAuthApi, TOKEN_CALL_TIMEOUT_MS } from './tokens/oauth-api.ts'
 import { openGrants } from './tokens/open-grants.ts'
@@ -35,6 +34,9 @@ const limitsOf = (config: Config) => ({
   windowMs: config.LOCATION_BURST_WINDOW_MS,
   dayMax: config.LOCATION_DAILY_MAX
 })
+
+/** Loaded where it is used: a process without it starts sooner. */
+const openRedis = async (url: string, log: BaseLogger) => (await import('./shared/redis.ts')).openRedis(url, log)
 
 /** Everything that has a lifetime, opened in one place and closed in the reverse order. */
 export async function openParts(config: Config, log: BaseLogger, now: () => number) {

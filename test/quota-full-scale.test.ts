@@ -22,6 +22,12 @@ async function prove(t: Test, open: (simulator: Awaited<ReturnType<typeof startS
   )
 
   const ms = performance.now() - startedAt
+  for (const gateway of gateways) {
+    const said = gateway.logged().filter(({ msg }) => /Redis/.test(String(msg)))
+    t.comment(
+      said.map(({ msg, time, err }) => `${time} ${msg} ${JSON.stringify((err as { message?: string })?.message)}`)
+    )
+  }
   t.comment(`${Math.round(ms)} ms, of which ${IDEAL_MS} ms cannot be saved`)
   t.strictSame(tally(replies.flat()), { 200: 300 })
   t.equal(simulator.received({ method: 'PUT' }).length, 300, 'no 429, and no repeat')

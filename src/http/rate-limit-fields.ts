@@ -1,4 +1,4 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import type { QuotaReport } from '../upstream/quota.ts'
 
@@ -10,6 +10,20 @@ interface Options {
 
 const seconds = (ms: number) => Math.max(0, Math.ceil(ms / 1_000))
 const share = (left: number, max: number) => left / Math.max(1, max)
+
+const left = (name: string, calls: number, resetSeconds: number) => `"${name}";r=${calls};t=${resetSeconds}`
+
+/** What is left of the limit of which the smallest share is left. */
+function tightest(count: NonNullable<FastifyRequest['callerCount']>, quota: QuotaReport | undefined): string {
+  const caller = share(count.remaining, count.max)
+  if (quota !== undefined) {
+    const burst = share(quota.burstLeft, quota.burstMax)
+    const day = share(quota.dayLeft, quota.dayMax)
+    if (day < burst && day < caller) return left('location-day', quota.dayLeft, seconds(quota.dayResetMs))
+    if (burst < caller) return left('location-burst', quota.burstLeft, seconds(quota.burstResetMs))
+  }
+  return left('caller', count.remaining, count.ttlInSeconds)
+}
 
 /**
  * The fields of the IETF's RateLimit header draft 11 on every answer of a guarded scope: all policies in force, and what
@@ -39,24 +53,10 @@ export default fp(
 
     app.addHook('onSend', (request, reply, payload, done) => {
       const count = request.callerCount
-      if (count === undefined) return done(null, payload)
-      const quota = request.work && report(request.work.locationId)
-      let [name, left, resetSeconds, least] = [
-        'caller',
-        count.remaining,
-        count.ttlInSeconds,
-        share(count.remaining, count.max)
-      ]
-      if (quota !== undefined && share(quota.burstLeft, quota.burstMax) < least) {
-        least = share(quota.burstLeft, quota.burstMax)
-        ;[name, left, resetSeconds] = ['location-burst', quota.burstLeft, seconds(quota.burstResetMs)]
+      if (count !== undefined) {
+        const quota = request.work && report(request.work.locationId)
+        reply.header('ratelimit-policy', policyOf(count.max, quota)).header('ratelimit', tightest(count, quota))
       }
-      if (quota !== undefined && share(quota.dayLeft, quota.dayMax) < least) {
-        ;[name, left, resetSeconds] = ['location-day', quota.dayLeft, seconds(quota.dayResetMs)]
-      }
-      reply
-        .header('ratelimit-policy', policyOf(count.max, quota))
-        .header('ratelimit', `"${name}";r=${left};t=${resetSeconds}`)
       done(null, payload)
     })
   },

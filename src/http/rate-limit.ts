@@ -24,18 +24,14 @@ interface LimitOptions {
   keyOf: (request: FastifyRequest) => string
 }
 
-/** What a limit says of a request that it has counted. */
-interface Count {
-  max: number
-  remaining: number
-  isExceeded: boolean
-  ttlInSeconds: number
-}
+/** Counts a request, and says what is left of the limit. Its type knows of an allow-list, and there is none. */
+type Counter = ReturnType<FastifyInstance['createRateLimit']>
+type Count = Extract<Awaited<ReturnType<Counter>>, { isAllowed: false }>
 
 declare module 'fastify' {
   interface FastifyInstance {
     /** A limit, counted over all processes where they share a Redis that answers, else in this one. */
-    createLimit(options: LimitOptions): (request: FastifyRequest) => Promise<Count>
+    createLimit(options: LimitOptions): Counter
   }
   interface FastifyRequest {
     /** What the caller's own limit says of the request. */
@@ -50,15 +46,6 @@ export interface FailureLimit {
 
 const limited = (detail: string, retryAfterSeconds: number) =>
   new Problem('caller-rate-limited', detail, { retryAfterSeconds: Math.max(1, retryAfterSeconds) })
-
-type Counter = ReturnType<FastifyInstance['createRateLimit']>
-
-async function countOf(counter: Counter, request: FastifyRequest): Promise<Count> {
-  const state = await counter(request)
-  // The plugin's type knows of an allow-list, and there is none.
-  if (state.isAllowed) throw new Error('A limit without an allow-list allowed a request')
-  return state
-}
 
 /**
  * @fastify/rate-limit, for its counters only: its own headers are not those of the current IETF draft. It has one store
@@ -85,10 +72,8 @@ export const rateLimitCounters = fp(
       const own = scopes.own?.createRateLimit({ ...limit, max: share })
       if (own === undefined) throw new Error('The counters are not registered')
 
-      return async (request: FastifyRequest) => {
-        const count = shared && (await redis?.attempt(() => countOf(shared, request)))
-        return count ?? countOf(own, request)
-      }
+      if (shared === undefined || redis === undefined) return own
+      return async (request: FastifyRequest) => (await redis.attempt(() => shared(request))) ?? own(request)
     })
   },
   { name: 'rate-limit-counters' }
@@ -106,8 +91,10 @@ export const addressLimit = fp(
     const keyOf = (request: FastifyRequest) => `install:${addressOf(request)}`
     const limit = app.createLimit({ max: MAX_INSTALLS, windowMs: MINUTE_MS, keyOf })
     app.addHook('onRequest', async (request) => {
-      const { isExceeded, ttlInSeconds } = await limit(request)
-      if (isExceeded) throw limited('Too many installs from this address', ttlInSeconds)
+      const count = await limit(request)
+      if (!count.isAllowed && count.isExceeded) {
+        throw limited('Too many installs from this address', count.ttlInSeconds)
+      }
     })
   },
   { name: 'address-limit', dependencies: ['rate-limit-counters'] }
@@ -120,8 +107,10 @@ export function createFailureLimit(app: FastifyInstance): FailureLimit {
 
   return {
     async count(request) {
-      const { isExceeded, ttlInSeconds } = await failures(request)
-      if (isExceeded) throw limited('Too many failed authentications from this address', ttlInSeconds)
+      const count = await failures(request)
+      if (!count.isAllowed && count.isExceeded) {
+        throw limited('Too many failed authentications from this address', count.ttlInSeconds)
+      }
     }
   }
 }
@@ -134,6 +123,7 @@ export const callerLimit = fp(
 
     app.addHook('onRequest', async (request) => {
       const count = await limit(request)
+      if (count.isAllowed) return
       request.callerCount = count
       if (count.isExceeded) throw limited('This caller sends more calls than its limit allows', count.ttlInSeconds)
     })

@@ -42,17 +42,16 @@ export function createUpdateRecord({ upstream, turns, dialect }: Deps) {
   /**
    * Changes a record to what the patch states. Rejects with a Problem; resolves with the record as HighLevel has it now.
    * Writes of one record go one at a time, in order of arrival: an old one must not overtake a newer one. An id is of
-   * one record, whichever of its names the object is called by.
+   * one record, whatever the object is called in the path.
    */
   return async function updateRecord(ref: RecordRef, patch: RecordPatch, context: CallContext): Promise<RecordAnswer> {
-    const key = `${ref.locationId} ${ref.id}`
-    if (!turns.take(key)) await turns.wait(key, context)
+    if (!turns.take(ref.id)) await turns.wait(ref.id, context)
     try {
       if (dialect === 'verbatim') return await upstream.putRecord(ref, verbatim(patch), context)
       const mustRead = needsRecord(patch.owner) || needsRecord(patch.followers)
       return await writeDelta(ref, patch, context, mustRead ? await upstream.getRecord(ref, context) : undefined)
     } finally {
-      turns.pass(key)
+      turns.pass(ref.id)
     }
   }
 }

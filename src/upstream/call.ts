@@ -54,9 +54,9 @@ export interface Call extends Pick<CallContext, 'deadlineAt' | 'trace'> {
   method: 'GET' | 'PUT' | 'POST'
   /** Path and query, percent-encoded. */
   path: string
-  body?: string
+  body?: string | undefined
   contentType?: 'application/json' | 'application/x-www-form-urlencoded'
-  authorization?: string
+  authorization?: string | undefined
 }
 
 /** Whether a call that is on the wire may change a record. */
@@ -66,9 +66,9 @@ export const writes = (call: Call): boolean => call.method === 'PUT'
 export interface LocationCall extends Call, CallContext {
   locationId: string
   /** It finds out whether HighLevel works again: an open circuit lets it pass. */
-  isProbe?: true
+  isProbe: boolean
   /** HighLevel has refused it once with 429: it goes to the head of the line. */
-  isRepeat?: true
+  isRepeat: boolean
 }
 
 /** A whole answer, of any status. */

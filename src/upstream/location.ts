@@ -22,21 +22,26 @@ export interface Location extends Allowance {
   isShared: boolean
   sharedUsed: number
   freeFrom: number
+  /** How many of those were other processes', and when that was said. */
+  elsewhere: number
+  elsewhereAt: number
 }
 
-export const createLocation = (id: string, limits: QuotaLimits): Location => ({
-  ...createAllowance(limits),
-  id,
-  spent: createSpent(),
-  inFlight: 0,
-  line: undefined,
-  timer: undefined,
-  seenAt: 0,
-  isAsking: false,
-  isShared: false,
-  sharedUsed: 0,
-  freeFrom: 0
-})
+export const createLocation = (id: string, limits: QuotaLimits): Location =>
+  Object.assign(createAllowance(limits), {
+    id,
+    spent: createSpent(),
+    inFlight: 0,
+    line: undefined,
+    timer: undefined,
+    seenAt: 0,
+    isAsking: false,
+    isShared: false,
+    sharedUsed: 0,
+    freeFrom: 0,
+    elsewhere: 0,
+    elsewhereAt: Number.NEGATIVE_INFINITY
+  })
 
 export const windowOf = ({ windowMs }: Location): number => windowMs + GUARD_MS
 
@@ -81,6 +86,7 @@ export function placeInMs(location: Location, limit: number, ahead: number, at: 
   const least = Math.max(0, pausedUntil - at, freeFrom - at)
   const surplus = usedOf(spent) + ahead - limit
   if (surplus < 0) return least
+  if (limit < 1) return Math.max(least, 1)
   const when = forgottenAt(spent, surplus, windowMs)
   if (when !== undefined) return Math.max(least, when - at)
   // Those in its way are not answered, or not even sent: a window at the earliest, and one more for each windowful.

@@ -1,27 +1,10 @@
 import type { Problem } from '../problems.ts'
-import {
-  burstLimit,
-  dayHasRoom,
-  dayOf,
-  forgetOthers,
-  type Place,
-  type QuotaLimits,
-  turnDay,
-  weighEvidence
-} from './allowance.ts'
+import { burstLimit, dayHasRoom, dayOf, forgetOthers, type Place, turnDay, weighEvidence } from './allowance.ts'
 import { isGone, type LocationCall } from './call.ts'
 import { hungUp } from './deadline.ts'
 import { createLine, type Line } from './line.ts'
-import {
-  type Location,
-  MAX_IN_FLIGHT,
-  nextPlaceAt,
-  occupy,
-  placeInMs,
-  takePlace,
-  vacate,
-  windowOf
-} from './location.ts'
+import { type Location, MAX_IN_FLIGHT, occupy, placeInMs, vacate, windowOf } from './location.ts'
+import { limitOf, nextAt, type PlacesDeps, takeHere } from './own-places.ts'
 import { burstProblem, dayProblem, lineProblem, slowProblem } from './quota-problems.ts'
 import type { GivenPlaces, SharedPlaces } from './shared-places.ts'
 import { usedOf } from './spent.ts'
@@ -29,29 +12,6 @@ import { createWaiter, type Waiter } from './waiter.ts'
 
 /** Of a shared window at most this share is asked for at once, so that a process that waits takes turns with others. */
 const CHUNK_SHARE = 0.1
-
-export interface PlacesDeps {
-  limits: QuotaLimits
-  /** How many may wait for one location. */
-  queueMax: number
-  /** Absent: this process counts by itself. */
-  shared: SharedPlaces | undefined
-  /** Epoch milliseconds. */
-  now: () => number
-}
-
-/** Without Redis, an equal share for each process that there was when it last answered. */
-export const limitOf = ({ shared }: PlacesDeps, location: Location): number =>
-  shared === undefined || shared.isUp()
-    ? burstLimit(location)
-    : Math.min(burstLimit(location), Math.ceil(location.burstMax / shared.replicas()))
-
-/** A place by this process's own count, or nothing. */
-function takeHere(deps: PlacesDeps, location: Location, at: number): Place | undefined {
-  const place = takePlace(location, limitOf(deps, location), at)
-  if (place !== undefined && deps.shared !== undefined) place.shared = deps.shared.name()
-  return place
-}
 
 /** A place to send this call from: at once, or when its turn has come. Throws or rejects with a Problem. */
 export function enter(deps: PlacesDeps, location: Location, call: LocationCall, at: number): Place | Promise<Place> {
@@ -84,7 +44,7 @@ function wait(deps: PlacesDeps, location: Location, call: LocationCall, at: numb
   location.line ??= createLine()
   const { line } = location
   const { id: callerId } = call.waiting
-  const limit = limitOf(deps, location)
+  const limit = limitOf(deps, location, at)
   const ms = placeInMs(location, limit, call.isRepeat ? 0 : line.ahead(callerId), at)
   if (at + ms > call.deadlineAt) throw burstProblem(ms)
   if (isGone(call.waiting)) throw hungUp()
@@ -98,7 +58,7 @@ function wait(deps: PlacesDeps, location: Location, call: LocationCall, at: numb
 
   const late = () => {
     const lateAt = performance.now()
-    const lateMs = placeInMs(location, limitOf(deps, location), line.ahead(callerId), lateAt)
+    const lateMs = placeInMs(location, limitOf(deps, location, lateAt), line.ahead(callerId), lateAt)
     return lateMs > 0 ? burstProblem(lateMs) : slowProblem()
   }
   const { waiter, place } = createWaiter(call, { remove: line.remove, late })
@@ -127,12 +87,6 @@ function letGo(deps: PlacesDeps, location: Location, line: Line<Waiter>, at: num
     line.shift()?.give(place)
   }
   if (line.size > 0) wakeAt(deps, location, nextAt(deps, location, at), at)
-}
-
-/** Where calls under way have to end first, their ends move the line on. */
-function nextAt(deps: PlacesDeps, location: Location, at: number): number | undefined {
-  if (location.inFlight >= MAX_IN_FLIGHT) return undefined
-  return location.pausedUntil > at ? location.pausedUntil : nextPlaceAt(location, limitOf(deps, location))
 }
 
 function wakeAt(deps: PlacesDeps, location: Location, when: number | undefined, at: number): void {
@@ -186,4 +140,6 @@ function hand(deps: PlacesDeps, location: Location, line: Line<Waiter>, given: G
     if (waiter) waiter.give(place)
     else leave(deps, location, place, false)
   }
+  location.elsewhere = Math.max(0, given.used - usedOf(location.spent))
+  location.elsewhereAt = at
 }

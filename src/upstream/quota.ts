@@ -3,7 +3,8 @@ import type { Breaker } from './breaker.ts'
 import type { Layer, LocationCall } from './call.ts'
 import { closingProblem } from './deadline.ts'
 import { burstLeft, burstResetMs, createLocation, type Location } from './location.ts'
-import { enter, leave, type PlacesDeps, refuseAll } from './places.ts'
+import type { PlacesDeps } from './own-places.ts'
+import { enter, leave, refuseAll } from './places.ts'
 
 /** The share of the day's calls at which an operator is told that they run low, lowest first. */
 const LOW_WATER = [0.05, 0.2] as const

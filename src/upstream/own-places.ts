@@ -1,0 +1,43 @@
+import { burstLimit, type Place, type QuotaLimits } from './allowance.ts'
+import { type Location, MAX_IN_FLIGHT, nextPlaceAt, takePlace, windowOf } from './location.ts'
+import type { SharedPlaces } from './shared-places.ts'
+
+export interface PlacesDeps {
+  limits: QuotaLimits
+  /** How many may wait for one location. */
+  queueMax: number
+  /** Absent: this process counts by itself. */
+  shared: SharedPlaces | undefined
+  /** Epoch milliseconds. */
+  now: () => number
+}
+
+/**
+ * Without Redis, an equal share for each process that there was when it last answered, and no more than others were not
+ * using then: for a moment they may use as much as before.
+ */
+export function limitOf({ shared }: PlacesDeps, location: Location, at: number): number {
+  const limit = burstLimit(location)
+  if (shared === undefined || shared.isUp()) return limit
+  const share = Math.min(limit, Math.ceil(location.burstMax / shared.replicas()))
+  const isKnown = at - location.elsewhereAt < windowOf(location)
+  return isKnown ? Math.max(0, Math.min(share, location.burstMax - location.elsewhere)) : share
+}
+
+/** A place by this process's own count, or nothing. */
+export function takeHere(deps: PlacesDeps, location: Location, at: number): Place | undefined {
+  const place = takePlace(location, limitOf(deps, location, at), at)
+  if (place !== undefined && deps.shared !== undefined) place.shared = deps.shared.name()
+  return place
+}
+
+/** Where calls under way have to end first, their ends move the line on. */
+export function nextAt(deps: PlacesDeps, location: Location, at: number): number | undefined {
+  if (location.inFlight >= MAX_IN_FLIGHT) return undefined
+  if (location.pausedUntil > at) return location.pausedUntil
+  const next = nextPlaceAt(location, limitOf(deps, location, at)) ?? Number.POSITIVE_INFINITY
+  // What others used is as good as unknown a window later.
+  const known = location.elsewhereAt + windowOf(location)
+  const when = deps.shared !== undefined && known > at ? Math.min(next, known) : next
+  return Number.isFinite(when) ? when : undefined
+}
