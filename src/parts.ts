@@ -96,7 +96,7 @@ export async function openParts(config: Config, log: BaseLogger, now: () => numb
       const endsAt = performance.now() + withinMs
       const left = () => Math.max(endsAt - performance.now(), LAST_WORDS_MS)
       await upstream.cut()
-      upstream.close()
+      await upstream.close()
       await redis?.close()
       await grants.settle(withinMs)
       await oauth?.close()

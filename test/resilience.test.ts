@@ -167,7 +167,9 @@ for (const mode of ['cut', 'hang'] as const) {
     t.ok(meanwhile.length > 50)
     // All but one probe a second.
     t.ok(meanwhile.length - held.length <= 4, `${held.length} of ${meanwhile.length} held back`)
-    t.ok(held.every(({ reply }) => reply.headers.get('retry-after') === '1' && reply.json['applied'] === 'no'))
+    t.ok(held.every(({ reply }) => reply.headers.get('retry-after') === '1'))
+    // A probe that broke may have been carried out before its repeat was held back.
+    t.ok(held.filter(({ reply }) => reply.json['applied'] !== 'no').length <= 4)
     const afterwards = calls.filter(({ at }) => at > backAt + 5_000)
     t.strictSame(tally(afterwards.map(({ reply }) => reply)), { 200: afterwards.length })
     const said = gateway.logged().filter(({ scope }) => scope === 'upstream')

@@ -20,12 +20,14 @@ const late = () =>
 export function createRecordTurns(max: number): RecordTurns {
   const turns = createTurns()
   const waiting = new Set<(problem: Problem) => void>()
+  let isClosed = false
 
   return {
     take: turns.take,
     pass: turns.pass,
 
     wait(record, { deadlineAt, waiting: caller, trace }) {
+      if (isClosed) throw closingProblem()
       if (turns.waiting(record) >= max) {
         throw new Problem('overloaded', 'Too many writes wait for this record', { retryAfterSeconds: 1 })
       }
@@ -54,6 +56,7 @@ export function createRecordTurns(max: number): RecordTurns {
     },
 
     close() {
+      isClosed = true
       for (const giveUp of waiting) giveUp(closingProblem())
     }
   }

@@ -45,13 +45,15 @@ export function createUpdateRecord({ upstream, turns, dialect }: Deps) {
    * one record, whatever the object is called in the path.
    */
   return async function updateRecord(ref: RecordRef, patch: RecordPatch, context: CallContext): Promise<RecordAnswer> {
-    if (!turns.take(ref.id)) await turns.wait(ref.id, context)
+    // With the location, or a caller of one could hold up the records of another by their ids.
+    const record = `${ref.locationId} ${ref.id}`
+    if (!turns.take(record)) await turns.wait(record, context)
     try {
       if (dialect === 'verbatim') return await upstream.putRecord(ref, verbatim(patch), context)
       const mustRead = needsRecord(patch.owner) || needsRecord(patch.followers)
       return await writeDelta(ref, patch, context, mustRead ? await upstream.getRecord(ref, context) : undefined)
     } finally {
-      turns.pass(ref.id)
+      turns.pass(record)
     }
   }
 }

@@ -7,6 +7,7 @@ const PROBE_EVERY_MS = 500
 /** A connection on which not even a probe was answered for so long is given up for a new one. */
 const GIVE_UP_MS = 2_000
 const FIRST_CONTACT_MS = 500
+const PROOF_MS = 5_000
 /** While it is down, one line this often. */
 const REMIND_EVERY_MS = 60_000
 
@@ -20,6 +21,7 @@ export interface SharedRedis {
 
 /** A timer that fires so much too late says that this process was busy, not that Redis is slow. */
 const LATE_MS = 5
+const MAX_RESTARTS = 2
 
 /**
  * Resolves with `undefined` once the time is over. Time in which this process was too busy to send or to read does not
@@ -28,15 +30,15 @@ const LATE_MS = 5
 async function inTime<T>(ms: number, work: Promise<T>): Promise<T | undefined> {
   const { promise: expiry, resolve } = Promise.withResolvers<undefined>()
   let timer: NodeJS.Timeout
-  const start = () => {
+  const start = (again: number) => {
     const dueAt = performance.now() + ms
     timer = setTimeout(() => {
-      if (performance.now() > dueAt + LATE_MS) start()
+      if (again > 0 && performance.now() > dueAt + LATE_MS) start(again - 1)
       // What has arrived by now, though not been read, is read first.
       else setImmediate(resolve, undefined)
     }, ms)
   }
-  start()
+  start(MAX_RESTARTS)
   return Promise.race([work, expiry]).finally(() => clearTimeout(timer))
 }
 
@@ -78,10 +80,12 @@ export async function openRedis(url: string, log: BaseLogger): Promise<SharedRed
 
   /** Like the calls themselves a write: a Redis that only answers reads is of no use. */
   const probe = async (): Promise<void> => {
-    if (client.status !== 'ready') return
-    const answer = await inTime(PROBE_EVERY_MS, client.set('rg:probe', '1', 'PX', 1_000)).catch(setDown)
-    if (answer === 'OK') setUp()
-    else if (performance.now() - downSince > GIVE_UP_MS && client.status === 'ready') {
+    const isReady = client.status === 'ready'
+    const write = () => inTime(PROBE_EVERY_MS, client.set('rg:probe', '1', 'PX', 1_000)).catch(setDown)
+    if (isReady && (await write()) === 'OK') setUp()
+    // Connected, and nobody answers: not even the questions with which a connection begins.
+    else if (isReady || client.status === 'connect') {
+      if (performance.now() - downSince < GIVE_UP_MS) return
       downSince = performance.now()
       client.disconnect(true)
     }
@@ -127,8 +131,8 @@ export async function proveRedis(url: string): Promise<void> {
     fault = error
   })
   try {
-    await client.connect()
-    await client.set('rg:probe', '1', 'PX', 1_000)
+    const written = client.connect().then(() => client.set('rg:probe', '1', 'PX', 1_000))
+    if ((await inTime(PROOF_MS, written)) === undefined) throw new Error(`no answer within ${PROOF_MS / 1_000} s`)
   } catch (error) {
     throw fault ?? error
   } finally {

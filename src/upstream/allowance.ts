@@ -41,6 +41,8 @@ export interface Allowance extends QuotaLimits {
   othersSince: number
   /** HighLevel has said to wait, until then. */
   pausedUntil: number
+  /** After that one call goes first, and the others once it has passed. */
+  proof: 'none' | 'due' | 'sent'
   pauseMs: number
 }
 
@@ -56,10 +58,12 @@ export const createAllowance = (limits: QuotaLimits): Allowance => ({
   othersBefore: 0,
   othersSince: 0,
   pausedUntil: 0,
+  proof: 'none',
   pauseMs: 0
 })
 
 const DAY_MS = 86_400_000
+const MOST_CALLS = 1_000_000_000
 export const dayOf = (now: number): number => Math.floor(now / DAY_MS)
 /** HighLevel does not say when its day begins; taken for midnight UTC. */
 export const untilNextDayMs = (now: number): number => DAY_MS - (now % DAY_MS)
@@ -75,6 +79,12 @@ const numberOf = (answer: Answer, name: string): number | undefined => {
   if (typeof text !== 'string' || text === '') return undefined
   const value = Number(text)
   return value >= 0 && Number.isFinite(value) ? value : undefined
+}
+
+/** A whole number within bounds, or nothing: it goes into timers and into Redis. */
+const countOf = (answer: Answer, name: string, least: number, most: number): number | undefined => {
+  const value = numberOf(answer, name)
+  return value !== undefined && Number.isInteger(value) && value >= least && value <= most ? value : undefined
 }
 
 /** A new day begins with nothing taken. */
@@ -132,30 +142,36 @@ export function weighEvidence(allowance: Allowance, at: number): void {
 
 /** Learns from an answer to the call that had this place. `at` is on the monotonic clock. */
 export function learn(allowance: Allowance, place: Place, answer: Answer, at: number): void {
-  const max = numberOf(answer, 'x-ratelimit-max')
-  const left = numberOf(answer, 'x-ratelimit-remaining')
-  const windowMs = numberOf(answer, 'x-ratelimit-interval-milliseconds')
-  const dayMax = numberOf(answer, 'x-ratelimit-limit-daily')
-  const leftToday = numberOf(answer, 'x-ratelimit-daily-remaining')
-  if (max !== undefined && max > 0) allowance.burstMax = max
-  if (windowMs !== undefined && windowMs > 0) allowance.windowMs = windowMs
+  const max = countOf(answer, 'x-ratelimit-max', 1, MOST_CALLS)
+  const left = countOf(answer, 'x-ratelimit-remaining', 0, MOST_CALLS)
+  const windowMs = countOf(answer, 'x-ratelimit-interval-milliseconds', 1, DAY_MS)
+  const dayMax = countOf(answer, 'x-ratelimit-limit-daily', 0, MOST_CALLS)
+  const leftToday = countOf(answer, 'x-ratelimit-daily-remaining', 0, MOST_CALLS)
+  const isRefused = answer.status === 429
+  if (max !== undefined) allowance.burstMax = max
+  if (windowMs !== undefined) allowance.windowMs = windowMs
   if (dayMax !== undefined) allowance.dayMax = dayMax
 
   if (place.day === allowance.day) {
     if (leftToday !== undefined) {
-      allowance.dayMark = leftToday + place.taken
+      // A refusal says that there is nothing, however many are refused together and given back.
+      allowance.dayMark = isRefused && leftToday === 0 ? 0 : leftToday + place.taken
       allowance.markedAt = at
     }
     if (max !== undefined && left !== undefined) {
       allowance.evidence = Math.max(allowance.evidence, max - left - place.used + place.taken)
     }
   }
-  if (answer.status === 429) pause(allowance, answer, at)
-  else if (at >= allowance.pausedUntil) allowance.pauseMs = 0
+  if (isRefused) pause(allowance, answer, at)
+  else {
+    allowance.proof = 'none'
+    if (at >= allowance.pausedUntil) allowance.pauseMs = 0
+  }
 }
 
 /** HighLevel documents no Retry-After: where none is sent, waits double up to a whole window. */
 function pause(allowance: Allowance, answer: Answer, at: number): void {
+  allowance.proof = 'due'
   const seconds = numberOf(answer, 'retry-after')
   if (seconds !== undefined && seconds > 0) {
     allowance.pausedUntil = Math.max(allowance.pausedUntil, at + Math.min(seconds * 1_000, LONGEST_PAUSE_MS))

@@ -17,6 +17,12 @@ const FAILING_SHARE = 0.75
 
 const fails = ({ lost, failed, succeeded }: Record) => lost + failed >= FAILING_SHARE * (lost + failed + succeeded)
 
+const sum = (a: Record, b: Record): Record => ({
+  lost: a.lost + b.lost,
+  failed: a.failed + b.failed,
+  succeeded: a.succeeded + b.succeeded
+})
+
 /**
  * How the calls of each location have gone since something began to go wrong. Nothing is kept while all goes well.
  * Times are on the clock of `performance.now()`.
@@ -53,8 +59,9 @@ export function createEvidence() {
       own[failure] += 1
 
       if (failures < FEWEST_FAILURES) return undefined
-      const failing = [...records.values()].filter(fails).length
-      if (failing > 1 && failing * 2 >= records.size) return 'upstream'
+      const all = [...records.values()]
+      const failing = all.filter(fails).length
+      if (failing > 1 && failing * 2 > all.length && fails(all.reduce(sum))) return 'upstream'
       return own.lost >= FEWEST_FAILURES && fails(own) ? 'location' : undefined
     }
   }

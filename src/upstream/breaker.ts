@@ -1,12 +1,10 @@
 import { Problem } from '../problems.ts'
 import { createEvidence, type Failure } from './breaker-evidence.ts'
 import type { Answer, Layer, LocationCall } from './call.ts'
+import { createUnderWay } from './under-way.ts'
 
 /** An open circuit lets one call through this often, to see. */
 const PROBE_EVERY_MS = 1_000
-/** Nothing came back for so long while this many calls were under way: nobody is there. */
-const SILENCE_MS = 1_500
-const MANY = 10
 /** A location that nobody has called for so long gets a new chance. */
 const FORGOTTEN_MS = 60_000
 
@@ -47,21 +45,17 @@ const unavailable = ({ probeAt }: Circuit, at: number) =>
  */
 export function createBreaker({ log, onChange }: Deps) {
   const evidence = createEvidence()
-  // Numbers, not the calls themselves: what a long-lived table has held is promoted with all that hangs on it, whole
-  // requests, whenever the table grows. That cost every call a tenth of its time.
-  const underWay = new Map<string, number>()
-  let count = 0
+  const underWay = createUnderWay()
   const locations = new Map<string, Circuit>()
   let upstream: Circuit | undefined
-  let lastAnswerAt = 0
 
+  /** What is open already stays as it is: only a probe that failed puts off the next one. */
   const open = (locationId: string | undefined, at: number, why: string) => {
-    const isOpen = locationId === undefined ? upstream !== undefined : locations.has(locationId)
+    if (upstream !== undefined || (locationId !== undefined && locations.has(locationId))) return
     const circuit = { probeAt: at + PROBE_EVERY_MS }
     if (locationId === undefined) upstream = circuit
     else locations.set(locationId, circuit)
     for (const [id, { probeAt }] of locations) if (probeAt < at - FORGOTTEN_MS) locations.delete(id)
-    if (isOpen) return
     const scope = locationId === undefined ? 'upstream' : 'location'
     onChange?.(scope, 'open')
     log.warn(
@@ -89,16 +83,15 @@ export function createBreaker({ log, onChange }: Deps) {
   }
 
   /** Calls that are never answered make no failures until their time is over. */
-  const listen = (at: number) => {
-    if (at - lastAnswerAt < SILENCE_MS) return
-    const [first] = underWay.keys()
-    open(underWay.size > 1 ? undefined : first, at, `nothing was answered for ${SILENCE_MS} ms`)
+  const listen = (locationId: string, at: number) => {
+    const scope = underWay.silence(locationId, at)
+    if (scope !== undefined) open(scope === 'upstream' ? undefined : locationId, at, 'nothing is answered')
   }
 
   const openFor = (locationId: string): Circuit | undefined => upstream ?? locations.get(locationId)
 
   const guard: Layer<LocationCall> = (next) => (call) => {
-    if (count >= MANY) listen(performance.now())
+    if (underWay.isMany()) listen(call.locationId, performance.now())
     if (upstream === undefined && locations.size === 0) return next(call)
     const circuit = openFor(call.locationId)
     if (circuit === undefined) return next(call)
@@ -109,15 +102,12 @@ export function createBreaker({ log, onChange }: Deps) {
   }
 
   const end = (call: LocationCall, outcome: unknown): void => {
-    count -= 1
-    const left = (underWay.get(call.locationId) ?? 1) - 1
-    if (left === 0) underWay.delete(call.locationId)
-    else underWay.set(call.locationId, left)
-    const failure = failureOf(outcome)
     const at = performance.now()
-    if (!(outcome instanceof Error)) lastAnswerAt = at
+    const isAnswer = !(outcome instanceof Error)
+    underWay.end(call.locationId, isAnswer, at)
+    const failure = failureOf(outcome)
     if (failure !== undefined) judge(call.locationId, failure, at)
-    else if (!(outcome instanceof Error)) {
+    else if (isAnswer) {
       evidence.succeeded(call.locationId, at)
       if (upstream !== undefined || locations.size > 0) close(call.locationId)
     }
@@ -130,9 +120,7 @@ export function createBreaker({ log, onChange }: Deps) {
     begin(call: LocationCall): Problem | undefined {
       const circuit = openFor(call.locationId)
       if (circuit !== undefined && !call.isProbe) return unavailable(circuit, performance.now())
-      if (count === 0) lastAnswerAt = performance.now()
-      count += 1
-      underWay.set(call.locationId, (underWay.get(call.locationId) ?? 0) + 1)
+      underWay.begin(call.locationId)
       return undefined
     },
 

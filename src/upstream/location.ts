@@ -4,7 +4,7 @@ import { createSpent, forget, forgottenAt, type Spent, settle, usedOf } from './
 import type { Waiter } from './waiter.ts'
 
 /** Calls of one location that are on the wire at a time: a location that hangs must not hold every connection. */
-export const MAX_IN_FLIGHT = 64
+const MAX_IN_FLIGHT = 64
 /** Clocks differ a little, HighLevel's among them: a window is taken to be so much longer. */
 const GUARD_MS = 25
 
@@ -45,8 +45,13 @@ export const createLocation = (id: string, limits: QuotaLimits): Location =>
 
 export const windowOf = ({ windowMs }: Location): number => windowMs + GUARD_MS
 
+/** How many calls may be sent now, quota aside. */
+export const mayGo = ({ inFlight, proof }: Location): number =>
+  proof === 'none' ? Math.max(0, MAX_IN_FLIGHT - inFlight) : proof === 'due' ? 1 : 0
+
 /** A call is about to be sent. */
 export function occupy(location: Location): void {
+  if (location.proof === 'due') location.proof = 'sent'
   location.inFlight += 1
   location.spent.pending += 1
 }
@@ -54,6 +59,8 @@ export function occupy(location: Location): void {
 /** A call was answered, or broke; `isCounted` where HighLevel may have counted it. */
 export function vacate(location: Location, place: Place, isCounted: boolean, at: number): void {
   location.inFlight -= 1
+  // The one that went first got no answer, or another one broke: one more may go.
+  if (location.proof === 'sent') location.proof = 'due'
   if (isCounted) {
     settle(location.spent, location.windowMs, at)
     return
@@ -65,7 +72,7 @@ export function vacate(location: Location, place: Place, isCounted: boolean, at:
 
 /** A place by this process's own count, or nothing. `limit` is the number of places in a window. */
 export function takePlace(location: Location, limit: number, at: number): Place | undefined {
-  if (location.inFlight >= MAX_IN_FLIGHT || at < location.pausedUntil) return undefined
+  if (mayGo(location) === 0 || at < location.pausedUntil) return undefined
   forget(location.spent, windowOf(location), at)
   if (usedOf(location.spent) >= limit) return undefined
   location.isShared = false

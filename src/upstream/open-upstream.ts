@@ -60,8 +60,8 @@ export function openUpstream({ wire, timeoutMs, tokens, redis, log, metrics, ...
       await sockets.destroy()
     },
 
-    close(): void {
-      shared?.close()
+    async close(): Promise<void> {
+      await shared?.close()
     }
   }
 }

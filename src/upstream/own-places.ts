@@ -1,5 +1,5 @@
 import { burstLimit, type Place, type QuotaLimits } from './allowance.ts'
-import { type Location, MAX_IN_FLIGHT, nextPlaceAt, takePlace, windowOf } from './location.ts'
+import { type Location, mayGo, nextPlaceAt, takePlace, windowOf } from './location.ts'
 import type { SharedPlaces } from './shared-places.ts'
 
 export interface PlacesDeps {
@@ -33,8 +33,8 @@ export function takeHere(deps: PlacesDeps, location: Location, at: number): Plac
 
 /** Where calls under way have to end first, their ends move the line on. */
 export function nextAt(deps: PlacesDeps, location: Location, at: number): number | undefined {
-  if (location.inFlight >= MAX_IN_FLIGHT) return undefined
   if (location.pausedUntil > at) return location.pausedUntil
+  if (mayGo(location) === 0) return undefined
   const next = nextPlaceAt(location, limitOf(deps, location, at)) ?? Number.POSITIVE_INFINITY
   // What others used is as good as unknown a window later.
   const known = location.elsewhereAt + windowOf(location)

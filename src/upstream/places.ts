@@ -1,13 +1,22 @@
-import type { Problem } from '../problems.ts'
-import { burstLimit, dayHasRoom, dayOf, forgetOthers, type Place, turnDay, weighEvidence } from './allowance.ts'
+import { Problem } from '../problems.ts'
+import {
+  burstLimit,
+  dayHasRoom,
+  dayLeft,
+  dayOf,
+  forgetOthers,
+  type Place,
+  turnDay,
+  weighEvidence
+} from './allowance.ts'
 import { isGone, type LocationCall } from './call.ts'
 import { hungUp } from './deadline.ts'
 import { createLine, type Line } from './line.ts'
-import { type Location, MAX_IN_FLIGHT, occupy, placeInMs, vacate, windowOf } from './location.ts'
+import { type Location, mayGo, occupy, placeInMs, vacate, windowOf } from './location.ts'
 import { limitOf, nextAt, type PlacesDeps, takeHere } from './own-places.ts'
 import { burstProblem, dayProblem, lineProblem, slowProblem } from './quota-problems.ts'
 import type { GivenPlaces, SharedPlaces } from './shared-places.ts'
-import { usedOf } from './spent.ts'
+import { forget, usedOf } from './spent.ts'
 import { createWaiter, type Waiter } from './waiter.ts'
 
 /** Of a shared window at most this share is asked for at once, so that a process that waits takes turns with others. */
@@ -44,6 +53,7 @@ function wait(deps: PlacesDeps, location: Location, call: LocationCall, at: numb
   location.line ??= createLine()
   const { line } = location
   const { id: callerId } = call.waiting
+  if (at >= call.deadlineAt) throw slowProblem()
   const limit = limitOf(deps, location, at)
   const ms = placeInMs(location, limit, call.isRepeat ? 0 : line.ahead(callerId), at)
   if (at + ms > call.deadlineAt) throw burstProblem(ms)
@@ -76,17 +86,21 @@ export function pump(deps: PlacesDeps, location: Location): void {
   const at = performance.now()
   turnDay(location, dayOf(deps.now()))
   if (!dayHasRoom(location, at)) refuseAll(location, () => dayProblem(deps.now()))
-  else if (deps.shared?.isUp()) void ask(deps, deps.shared, location, line, at)
-  else letGo(deps, location, line, at)
+  else if (deps.shared?.isUp()) {
+    ask(deps, deps.shared, location, line, at).catch((cause: unknown) => {
+      refuseAll(location, () => new Problem('internal', 'Something failed inside the gateway', { cause }))
+    })
+  } else letGo(deps, location, line, at)
 }
 
 function letGo(deps: PlacesDeps, location: Location, line: Line<Waiter>, at: number): void {
-  while (line.size > 0) {
+  while (line.size > 0 && dayHasRoom(location, at)) {
     const place = takeHere(deps, location, at)
     if (place === undefined) break
     line.shift()?.give(place)
   }
-  if (line.size > 0) wakeAt(deps, location, nextAt(deps, location, at), at)
+  if (line.size > 0 && !dayHasRoom(location, at)) refuseAll(location, () => dayProblem(deps.now()))
+  else if (line.size > 0) wakeAt(deps, location, nextAt(deps, location, at), at)
 }
 
 function wakeAt(deps: PlacesDeps, location: Location, when: number | undefined, at: number): void {
@@ -105,10 +119,14 @@ async function ask(
   if (location.isAsking) return
   const freeFrom = Math.max(location.pausedUntil, location.freeFrom)
   const limit = burstLimit(location)
-  const want = Math.min(line.size, MAX_IN_FLIGHT - location.inFlight, Math.max(1, Math.ceil(limit * CHUNK_SHARE)))
+  forget(location.spent, windowOf(location), at)
+  // Redis may have lost what it knew: this process's own count holds all the same.
+  const own = limit - usedOf(location.spent)
+  const chunk = Math.max(1, Math.ceil(limit * CHUNK_SHARE))
+  const want = Math.min(line.size, mayGo(location), chunk, own, Math.max(1, dayLeft(location)))
   if (at < freeFrom || want <= 0) {
     line.each((waiter) => waiter.arm())
-    wakeAt(deps, location, at < freeFrom ? freeFrom : undefined, at)
+    wakeAt(deps, location, at < freeFrom ? freeFrom : nextAt(deps, location, at), at)
     return
   }
 

@@ -44,6 +44,7 @@ async function inLine(turn: Promise<Place>, { trace }: LocationCall): Promise<Pl
 /** Keeps each location's calls within what HighLevel allows it, and lets it use all of that. */
 export function createQuota({ log, countLow, countRefusal, circuit, ...deps }: Deps) {
   const locations = new Map<string, Location>()
+  let isClosed = false
 
   const locationOf = (id: string, at: number): Location => {
     const location = locations.get(id) ?? createLocation(id, deps.limits)
@@ -63,6 +64,7 @@ export function createQuota({ log, countLow, countRefusal, circuit, ...deps }: D
   }
 
   const layer: Layer<LocationCall> = (next) => async (call) => {
+    if (isClosed) throw closingProblem()
     const location = locationOf(call.locationId, performance.now())
     const entered = enter(deps, location, call, location.seenAt)
     const place = entered instanceof Promise ? await inLine(entered, call) : entered
@@ -129,6 +131,7 @@ export function createQuota({ log, countLow, countRefusal, circuit, ...deps }: D
 
     /** Nobody is let go any more: whoever waits is told to go elsewhere. */
     close(): void {
+      isClosed = true
       clearInterval(sweep)
       for (const location of locations.values()) refuseAll(location, closingProblem)
     }

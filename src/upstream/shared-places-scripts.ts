@@ -20,6 +20,8 @@ for i = 7, #ARGV, 2 do
   end
 end
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - window)
+-- Left over from before the clock was set back.
+redis.call('ZREMRANGEBYSCORE', KEYS[1], now + hold + 1000, '+inf')
 local used = redis.call('ZCARD', KEYS[1])
 local given = math.max(0, math.min(want, limit - used))
 for i = 0, given - 1 do
@@ -29,10 +31,10 @@ redis.call('PEXPIRE', KEYS[1], window + hold)
 local taken
 if given > 0 then
   taken = redis.call('INCRBY', KEYS[2], given)
-  redis.call('PEXPIRE', KEYS[2], 172800000)
 else
   taken = tonumber(redis.call('GET', KEYS[2]) or 0)
 end
+redis.call('PEXPIRE', KEYS[2], 172800000)
 local wait = 0
 if given < want then
   local at = redis.call('ZRANGE', KEYS[1], math.max(0, used - limit), math.max(0, used - limit), 'WITHSCORES')[2]

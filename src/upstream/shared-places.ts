@@ -69,19 +69,21 @@ export function createSharedPlaces(redis: SharedRedis, holdMs: number) {
     const known = unsettled.get(locationId) ?? { settled: [], windowMs, day }
     unsettled.set(locationId, known)
     known.settled.push(one)
-    timer ??= setTimeout(flush, Math.min(MAX_FLUSH_MS, windowMs * FLUSH_SHARE)).unref()
+    timer ??= setTimeout(() => void flush(), Math.min(MAX_FLUSH_MS, windowMs * FLUSH_SHARE)).unref()
   }
 
-  const flush = (): void => {
+  const flush = async (): Promise<void> => {
     timer = undefined
     const due = [...unsettled]
     unsettled.clear()
-    const now = performance.now()
-    for (const [locationId, { settled, ...rest }] of due) {
-      // What is still of use when Redis answers again is kept until then.
-      if (redis.isUp()) void send(locationId, { want: 0, limit: 0, ...rest }, settled)
-      else for (const one of settled) if (now - one.at < rest.windowMs) settle(locationId, one, { settled, ...rest })
-    }
+    await Promise.all(
+      due.map(async ([locationId, { settled, ...rest }]) => {
+        if ((await send(locationId, { want: 0, limit: 0, ...rest }, settled)) !== undefined) return
+        // What is still of use when Redis answers again is kept until then.
+        const since = performance.now() - rest.windowMs
+        for (const one of settled) if (one.at > since) settle(locationId, one, { settled, ...rest })
+      })
+    )
   }
 
   const beat = async () => {
@@ -124,10 +126,12 @@ export function createSharedPlaces(redis: SharedRedis, holdMs: number) {
       when: Pick<PlaceRequest, 'windowMs' | 'day'>
     ): void => settle(locationId, { name, at: performance.now(), isCounted }, { settled: [], ...when }),
 
-    close(): void {
+    /** Tells Redis what it is yet to be told. */
+    async close(): Promise<void> {
       clearInterval(beats)
       clearTimeout(timer)
-      flush()
+      await flush()
+      clearTimeout(timer)
     }
   }
 }
