@@ -151,3 +151,36 @@ withRedis('while Redis is away each process keeps to its share of a quota', asyn
   t.strictSame(tally(replies.flat()), { 200: 60 })
   t.equal(simulator.countInWindow(SEED.locationId), 20)
 })
+
+withRedis('a Redis that has lost everything gives nobody a second window', async (t, REDIS_URL) => {
+  const simulator = await startSimulator(t, { burstWindowMs: 2_000, burstMax: 20 })
+  const env = { ...limits(20), LOCATION_BURST_WINDOW_MS: '2000', REDIS_URL }
+  const gateway = await startGateway(t, { simulator, env })
+  const paths = putRecords(simulator, 40)
+  await patchAll(gateway, paths.slice(0, 20))
+  const client = new Redis(REDIS_URL)
+  t.teardown(() => client.disconnect())
+  await client.del(`rg:{${SEED.locationId}}:places`)
+
+  t.strictSame(tally(await patchAll(gateway, paths.slice(20))), { 200: 20 })
+  t.equal(simulator.countInWindow(SEED.locationId), 20)
+})
+
+withRedis('what is left to tell is told before the end', async (t, REDIS_URL) => {
+  const simulator = await startSimulator(t)
+  const gateway = await startGateway(t, { simulator, env: { REDIS_URL } })
+  await patchAll(gateway, putRecords(simulator, 5))
+  await gateway.close()
+  const client = new Redis(REDIS_URL)
+  t.teardown(() => client.disconnect())
+
+  const scores = (await client.zrange(`rg:{${SEED.locationId}}:places`, '0', '-1', 'WITHSCORES')).filter(
+    (_, i) => i % 2 === 1
+  )
+
+  t.equal(scores.length, 5)
+  t.ok(
+    scores.every((score) => Number(score) <= Date.now() + 50),
+    'none stands at a time to come'
+  )
+})

@@ -116,6 +116,33 @@ t.test('a write that waits for an earlier one ends with its deadline, and is not
   t.equal(puts(simulator), 2)
 })
 
+t.test('a caller of one location cannot hold up the records of another', async (t) => {
+  const simulator = await startSimulator(t)
+  const gateway = await startGateway(t, { simulator })
+  await connect(gateway, simulator, SEED.secondLocationId)
+  simulator.failNext({ kind: 'hang', ...PUTS })
+  const stranger = RECORD.replace(SEED.locationId, SEED.secondLocationId)
+  const hanging = gateway.patch(CHANGE, { headers: { 'x-request-timeout-ms': '3000' } }, stranger)
+  await until(() => puts(simulator) === 1)
+
+  t.equal((await gateway.patch(CHANGE, { headers: { 'x-request-timeout-ms': '1500' } })).status, 200)
+  await hanging
+})
+
+t.test('after a pause one call goes first, and the others once it has passed', async (t) => {
+  const simulator = await startSimulator(t)
+  const gateway = await startGateway(t, { simulator })
+  const paths = putRecords(simulator, 21)
+  simulator.failNext({ kind: 'status', status: 429, body: {}, headers: { 'retry-after': '1' }, times: 2, ...PUTS })
+  const first = gateway.patch(CHANGE, {}, paths[0])
+  await until(() => puts(simulator) === 1)
+
+  const replies = [await first, ...(await patchAll(gateway, paths.slice(1)))]
+
+  t.strictSame(tally(replies), { 200: 21 })
+  t.equal(puts(simulator), 23, 'only the one that went first was refused again')
+})
+
 /** A gateway with a wire to HighLevel that can be cut, and three connected locations. */
 async function startWired(t: Test) {
   const simulator = await startSimulator(t, { burstMax: 100_000 })

@@ -142,3 +142,25 @@ t.test('a 429 is waited for as HighLevel says, else longer each time; those sent
   t.equal(refuse(50_000, { 'retry-after': '86400' }), 600_000, 'ten minutes, then one call asks')
   t.end()
 })
+
+t.test('a day that is used up is over, however many calls were refused together', (t) => {
+  const allowance = withTaken(6)
+  for (let n = 1; n <= 6; n += 1) {
+    learn(allowance, place(n, n), said(day(0), 429), 0)
+    allowance.taken -= 1
+  }
+
+  t.ok(dayLeft(allowance) <= 0)
+  t.notOk(dayHasRoom(allowance, 1))
+  t.end()
+})
+
+t.test('after a refusal one call goes first', (t) => {
+  const allowance = withTaken(1)
+
+  learn(allowance, place(1, 1), said({}, 429), 0)
+  t.equal(allowance.proof, 'due')
+  learn(allowance, place(1, 1), said({}), 2_000)
+  t.equal(allowance.proof, 'none')
+  t.end()
+})
