@@ -10,7 +10,12 @@ t.jobs = 2
 const env = { REQUEST_DEADLINE_MS: '30000' }
 const IDEAL_MS = 20_000
 
-async function prove(t: Test, open: (simulator: Awaited<ReturnType<typeof startSimulator>>) => Promise<TestGateway[]>) {
+type Open = (simulator: Awaited<ReturnType<typeof startSimulator>>) => Promise<TestGateway[]>
+
+/** Where a machine is so busy that Redis does not answer in time, processes count by themselves: that proves nothing. */
+const MAX_TRIES = 3
+
+async function prove(t: Test, open: Open, tries = 1): Promise<void> {
   const simulator = await startSimulator(t)
   const gateways = await open(simulator)
   const paths = putRecords(simulator, 300)
@@ -22,11 +27,10 @@ async function prove(t: Test, open: (simulator: Awaited<ReturnType<typeof startS
   )
 
   const ms = performance.now() - startedAt
-  for (const gateway of gateways) {
-    const said = gateway.logged().filter(({ msg }) => /Redis/.test(String(msg)))
-    t.comment(
-      said.map(({ msg, time, err }) => `${time} ${msg} ${JSON.stringify((err as { message?: string })?.message)}`)
-    )
+  const isAlone = gateways.some(({ logged }) => logged().some(({ msg }) => /^Redis does not answer/.test(String(msg))))
+  if (isAlone && tries < MAX_TRIES) {
+    t.comment('Redis did not answer in time: once more')
+    return prove(t, open, tries + 1)
   }
   t.comment(`${Math.round(ms)} ms, of which ${IDEAL_MS} ms cannot be saved`)
   t.strictSame(tally(replies.flat()), { 200: 300 })

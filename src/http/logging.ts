@@ -97,15 +97,15 @@ export default fp(
       // Probes and scrapes come every few seconds and say nothing while they pass.
       const { url, config } = request.routeOptions
       if (config.quiet && reply.statusCode < 400) return
-      metrics.countCall(url ?? 'none', reply.statusCode, request.problem?.code ?? 'none')
+      const record = line(request, reply, url)
+      metrics.countCall(url ?? 'none', record.status, record.hungUp ? 'hung-up' : (request.problem?.code ?? 'none'))
       if (request.work) {
         metrics.observe('total', reply.elapsedTime)
         if (request.work.trace.queueMs > 0) metrics.observe('queue', request.work.trace.queueMs)
         if (request.work.trace.tokenMs > 0) metrics.observe('token', request.work.trace.tokenMs)
         metrics.observe('upstream', request.work.trace.upstreamMs)
       }
-      const record = line(request, reply, url)
-      if (reply.statusCode < 500) writeLine('info', record, 'call')
+      if (record.status < 500) writeLine('info', record, 'call')
       else log.error({ ...record, err: request.problem?.extras.cause }, 'call')
     }
 

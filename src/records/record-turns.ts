@@ -48,7 +48,7 @@ export function createRecordTurns(max: number): RecordTurns {
           end()
           reject(problem)
         }
-        const timer = setTimeout(() => giveUp(late()), deadlineAt - since)
+        const timer = setTimeout(() => giveUp(late()), Math.max(1, deadlineAt - since))
         const off = onGone(caller, () => giveUp(hungUp()))
         waiting.add(giveUp)
         if (isGone(caller)) giveUp(hungUp())

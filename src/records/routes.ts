@@ -72,6 +72,10 @@ const recordRoutes: FastifyPluginAsyncTypebox<Options> = async (app, options) =>
       return reply.header('content-type', 'application/json').send(text)
     } finally {
       inFlight.calls -= 1
+      // Where the caller hangs up just now, the response may never finish, and what was written would not be logged.
+      reply.raw.once('close', () => {
+        if (!request.isLogged) app.noteHangUp(request, reply)
+      })
     }
   })
 }

@@ -81,7 +81,10 @@ const numberOf = (answer: Answer, name: string): number | undefined => {
   return value >= 0 && Number.isFinite(value) ? value : undefined
 }
 
-/** A whole number within bounds, or nothing: it goes into timers and into Redis. */
+/**
+ * A whole number within bounds, or nothing: it goes into timers and into Redis, and an odd one that is believed could
+ * keep a location from ever hearing another.
+ */
 const countOf = (answer: Answer, name: string, least: number, most: number): number | undefined => {
   const value = numberOf(answer, name)
   return value !== undefined && Number.isInteger(value) && value >= least && value <= most ? value : undefined
@@ -144,8 +147,8 @@ export function weighEvidence(allowance: Allowance, at: number): void {
 export function learn(allowance: Allowance, place: Place, answer: Answer, at: number): void {
   const max = countOf(answer, 'x-ratelimit-max', 1, MOST_CALLS)
   const left = countOf(answer, 'x-ratelimit-remaining', 0, MOST_CALLS)
-  const windowMs = countOf(answer, 'x-ratelimit-interval-milliseconds', 1, DAY_MS)
-  const dayMax = countOf(answer, 'x-ratelimit-limit-daily', 0, MOST_CALLS)
+  const windowMs = countOf(answer, 'x-ratelimit-interval-milliseconds', 1, LONGEST_PAUSE_MS)
+  const dayMax = countOf(answer, 'x-ratelimit-limit-daily', 1, MOST_CALLS)
   const leftToday = countOf(answer, 'x-ratelimit-daily-remaining', 0, MOST_CALLS)
   const isRefused = answer.status === 429
   if (max !== undefined) allowance.burstMax = max

@@ -10,7 +10,7 @@ export async function before<T>(deadlineAt: number, work: Promise<T>): Promise<T
   const { promise: expiry, reject } = Promise.withResolvers<never>()
   const timer = setTimeout(
     () => reject(new Problem('deadline-exceeded', 'The time of the call ended while the location’s token was renewed')),
-    deadlineAt - performance.now()
+    Math.max(1, deadlineAt - performance.now())
   )
   try {
     return await Promise.race([work, expiry])

@@ -27,7 +27,9 @@ export function limitOf({ shared }: PlacesDeps, location: Location, at: number):
 /** A place by this process's own count, or nothing. */
 export function takeHere(deps: PlacesDeps, location: Location, at: number): Place | undefined {
   const place = takePlace(location, limitOf(deps, location, at), at)
-  if (place !== undefined && deps.shared !== undefined) place.shared = deps.shared.name()
+  if (place !== undefined && deps.shared !== undefined) {
+    place.shared = deps.shared.hold(location.id, { windowMs: windowOf(location), day: place.day })
+  }
   return place
 }
 

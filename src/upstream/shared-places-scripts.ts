@@ -4,7 +4,7 @@
  *
  * In: window, limit, how many are wanted, for how long a place is held at most, the prefix and first number of their
  * names; then places that were settled since, as name and age in milliseconds, or -1 for one that HighLevel never counted.
- * Among them may be places that were taken while Redis did not answer: they are added here.
+ * Among them may be places that were taken while Redis did not answer: they are added here; -2 is one without an answer.
  * Out: how many were given, how many are in use, how many were given today, and for how long none is free, or 0.
  */
 export const TAKE = `
@@ -13,7 +13,9 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local window, limit, want, hold = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 for i = 7, #ARGV, 2 do
   local age = tonumber(ARGV[i + 1])
-  if age < 0 then
+  if age == -2 then
+    if redis.call('ZADD', KEYS[1], 'NX', now + hold, ARGV[i]) == 1 then redis.call('INCR', KEYS[2]) end
+  elseif age < 0 then
     if redis.call('ZREM', KEYS[1], ARGV[i]) == 1 then redis.call('DECR', KEYS[2]) end
   elseif redis.call('ZADD', KEYS[1], now - age, ARGV[i]) == 1 then
     redis.call('INCR', KEYS[2])

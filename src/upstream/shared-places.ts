@@ -32,13 +32,17 @@ export interface GivenPlaces {
   waitMs: number
 }
 
-/** What Redis is yet to be told of a place: when it was settled, on the clock of `performance.now()`. */
+/** What Redis is yet to be told of a place. */
 interface Settled {
   name: string
+  /** On the clock of `performance.now()`. */
   at: number
-  /** HighLevel may have counted the call. */
-  isCounted: boolean
+  /** Its call was answered; or HighLevel never counted it; or it was taken without Redis and has no answer yet. */
+  became: 'counted' | 'uncounted' | 'held'
 }
+
+const HELD = -2
+const UNCOUNTED = -1
 
 interface Unsettled extends Pick<PlaceRequest, 'windowMs' | 'day'> {
   settled: Settled[]
@@ -60,7 +64,9 @@ export function createSharedPlaces(redis: SharedRedis, holdMs: number) {
     const first = next
     next += want
     const now = performance.now()
-    const told = settled.flatMap(({ name, at, isCounted }) => [name, isCounted ? Math.floor(now - at) : -1])
+    const ageOf = ({ at, became }: Settled) =>
+      became === 'counted' ? Math.floor(now - at) : became === 'held' ? HELD : UNCOUNTED
+    const told = settled.flatMap((one) => [one.name, ageOf(one)])
     const keys = [`rg:{${locationId}}:places`, `rg:{${locationId}}:day:${day}`] as const
     return redis.attempt(() => client.takePlaces(...keys, windowMs, limit, want, holdMs, `${self}:`, first, ...told))
   }
@@ -107,7 +113,7 @@ export function createSharedPlaces(redis: SharedRedis, holdMs: number) {
       if (answer === undefined) {
         // Redis may have given them, only too late, and may not have heard of the others.
         const at = performance.now()
-        const lost = names(request.want).map((name) => ({ name, at, isCounted: false }))
+        const lost = names(request.want).map((name) => ({ name, at, became: 'uncounted' as const }))
         for (const one of [...settled, ...lost]) settle(locationId, one, request)
         return undefined
       }
@@ -115,8 +121,12 @@ export function createSharedPlaces(redis: SharedRedis, holdMs: number) {
       return { names: names(given), used, taken, waitMs }
     },
 
-    /** The name of a place that is taken without Redis, which is told of it later. */
-    name: (): string => `${self}:${next++}`,
+    /** The name of a place that is taken without Redis, which is told of it as soon as it answers. */
+    hold(locationId: string, when: Pick<PlaceRequest, 'windowMs' | 'day'>): string {
+      const name = `${self}:${next++}`
+      settle(locationId, { name, at: performance.now(), became: 'held' }, { settled: [], ...when })
+      return name
+    },
 
     /** The call that had this place was answered, or broke; `isCounted` where HighLevel may have counted it. */
     settle: (
@@ -124,7 +134,12 @@ export function createSharedPlaces(redis: SharedRedis, holdMs: number) {
       name: string,
       isCounted: boolean,
       when: Pick<PlaceRequest, 'windowMs' | 'day'>
-    ): void => settle(locationId, { name, at: performance.now(), isCounted }, { settled: [], ...when }),
+    ): void =>
+      settle(
+        locationId,
+        { name, at: performance.now(), became: isCounted ? 'counted' : 'uncounted' },
+        { settled: [], ...when }
+      ),
 
     /** Tells Redis what it is yet to be told. */
     async close(): Promise<void> {

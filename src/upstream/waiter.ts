@@ -55,7 +55,7 @@ export function createWaiter(
       if (state !== 'new') return
       state = 'armed'
       if (isGone(waiting)) return giveUp(hungUp())
-      timer = setTimeout(() => giveUp(late()), deadlineAt - performance.now())
+      timer = setTimeout(() => giveUp(late()), Math.max(1, deadlineAt - performance.now()))
       off = onGone(waiting, () => giveUp(hungUp()))
     }
   }
