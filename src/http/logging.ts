@@ -60,7 +60,7 @@ const line = (request: FastifyRequest, reply: FastifyReply, route: string | unde
     caller: request.caller?.id,
     // Nobody got the answer; nginx's number for it.
     status: hungUp ? 499 : reply.statusCode,
-    hungUp: hungUp || undefined,
+    hungUp: hungUp ? true : undefined,
     code: request.problem?.code,
     ms: round(reply.elapsedTime),
     location: work?.locationId,

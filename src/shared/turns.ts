@@ -33,5 +33,3 @@ export function createTurns() {
     }
   }
 }
-
-export type Turns = ReturnType<typeof createTurns>

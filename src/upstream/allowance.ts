@@ -1,4 +1,5 @@
 import type { Answer } from './call.ts'
+import { countOf, numberOf } from './headers.ts'
 
 /** What is taken for true of a location until HighLevel’s answers say otherwise. */
 export interface QuotaLimits {
@@ -73,22 +74,6 @@ const PROBE_EVERY_MS = 15 * 60_000
 const FIRST_PAUSE_SHARE = 0.1
 /** However long HighLevel says to wait, it is asked again after this. */
 const LONGEST_PAUSE_MS = 10 * 60_000
-
-const numberOf = (answer: Answer, name: string): number | undefined => {
-  const text = answer.headers[name]
-  if (typeof text !== 'string' || text === '') return undefined
-  const value = Number(text)
-  return value >= 0 && Number.isFinite(value) ? value : undefined
-}
-
-/**
- * A whole number within bounds, or nothing: it goes into timers and into Redis, and an odd one that is believed could
- * keep a location from ever hearing another.
- */
-const countOf = (answer: Answer, name: string, least: number, most: number): number | undefined => {
-  const value = numberOf(answer, name)
-  return value !== undefined && Number.isInteger(value) && value >= least && value <= most ? value : undefined
-}
 
 /** A new day begins with nothing taken. */
 export function turnDay(allowance: Allowance, day: number): void {

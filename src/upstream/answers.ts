@@ -3,36 +3,28 @@ import { pointerPart } from '../shared/json-pointer.ts'
 import { untilNextDayMs } from './allowance.ts'
 import { ruleFor } from './answer-rules.ts'
 import { type Answer, type Call, writes } from './call.ts'
+import { numberOf, wholeSeconds } from './headers.ts'
 import { withoutValues } from './redact.ts'
 import { readWords, type Words } from './words.ts'
 
 export const isTokenFault = (answer: Answer): boolean =>
   answer.status === 401 && ruleFor(401, readWords(answer))?.tokenFault === true
 
-const header = (answer: Answer, name: string): number => {
-  const value = answer.headers[name]
-  return typeof value === 'string' && value.trim() !== '' ? Number(value) : Number.NaN
-}
-
-/** Whole seconds from 1 to a day, whatever the header says. */
-const wholeSeconds = (given: number, otherwise: number): number =>
-  Math.min(86_400, Math.max(1, Math.ceil(given >= 0 ? given : otherwise)))
-
 /** HighLevel documents no Retry-After: it counts where it is sent, else one interval of the window is waited. */
 function exhausted(answer: Answer): { code: ProblemCode; detail: string; retryAfterSeconds: number } {
-  const given = header(answer, 'retry-after')
-  if (header(answer, 'x-ratelimit-daily-remaining') === 0) {
+  const given = numberOf(answer, 'retry-after')
+  if (numberOf(answer, 'x-ratelimit-daily-remaining') === 0) {
     return {
       code: 'location-daily-exhausted',
       detail: 'HighLevel takes no more calls of this location today',
-      retryAfterSeconds: wholeSeconds(given, untilNextDayMs(Date.now()) / 1_000)
+      retryAfterSeconds: wholeSeconds(given ?? untilNextDayMs(Date.now()) / 1_000)
     }
   }
-  const intervalMs = header(answer, 'x-ratelimit-interval-milliseconds')
+  const intervalMs = numberOf(answer, 'x-ratelimit-interval-milliseconds') ?? 0
   return {
     code: 'location-burst-exhausted',
     detail: 'HighLevel takes no more calls of this location at the moment',
-    retryAfterSeconds: wholeSeconds(given, intervalMs > 0 ? intervalMs / 1_000 : 10)
+    retryAfterSeconds: wholeSeconds(given ?? (intervalMs > 0 ? intervalMs / 1_000 : 10))
   }
 }
 

@@ -101,8 +101,7 @@ export function createBreaker({ log, onChange }: Deps) {
     return next({ ...call, isProbe: true })
   }
 
-  const end = (call: LocationCall, outcome: unknown): void => {
-    const at = performance.now()
+  const end = (call: LocationCall, outcome: unknown, at: number): void => {
     const isAnswer = !(outcome instanceof Error)
     underWay.end(call.locationId, isAnswer, at)
     const failure = failureOf(outcome)

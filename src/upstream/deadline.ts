@@ -26,17 +26,17 @@ export const closingProblem = (): Problem =>
 /** For the log alone: nobody is there to read it. */
 export const hungUp = (): Problem => new Problem('deadline-exceeded', 'The caller hung up before the call was sent')
 
-/** Waits before an attempt. Rejects with a Problem as soon as the caller has hung up, or one of `signals` says so. */
+/** Waits before an attempt. Rejects with a Problem as soon as the caller has hung up, or the process is `closing`. */
 export async function pause(
   ms: number,
   { waiting }: Pick<CallContext, 'waiting'>,
-  ...signals: AbortSignal[]
+  closing: AbortSignal
 ): Promise<void> {
   const cancel = new AbortController()
   const off = onGone(waiting, () => cancel.abort())
   try {
     if (isGone(waiting)) throw hungUp()
-    await sleep(ms, undefined, { signal: AbortSignal.any([cancel.signal, ...signals]) })
+    await sleep(ms, undefined, { signal: AbortSignal.any([cancel.signal, closing]) })
   } catch {
     throw cancel.signal.aborted || isGone(waiting) ? hungUp() : closingProblem()
   } finally {

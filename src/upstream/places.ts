@@ -34,8 +34,7 @@ export function enter(deps: PlacesDeps, location: Location, call: LocationCall, 
 }
 
 /** Gives a place back; `isCounted` where HighLevel may have counted the call. */
-export function leave(deps: PlacesDeps, location: Location, place: Place, isCounted: boolean): void {
-  const at = performance.now()
+export function leave(deps: PlacesDeps, location: Location, place: Place, isCounted: boolean, at: number): void {
   vacate(location, place, isCounted, at)
   if (!location.isShared) weighEvidence(location, at)
   if (place.shared !== undefined)
@@ -156,7 +155,7 @@ function hand(deps: PlacesDeps, location: Location, line: Line<Waiter>, given: G
     occupy(location)
     const waiter = line.shift()
     if (waiter) waiter.give(place)
-    else leave(deps, location, place, false)
+    else leave(deps, location, place, false, at)
   }
   location.elsewhere = Math.max(0, given.used - usedOf(location.spent))
   location.elsewhereAt = at

@@ -1,7 +1,8 @@
 import { Problem } from '../problems.ts'
 import { untilNextDayMs } from './allowance.ts'
+import { wholeSeconds } from './headers.ts'
 
-const seconds = (ms: number) => Math.min(86_400, Math.max(1, Math.ceil(ms / 1_000)))
+const seconds = (ms: number) => wholeSeconds(ms / 1_000)
 
 /** `now` in epoch milliseconds. */
 export function dayProblem(now: number): Problem {

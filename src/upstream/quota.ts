@@ -70,29 +70,32 @@ export function createQuota({ log, countLow, countRefusal, circuit, ...deps }: D
     const place = entered instanceof Promise ? await inLine(entered, call) : entered
     const refusal = circuit.begin(call)
     if (refusal !== undefined) {
-      leave(deps, location, place, false)
+      leave(deps, location, place, false, performance.now())
       throw refusal
     }
 
     const { attempts } = call.trace
     let outcome: unknown
     let isCounted = false
+    let at = 0
     try {
       const answer = await next(call)
+      at = performance.now()
       outcome = answer
       // A call that HighLevel refuses takes no place there.
       isCounted = answer.status !== 429
       if (!isCounted) countRefusal()
-      learn(location, place, answer, performance.now())
+      learn(location, place, answer, at)
       watchDay(location)
       return answer
     } catch (error) {
+      at = performance.now()
       outcome = error
       isCounted = call.trace.attempts > attempts
       throw error
     } finally {
-      circuit.end(call, outcome)
-      leave(deps, location, place, isCounted)
+      circuit.end(call, outcome, at)
+      leave(deps, location, place, isCounted, at)
     }
   }
 

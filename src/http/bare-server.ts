@@ -1,0 +1,65 @@
+import Fastify, { type FastifyInstance, LogController } from 'fastify'
+import type { Logger } from 'pino'
+import type { Config } from '../config.ts'
+import { Problem } from '../problems.ts'
+import { createClientErrorHandler, MAX_URI_CHARS } from './client-errors.ts'
+import errors, { createSendProblem, toProblem } from './errors.ts'
+import { requestId } from './request-ids.ts'
+import { trustProxy } from './trust-proxy.ts'
+
+/** A socket on which nothing moves for so long is closed, whatever it waits for. */
+const IDLE_SOCKET_MS = 120_000
+
+interface Options {
+  config: Config
+  log: Logger
+  isDraining: () => boolean
+}
+
+/** The bare server of either listener: what must be decided before anything is registered. */
+export function createServer({ config, log, isDraining }: Options): FastifyInstance {
+  const connectUrl = config.HIGHLEVEL_CLIENT_ID === undefined ? undefined : `${config.PUBLIC_URL}/oauth/install`
+  const sendProblem = createSendProblem({ connectUrl })
+  const app = Fastify({
+    loggerInstance: log,
+    // One line a call, written by http/logging; a child logger a request would serve nobody.
+    logController: new LogController({ disableRequestLogging: true }),
+    childLoggerFactory: (parent) => parent,
+    genReqId: requestId,
+    requestIdHeader: false,
+    bodyLimit: config.BODY_LIMIT_BYTES,
+    trustProxy: trustProxy(config.TRUST_PROXY),
+    routerOptions: { maxParamLength: MAX_URI_CHARS },
+    // Before routing no hook runs, the one that logs calls included.
+    frameworkErrors: (error, request, reply) => {
+      const problem = toProblem(error)
+      sendProblem(request, reply, problem)
+      log.info({ requestId: request.id, method: request.method, status: problem.status, code: problem.code }, 'call')
+    },
+    clientErrorHandler: createClientErrorHandler(log),
+    return503OnClosing: false,
+    forceCloseConnections: 'idle',
+    // A client that sends slowly, or does not read, holds a socket and nothing else, and not for long.
+    requestTimeout: 30_000,
+    http: { headersTimeout: 15_000, connectionsCheckingInterval: 5_000 },
+    connectionTimeout: Math.max(IDLE_SOCKET_MS, config.REQUEST_DEADLINE_MS + 30_000),
+    // Longer than the 60 s of common load balancers, so that it is never this side that closes a socket in use.
+    keepAliveTimeout: 72_000
+  }) as unknown as FastifyInstance
+
+  app.register(errors, { sendProblem })
+  // An Expect that is not known is passed over: Node would answer it without a body.
+  app.server.on('checkExpectation', (request, response) => void app.server.emit('request', request, response))
+  app.addHook('onRequest', (request, _, done) => {
+    const isTooLong = (request.raw.url?.length ?? 0) > MAX_URI_CHARS
+    done(isTooLong ? new Problem('uri-too-long', `The URL is longer than ${MAX_URI_CHARS} characters`) : undefined)
+  })
+  // With the answer, not with the request: one that was under way when the end began would keep its socket open, and
+  // the process with it.
+  app.addHook('onSend', (request, reply, payload, done) => {
+    if (isDraining()) reply.header('connection', 'close')
+    if (reply.raw.destroyed) app.noteHangUp(request, reply)
+    done(null, payload)
+  })
+  return app
+}
