@@ -121,7 +121,11 @@ t.test('the admin listener shows metrics without any location, and the public on
   const metrics = await (await fetch(`${adminOrigin}/metrics`)).text()
 
   t.match(metrics, /gateway_calls_total\{route="\/records\/:schemaKey\/:id",status="200",code="none"\} 1/)
-  t.match(metrics, /gateway_upstream_seconds_count 1/)
+  t.match(metrics, /# TYPE gateway_upstream_seconds histogram\n/)
+  t.match(metrics, /gateway_upstream_seconds_bucket\{le="30"\} 1\n/)
+  t.match(metrics, /gateway_upstream_seconds_bucket\{le="\+Inf"\} 1\n/)
+  t.match(metrics, /gateway_upstream_seconds_sum 0\.\d+\n/)
+  t.match(metrics, /gateway_upstream_seconds_count 1\n/)
   t.notMatch(metrics, /ve9EPM428h8vShlRW1KT/)
   t.equal((await fetch(`${origin}/metrics`)).status, 404)
   t.equal((await fetch(`${adminOrigin}/readyz`)).status, 200)

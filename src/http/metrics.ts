@@ -1,9 +1,8 @@
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import type { RenewalResult } from '../tokens/setbacks.ts'
 import type { Vault } from '../tokens/vault.ts'
+import { createTimeHistogram } from './time-histogram.ts'
 import { createUpstreamMetrics } from './upstream-metrics.ts'
-
-const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 
 interface Deps {
   survey: Vault['surveyGrants']
@@ -33,7 +32,7 @@ export function createMetrics({ survey, now }: Deps) {
     }
   })
 
-  const seconds = (name: string, help: string) => new Histogram({ name, help, buckets: SECONDS, registers })
+  const seconds = (name: string, help: string) => createTimeHistogram(registry, name, help)
   const phases = {
     total: seconds('gateway_call_seconds', 'Time of a record call'),
     queue: seconds('gateway_queue_seconds', 'Time for which a record call stood in line'),
@@ -94,7 +93,7 @@ export function createMetrics({ survey, now }: Deps) {
 
     /** Milliseconds. */
     observe(phase: keyof typeof phases, ms: number): void {
-      phases[phase].observe(ms / 1_000)
+      phases[phase].observe(ms)
     }
   }
 }

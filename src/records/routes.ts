@@ -73,7 +73,7 @@ const recordRoutes: FastifyPluginAsyncTypebox<Options> = async (app, options) =>
     } finally {
       inFlight.calls -= 1
       // Where the caller hangs up just now, the response may never finish, and what was written would not be logged.
-      reply.raw.once('close', () => {
+      reply.raw.on('close', () => {
         if (!request.isLogged) app.noteHangUp(request, reply)
       })
     }
