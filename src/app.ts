@@ -18,6 +18,7 @@ import { createInstall } from './installs/install.ts'
 import { installUrl } from './installs/install-url.ts'
 import installRoutes from './installs/routes.ts'
 import { createStates } from './installs/state.ts'
+import objectRoutes from './objects/routes.ts'
 import type { Parts } from './parts.ts'
 import recordRoutes from './records/routes.ts'
 import { createUpdateRecord } from './records/update-record.ts'
@@ -69,21 +70,26 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
       windowMs: config.CALLER_RATE_WINDOW_MS,
       report: parts.upstream.quota.report
     })
-    const updateRecord = createUpdateRecord({
-      upstream: parts.upstream.client,
-      turns: parts.turns,
-      dialect: config.WRITE_DIALECT
-    })
-    const { inFlight } = parts
-    await guarded.register(recordRoutes, {
-      updateRecord,
-      inFlight,
-      deadlineMs: config.REQUEST_DEADLINE_MS,
-      lastAnswerAt
-    })
+    const calls = { inFlight: parts.inFlight, deadlineMs: config.REQUEST_DEADLINE_MS, lastAnswerAt }
+    const readRecord = parts.upstream.client.getRecord
+    await guarded.register(recordRoutes, { ...calls, updateRecord: updateRecordOf(options), readRecord })
+    await guarded.register(objectRoutes, { ...calls, loadSchema: parts.catalog.load })
   })
   methods.close(app)
   return app
+}
+
+function updateRecordOf({ config, parts }: AppOptions) {
+  const checks = config.SCHEMA_VALIDATION === 'enforce'
+  const translates = config.WRITE_DIALECT === 'delta'
+  return createUpdateRecord({
+    upstream: parts.upstream.client,
+    catalog: parts.catalog,
+    turns: parts.turns,
+    lock: parts.lock,
+    rules: { checks, translates, needsSchema: checks || translates },
+    countUnchecked: parts.metrics.upstream.countUnchecked
+  })
 }
 
 export const healthOf = ({ parts, isDraining, onReadinessAsked }: AppOptions) => ({
@@ -102,10 +108,10 @@ function installOf({ config, parts, now, log }: AppOptions) {
 }
 
 function webhooksOf({ config, parts, now, log }: AppOptions) {
-  const { vault, tokens, metrics } = parts
+  const { vault, tokens, metrics, catalog } = parts
   // HighLevel's app id is the client id up to its suffix.
   const appId = config.HIGHLEVEL_CLIENT_ID?.split('-')[0]
-  const carryOut = createEvents({ vault, appId, forget: tokens.forget, now, log })
+  const carryOut = createEvents({ vault, appId, forget: tokens.forget, dropSchemas: catalog.drop, now, log })
   return { key: config.webhookKey, carryOut, count: metrics.countWebhook, now }
 }
 

@@ -71,6 +71,7 @@ export const Env = Type.Object({
   LOCATION_QUEUE_MAX: Whole(0, 1_000_000, 200),
   REQUEST_DEADLINE_MS: Millis(15_000),
   UPSTREAM_TIMEOUT_MS: Millis(10_000),
+  SCHEMA_VALIDATION: Choice(['enforce', 'off'], 'enforce'),
   WRITE_DIALECT: Choice(['delta', 'verbatim'], 'delta'),
   BODY_LIMIT_BYTES: Whole(1_024, 16_777_216, 262_144),
   CORS_ORIGINS: Type.Optional(Type.String({ minLength: 1 })),

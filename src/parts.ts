@@ -1,6 +1,8 @@
 import type { BaseLogger } from 'pino'
 import type { Config } from './config.ts'
 import { createMetrics } from './http/metrics.ts'
+import { createCatalog } from './objects/catalog.ts'
+import { createRecordLock } from './records/record-lock.ts'
 import { createRecordTurns } from './records/record-turns.ts'
 import { within } from './shared/within.ts'
 import { createOAuthApi, TOKEN_CALL_TIMEOUT_MS } from './tokens/oauth-api.ts'
@@ -12,6 +14,9 @@ import { version } from './version.ts'
 
 /** What a store that answers takes to be told how things ended. */
 const LAST_WORDS_MS = 500
+
+/** Fields and options of all schemas that are held: some 100 MB. */
+const MAX_SCHEMA_WEIGHT = 400_000
 
 const wireOf = (config: Config) => ({
   origin: config.HIGHLEVEL_API_URL,
@@ -58,6 +63,14 @@ export async function openParts(config: Config, log: BaseLogger, now: () => numb
   })
   // As many as could wait for their location's quota, had they not to wait for one another.
   const turns = createRecordTurns(config.LOCATION_QUEUE_MAX + config.LOCATION_BURST_MAX)
+  const lock = createRecordLock(redis)
+  const catalog = createCatalog({
+    read: upstream.client.getObject,
+    maxWeight: MAX_SCHEMA_WEIGHT,
+    now,
+    log,
+    countRead: metrics.upstream.countSchemaRead
+  })
   const inFlight = { calls: 0 }
   metrics.upstream.watch(() => ({
     callsUnderWay: inFlight.calls,
@@ -76,6 +89,8 @@ export async function openParts(config: Config, log: BaseLogger, now: () => numb
     redis,
     upstream,
     turns,
+    lock,
+    catalog,
     /** How many record calls are under way. */
     inFlight,
 
@@ -85,6 +100,7 @@ export async function openParts(config: Config, log: BaseLogger, now: () => numb
     /** Has every call answered now. */
     async cut(): Promise<void> {
       turns.close()
+      lock.close()
       await upstream.cut()
     },
 

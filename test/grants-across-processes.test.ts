@@ -72,7 +72,8 @@ withSite(
     const gateways = await Promise.all([site.start(), site.start(), site.start()])
     await gateways[0]?.install(simulator.connect().code)
     const body = { statusCode: 401, message: 'Invalid JWT' }
-    simulator.failNext({ kind: 'status', status: 401, body, method: 'PUT', times: 1_000 })
+    // Of the object too: a read that HighLevel takes would prove the token.
+    simulator.failNext({ kind: 'status', status: 401, body, path: '/objects/', times: 1_000 })
 
     const outcomes = []
     for (let round = 0; round < 4; round += 1) for (const { outcome } of gateways) outcomes.push(await outcome())

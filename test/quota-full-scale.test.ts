@@ -1,13 +1,13 @@
 import t, { type Test } from 'tap'
 import { SEED } from './simulator/seed.ts'
-import { patchAll, putRecords, tally } from './support/calls.ts'
+import { BARE, patchAll, putRecords, tally } from './support/calls.ts'
 import { startGateway, startSimulator, type TestGateway } from './support/harness.ts'
 import { NO_REDIS, redisUrl } from './support/redis.ts'
 
 // HighLevel's own figures on a real clock: 100 calls in ten seconds. The two take their time beside each other.
 t.jobs = 2
 
-const env = { REQUEST_DEADLINE_MS: '30000' }
+const env = { REQUEST_DEADLINE_MS: '30000', ...BARE }
 const IDEAL_MS = 20_000
 
 type Open = (simulator: Awaited<ReturnType<typeof startSimulator>>) => Promise<TestGateway[]>

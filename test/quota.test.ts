@@ -1,6 +1,6 @@
 import t from 'tap'
 import { SEED } from './simulator/seed.ts'
-import { CHANGE, connect, patchAll, putRecords, tally } from './support/calls.ts'
+import { BARE, CHANGE, connect, patchAll, putRecords, tally } from './support/calls.ts'
 import { startGateway, startSimulator, until } from './support/harness.ts'
 
 /** A window short enough for a test, in which all is as it is in one of ten seconds. */
@@ -9,6 +9,7 @@ const simulated = { burstWindowMs: WINDOW_MS }
 const limits = (max: number, more: Record<string, string> = {}) => ({
   LOCATION_BURST_MAX: String(max),
   LOCATION_BURST_WINDOW_MS: String(WINDOW_MS),
+  ...BARE,
   ...more
 })
 const puts = (path = '') => ({ method: 'PUT', path })
@@ -186,7 +187,7 @@ t.test('a write that was sent is finished and logged, though its caller has hung
 
 t.test('a used-up day is answered at once with the time of its end, and HighLevel is not asked', async (t) => {
   const simulator = await startSimulator(t, { dailyMax: 3 })
-  const gateway = await startGateway(t, { simulator })
+  const gateway = await startGateway(t, { simulator, env: BARE })
   const paths = putRecords(simulator, 5)
   for (const path of paths.slice(0, 3)) await gateway.patch(CHANGE, {}, path)
 
@@ -207,7 +208,7 @@ t.test('a used-up day is answered at once with the time of its end, and HighLeve
 
 t.test('a day without calls is one', async (t) => {
   const simulator = await startSimulator(t)
-  const { patch } = await startGateway(t, { simulator, env: { LOCATION_DAILY_MAX: '0' } })
+  const { patch } = await startGateway(t, { simulator, env: { LOCATION_DAILY_MAX: '0', ...BARE } })
 
   t.match((await patch(CHANGE)).json, { status: 429, code: 'location-daily-exhausted' })
   t.strictSame(simulator.received(), [])

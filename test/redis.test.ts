@@ -1,13 +1,17 @@
 import { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
 import { SEED } from './simulator/seed.ts'
-import { CHANGE, patchAll, putRecords, tally } from './support/calls.ts'
+import { BARE, CHANGE, patchAll, putRecords, tally } from './support/calls.ts'
 import { startGateway, startSimulator, type TestGateway, until } from './support/harness.ts'
 import { startProxy } from './support/proxy.ts'
 import { NO_REDIS, redisAddress, redisUrl } from './support/redis.ts'
 
 const WINDOW_MS = 1_000
-const limits = (max: number) => ({ LOCATION_BURST_MAX: String(max), LOCATION_BURST_WINDOW_MS: String(WINDOW_MS) })
+const limits = (max: number) => ({
+  LOCATION_BURST_MAX: String(max),
+  LOCATION_BURST_WINDOW_MS: String(WINDOW_MS),
+  ...BARE
+})
 const puts = { method: 'PUT' }
 
 /** A guarantee that needs a Redis: skipped, with what is missing, where there is none. */
@@ -96,7 +100,7 @@ withRedis('without an answer of Redis every call is served, and none waits for i
   const simulator = await startSimulator(t)
   const gateway = await startGateway(t, { simulator, env: { REDIS_URL: (await redisUrl(proxy.port)) ?? '' } })
   const paths = putRecords(simulator, 60)
-  t.equal(await readiness(gateway), 'ready')
+  await until(async () => (await readiness(gateway)) === 'ready')
 
   for (const mode of ['hang', 'cut'] as const) {
     proxy.set(mode)
@@ -120,7 +124,7 @@ withRedis('a gateway that starts without Redis serves, and shares once it is the
   const proxy = await startProxy(t, address)
   proxy.set('cut')
   const simulator = await startSimulator(t)
-  const env = { REDIS_URL: (await redisUrl(proxy.port)) ?? '', CALLER_RATE_MAX: '3' }
+  const env = { REDIS_URL: (await redisUrl(proxy.port)) ?? '', CALLER_RATE_MAX: '3', ...BARE }
   const gateway = await startGateway(t, { simulator, env })
 
   t.equal(await readiness(gateway), 'degraded')
@@ -172,7 +176,7 @@ withRedis('a Redis that has lost everything gives nobody a second window', async
 
 withRedis('what is left to tell is told before the end', async (t, REDIS_URL) => {
   const simulator = await startSimulator(t)
-  const gateway = await startGateway(t, { simulator, env: { REDIS_URL } })
+  const gateway = await startGateway(t, { simulator, env: { REDIS_URL, ...BARE } })
   await patchAll(gateway, putRecords(simulator, 5))
   await gateway.close()
   const client = new Redis(REDIS_URL)

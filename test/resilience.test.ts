@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
 import { SEED } from './simulator/seed.ts'
 import type { Fault, Simulator } from './simulator/simulator.ts'
-import { CHANGE, connect, patchAll, putRecords, recordId, tally } from './support/calls.ts'
+import { BARE, CHANGE, connect, patchAll, putRecords, recordId, tally } from './support/calls.ts'
 import { RECORD, type Reply, startGateway, startSimulator, type TestGateway, until } from './support/harness.ts'
 import { startProxy } from './support/proxy.ts'
 
@@ -313,7 +313,7 @@ t.test('calls under way are answered when the process ends, as far as HighLevel 
   const simulator = await startSimulator(t, { burstMax: 2 })
   const gateway: TestGateway = await startGateway(t, {
     simulator,
-    env: { SHUTDOWN_GRACE_MS: '1000', LOCATION_BURST_MAX: '2' }
+    env: { SHUTDOWN_GRACE_MS: '1000', LOCATION_BURST_MAX: '2', ...BARE }
   })
   const [quick = '', slow = '', ...waiting] = putRecords(simulator, 4)
   simulator.failNext({ kind: 'slow', delayMs: 300, ...PUTS })

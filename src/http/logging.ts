@@ -28,7 +28,7 @@ declare module 'fastify' {
 export interface Work {
   locationId: string
   schemaKey: string
-  id: string
+  id?: string
   /** The names of the changed members. */
   fields?: readonly string[]
   trace: Trace
@@ -72,6 +72,7 @@ const line = (request: FastifyRequest, reply: FastifyReply, route: string | unde
     attempts: work?.trace.attempts,
     queueMs: work && round(work.trace.queueMs),
     tokenMs: work && round(work.trace.tokenMs),
+    schemaMs: work && work.trace.schemaMs > 0 ? round(work.trace.schemaMs) : undefined,
     upstreamMs: work && round(work.trace.upstreamMs)
   }
 }

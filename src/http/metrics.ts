@@ -10,7 +10,7 @@ interface Deps {
 }
 
 /** Events that the gateway acts on; others are many, and a label has to stay a closed set. */
-const webhookTypes = new Set(['INSTALL', 'UNINSTALL'])
+const webhookTypes = new Set(['INSTALL', 'UNINSTALL', 'ObjectSchemaCreate', 'ObjectSchemaUpdate'])
 
 /** Prometheus metrics. Labels come from closed sets: a label with a location or record id would grow without end. */
 export function createMetrics({ survey, now }: Deps) {

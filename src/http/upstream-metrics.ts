@@ -1,4 +1,5 @@
 import { Counter, Gauge, type Registry } from 'prom-client'
+import type { Missing } from '../objects/missing.ts'
 import type { Scope } from '../upstream/breaker.ts'
 import type { RetryReason } from '../upstream/retry.ts'
 
@@ -23,6 +24,8 @@ export function createUpstreamMetrics(registry: Registry) {
   const refusals = counter('gateway_quota_refusals_total', 'Answers of HighLevel that a quota is used up')
   const lows = counter('gateway_day_low_total', 'Locations with at most this share of the day’s calls left', 'left')
   const circuits = counter('gateway_circuit_changes_total', 'Circuits that opened or closed', 'scope', 'state')
+  const schemaReads = counter('gateway_schema_reads_total', 'Reads of objects and their fields', 'result')
+  const unchecked = counter('gateway_unchecked_writes_total', 'Writes to objects whose fields are not known', 'why')
   const underWay = gauge('gateway_calls_under_way', 'Record calls that are not yet answered')
   const inLine = gauge('gateway_calls_in_line', 'Record calls that wait for the quota of their location')
   const circuitOpen = gauge('gateway_circuit_open', '1 while calls of all locations are held back')
@@ -48,6 +51,9 @@ export function createUpstreamMetrics(registry: Registry) {
       else redisUp.set(redisIsUp ? 1 : 0)
     },
 
+    countSchemaRead: (result: 'read' | Missing) => schemaReads.inc({ result }),
+    /** A write that is not checked, for want of a schema. */
+    countUnchecked: (why: Missing) => unchecked.inc({ why }),
     countRetry: (reason: RetryReason) => retries.inc({ reason }),
     countRefusal: () => refusals.inc(),
     /** `share` is 0.2 or 0.05. */

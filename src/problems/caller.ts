@@ -58,6 +58,12 @@ export const callerProblems = {
     title: 'Another record holds this value in a unique field',
     remedy: 'Choose another value for the field in errors, or update the record that holds it.'
   },
+  'precondition-failed': {
+    status: 412,
+    retryable: false,
+    title: 'The record was changed since it was read',
+    remedy: 'Read the record again, see whether the change is still wanted, and send it with the new ETag as If-Match.'
+  },
   'body-too-large': {
     status: 413,
     retryable: false,
@@ -68,7 +74,7 @@ export const callerProblems = {
     status: 414,
     retryable: false,
     title: 'The URL is too long',
-    remedy: 'Send only locationId in the query.'
+    remedy: 'Send only locationId and dryRun in the query.'
   },
   'unsupported-media-type': {
     status: 415,
@@ -76,11 +82,18 @@ export const callerProblems = {
     title: 'The body is not sent as JSON',
     remedy: 'Send Content-Type: application/json or application/merge-patch+json, uncompressed.'
   },
+  'invalid-properties': {
+    status: 422,
+    retryable: false,
+    title: 'The values do not fit the object of the location',
+    remedy: 'Mend every fault listed in errors. GET /objects/<schema key> says what each field takes. Nothing was sent.'
+  },
   'upstream-rejected': {
     status: 422,
     retryable: false,
     title: 'HighLevel refused the values',
-    remedy: 'Read upstream.message: it is in HighLevel’s words. Nothing of the call was stored.'
+    remedy:
+      'Read upstream.message: it is in HighLevel’s words; errors says which fields it names. applied says whether something may have been stored.'
   },
   'caller-rate-limited': {
     status: 429,

@@ -1,20 +1,17 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import type { FastifyRequest } from 'fastify'
-import { type Fault, Problem } from '../problems.ts'
-import { createTrace } from '../upstream/call.ts'
-import { locationFaults, recordRef } from './record-ref.ts'
-import { RecordHeaders, RecordPatch, RecordPath, RecordQuery } from './schemas.ts'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { type CallOptions, createCalls } from '../http/calls.ts'
+import { locationFaults, locationOf } from '../http/location.ts'
+import type { Fault } from '../problems.ts'
+import type { RecordAnswer, UpstreamClient } from '../upstream/client.ts'
+import { etagOf, namesTag } from './etag.ts'
+import { ReadHeaders, RecordPatch, RecordPath, RecordQuery, WriteHeaders, WriteQuery } from './schemas.ts'
 import type { UpdateRecord } from './update-record.ts'
 import { valueFaults } from './values.ts'
 
-interface Options {
+interface Options extends CallOptions {
   updateRecord: UpdateRecord
-  /** How many calls are under way. */
-  inFlight: { calls: number }
-  /** The longest that a call may take; a caller may ask for less. */
-  deadlineMs: number
-  /** Until when calls have to be answered, on the clock of `performance.now()`: the process may be about to end. */
-  lastAnswerAt: () => number
+  readRecord: UpstreamClient['getRecord']
 }
 
 const fieldsOf = ({ properties = {}, owner, followers }: RecordPatch): string[] => [
@@ -23,60 +20,64 @@ const fieldsOf = ({ properties = {}, owner, followers }: RecordPatch): string[] 
   ...(followers ? ['followers'] : [])
 ]
 
-const requestFaults = ({ caller, query, body }: FastifyRequest): readonly Fault[] => [
+const writeFaults = ({ caller, query, body }: FastifyRequest): readonly Fault[] => [
   ...locationFaults(caller, query),
   ...valueFaults(body)
 ]
+const readFaults = ({ caller, query }: FastifyRequest): readonly Fault[] => locationFaults(caller, query)
 
-/** Calls that a process has in hand at a time, those that wait included. */
-const MAX_CALLS = 2_500
+/** HighLevel's answer as it came. A string, not bytes: Node writes it in one piece with the headers. */
+function sendRecord(reply: FastifyReply, { text, record }: RecordAnswer): FastifyReply {
+  const tag = etagOf(record)
+  if (tag !== undefined) reply.header('etag', tag)
+  return reply.header('content-type', 'application/json').send(text)
+}
 
-const tooMany = () =>
-  new Problem('overloaded', 'This process has as many calls under way as it can take', { retryAfterSeconds: 1 })
-
-/** A strong tag made of `dateUpdated`, which HighLevel changes with every write. */
-const etag = ({ dateUpdated }: Record<string, unknown>): string | undefined =>
-  typeof dateUpdated === 'string' && /^[\w:.+-]+$/.test(dateUpdated) ? `"${dateUpdated}"` : undefined
+const common = { tags: ['records'], security: [{ caller: [] }], params: RecordPath }
 
 const recordRoutes: FastifyPluginAsyncTypebox<Options> = async (app, options) => {
-  const { updateRecord, inFlight, deadlineMs, lastAnswerAt } = options
-  const schema = {
+  const { updateRecord, readRecord } = options
+  const carryOut = createCalls(options)
+
+  const write = {
+    ...common,
     operationId: 'updateRecord',
-    tags: ['records'],
-    security: [{ caller: [] }],
     summary: 'Change fields, owner or followers of a record',
     consumes: ['application/json', 'application/merge-patch+json'],
-    params: RecordPath,
-    querystring: RecordQuery,
-    headers: RecordHeaders,
+    querystring: WriteQuery,
+    headers: WriteHeaders,
     body: RecordPatch
   }
+  app.patch('/records/:schemaKey/:id', { schema: write, config: { requestFaults: writeFaults } }, (request, reply) => {
+    const { schemaKey, id } = request.params
+    const ref = { locationId: locationOf(request.caller, request.query), schemaKey, id }
+    const conditions = { ifMatch: request.headers['if-match'], isDry: request.query.dryRun === 'true' }
+    const subject = { locationId: ref.locationId, schemaKey, id, fields: fieldsOf(request.body) }
+    return carryOut(request, reply, subject, async (context) => {
+      const outcome = await updateRecord(ref, request.body, conditions, context)
+      return 'record' in outcome ? sendRecord(reply, outcome) : reply.send(outcome)
+    })
+  })
 
-  app.patch('/records/:schemaKey/:id', { schema, config: { requestFaults } }, async (request, reply) => {
-    const ref = recordRef(request.caller, request.params, request.query)
-    const trace = createTrace()
-    request.work = { ...ref, fields: fieldsOf(request.body), trace }
-
-    const wantedMs = Number(request.headers['x-request-timeout-ms'] ?? deadlineMs)
-    // From when the call came in: what was done for it so far is a part of its time.
-    const startedAt = performance.now() - reply.elapsedTime
-    const deadlineAt = Math.min(startedAt + Math.min(wantedMs, deadlineMs), lastAnswerAt())
-    const context = { deadlineAt, trace, waiting: { id: request.caller.id, response: reply.raw } }
-    if (inFlight.calls >= MAX_CALLS) throw tooMany()
-    inFlight.calls += 1
-    try {
-      const { text, record } = await updateRecord(ref, request.body, context)
-      const tag = etag(record)
-      if (tag !== undefined) reply.header('etag', tag)
-      // A string, not bytes: Node writes it in one piece with the headers.
-      return reply.header('content-type', 'application/json').send(text)
-    } finally {
-      inFlight.calls -= 1
-      // Where the caller hangs up just now, the response may never finish, and what was written would not be logged.
-      reply.raw.on('close', () => {
-        if (!request.isLogged) app.noteHangUp(request, reply)
-      })
-    }
+  const read = {
+    ...common,
+    operationId: 'readRecord',
+    summary: 'Read a record',
+    querystring: RecordQuery,
+    headers: ReadHeaders
+  }
+  app.get('/records/:schemaKey/:id', { schema: read, config: { requestFaults: readFaults } }, (request, reply) => {
+    const { schemaKey, id } = request.params
+    const ref = { locationId: locationOf(request.caller, request.query), schemaKey, id }
+    return carryOut(request, reply, { ...ref }, async (context) => {
+      const answer = await readRecord(ref, context)
+      const known = request.headers['if-none-match']?.replaceAll('W/', '')
+      if (known === undefined || !namesTag(known, etagOf(answer.record))) return sendRecord(reply, answer)
+      return reply
+        .header('etag', etagOf(answer.record) ?? '')
+        .code(304)
+        .send()
+    })
   })
 }
 

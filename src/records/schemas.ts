@@ -1,13 +1,10 @@
 import Type, { type Static } from 'typebox'
+import { LocationId, SchemaKey, TimeoutMs } from '../http/parameters.ts'
+import { TAGS } from './etag.ts'
 
-/** An object's key or id, as it stands in HighLevel's path. */
-const SchemaKey = Type.String({
-  pattern: '^(?!.*\\.\\.)[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$',
-  description: 'custom_objects.<name>, business or an object id'
-})
 const RecordId = Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$', description: '1 to 64 letters, digits, _ or -' })
-const LocationId = Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$', description: 'one location id' })
 const UserId = Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$', description: 'a user id' })
+const Tags = Type.String({ pattern: TAGS, description: 'an ETag as it came, several, or *' })
 
 export const RecordPath = Type.Object({ schemaKey: SchemaKey, id: RecordId })
 export type RecordPath = Static<typeof RecordPath>
@@ -16,14 +13,24 @@ export type RecordPath = Static<typeof RecordPath>
 export const RecordQuery = Type.Object({ locationId: Type.Optional(LocationId) }, { additionalProperties: false })
 export type RecordQuery = Static<typeof RecordQuery>
 
-export const RecordHeaders = Type.Object({
-  // Refused, not ignored: who sends it counts on the write being conditional.
-  'if-match': Type.Optional(Type.Unsafe<never>({ not: {}, description: 'left out: writes are not conditional here' })),
-  'x-request-timeout-ms': Type.Optional(
-    Type.String({ pattern: '^[1-9][0-9]{0,6}$', description: 'a whole number of milliseconds from 1 on' })
-  )
+export const ReadHeaders = Type.Object({
+  'if-none-match': Type.Optional(Tags),
+  'x-request-timeout-ms': Type.Optional(TimeoutMs)
 })
-export type RecordHeaders = Static<typeof RecordHeaders>
+
+export const WriteQuery = Type.Object(
+  {
+    locationId: Type.Optional(LocationId),
+    dryRun: Type.Optional(Type.String({ pattern: '^(?:true|false)$', description: 'true or false' }))
+  },
+  { additionalProperties: false }
+)
+export type WriteQuery = Static<typeof WriteQuery>
+
+export const WriteHeaders = Type.Object({
+  'if-match': Type.Optional(Tags),
+  'x-request-timeout-ms': Type.Optional(TimeoutMs)
+})
 
 const users = (max: number) => {
   const ids = Type.Array(UserId, { maxItems: max, description: `a list of at most ${max} user ids` })

@@ -5,6 +5,8 @@ export interface Trace {
   upstreamTraceId: string | undefined
   upstreamMs: number
   tokenMs: number
+  /** Waiting for the object's schema, where no copy was held. */
+  schemaMs: number
   /** In line: for the location's quota, and behind earlier writes of the record. */
   queueMs: number
   /** An attempt to write got no answer that says whether it was carried out. */
@@ -17,6 +19,7 @@ export const createTrace = (): Trace => ({
   upstreamTraceId: undefined,
   upstreamMs: 0,
   tokenMs: 0,
+  schemaMs: 0,
   queueMs: 0,
   unsure: false
 })

@@ -11,6 +11,9 @@ export interface RecordRef {
   id: string
 }
 
+/** An object of a location. */
+export type ObjectRef = Pick<RecordRef, 'locationId' | 'schemaKey'>
+
 /** HighLevel's answer to a call for one record: its text as it came, and what the gateway reads of it. */
 export interface RecordAnswer {
   text: string
@@ -20,25 +23,30 @@ export interface RecordAnswer {
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
-function readRecord(call: LocationCall, answer: Answer): RecordAnswer {
-  const unreadable = (detail: string) =>
-    new Problem('upstream-unreadable', detail, {
-      upstream: { status: answer.status },
-      applied: writes(call) ? 'unknown' : 'no'
-    })
+const unreadable = (call: LocationCall, { status }: Answer, detail: string) =>
+  new Problem('upstream-unreadable', detail, { upstream: { status }, applied: writes(call) ? 'unknown' : 'no' })
+
+/** The text of an answer, and the JSON object that it is. */
+function readObject(call: LocationCall, answer: Answer): { text: string; body: Record<string, unknown> } {
   // Other bytes would not come out as they went in.
-  if (!isUtf8(answer.body)) throw unreadable('HighLevel’s answer is not UTF-8')
+  if (!isUtf8(answer.body)) throw unreadable(call, answer, 'HighLevel’s answer is not UTF-8')
   const text = answer.body.toString('utf8')
   let body: unknown
   try {
     body = JSON.parse(text)
   } catch {
     // The parser's message repeats a piece of the record, so it is not kept as a cause.
-    throw unreadable('HighLevel’s answer is not whole JSON')
+    throw unreadable(call, answer, 'HighLevel’s answer is not whole JSON')
   }
-  const record = isObject(body) ? body['record'] : undefined
-  if (!isObject(body) || !isObject(record)) throw unreadable('HighLevel’s answer holds no record')
+  if (!isObject(body)) throw unreadable(call, answer, 'HighLevel’s answer is no JSON object')
   call.trace.upstreamTraceId = traceIdOf(body)
+  return { text, body }
+}
+
+function readRecord(call: LocationCall, answer: Answer): RecordAnswer {
+  const { text, body } = readObject(call, answer)
+  const record = body['record']
+  if (!isObject(record)) throw unreadable(call, answer, 'HighLevel’s answer holds no record')
   return { text, record }
 }
 
@@ -48,49 +56,64 @@ const asSure = <P>({ trace }: LocationCall, problem: P): P =>
     ? (new Problem(problem.code, problem.detail, { ...problem.extras, applied: 'unknown' }) as P & Problem)
     : problem
 
-const path = ({ locationId, schemaKey, id }: RecordRef) =>
+/** Where HighLevel keeps a record: path and query. */
+export const recordPath = ({ locationId, schemaKey, id }: RecordRef) =>
   `/objects/${encodeURIComponent(schemaKey)}/records/${encodeURIComponent(id)}?locationId=${encodeURIComponent(locationId)}`
+
+/** The same of an object with its fields. */
+export const objectPath = ({ locationId, schemaKey }: ObjectRef) =>
+  `/objects/${encodeURIComponent(schemaKey)}?locationId=${encodeURIComponent(locationId)}&fetchProperties=true`
 
 /** Member by member: what is spread into an object costs many times what is written into it, on the path of every call. */
 const callOf = (
   method: 'GET' | 'PUT',
-  ref: RecordRef,
+  path: string,
+  locationId: string,
   body: string | undefined,
   { deadlineAt, trace, waiting }: CallContext
 ): LocationCall => ({
   method,
-  path: path(ref),
+  path,
   body,
   authorization: undefined,
   deadlineAt,
   trace,
   waiting,
-  locationId: ref.locationId,
+  locationId,
   isProbe: false,
   isRepeat: false
 })
 
-/** The calls to HighLevel that use cases make. Each rejects with a Problem for every answer but a record. */
+/** The calls to HighLevel that use cases make. Each rejects with a Problem for every answer but what it asks for. */
 export function createUpstreamClient(send: Send<LocationCall>) {
-  const ask = async (call: LocationCall, sent: unknown): Promise<RecordAnswer> => {
+  const ask = async <T>(
+    call: LocationCall,
+    sent: unknown,
+    read: (call: LocationCall, answer: Answer) => T
+  ): Promise<T> => {
     let answer: Answer
     try {
       answer = await send(call)
     } catch (problem) {
       throw asSure(call, problem)
     }
-    if (answer.status >= 200 && answer.status < 300) return readRecord(call, answer)
+    if (answer.status >= 200 && answer.status < 300) return read(call, answer)
     const problem = asSure(call, problemOf(call, answer, sent))
     call.trace.upstreamTraceId = problem.extras.upstream?.traceId
     throw problem
   }
 
   return {
-    getRecord: (ref: RecordRef, context: CallContext) => ask(callOf('GET', ref, undefined, context), undefined),
+    getRecord: (ref: RecordRef, context: CallContext) =>
+      ask(callOf('GET', recordPath(ref), ref.locationId, undefined, context), undefined, readRecord),
 
     /** `body` is in HighLevel's dialect. */
     putRecord: (ref: RecordRef, body: object, context: CallContext) =>
-      ask(callOf('PUT', ref, JSON.stringify(body), context), body)
+      ask(callOf('PUT', recordPath(ref), ref.locationId, JSON.stringify(body), context), body, readRecord),
+
+    /** What HighLevel says of an object and its fields. */
+    getObject: async (ref: ObjectRef, context: CallContext): Promise<unknown> =>
+      (await ask(callOf('GET', objectPath(ref), ref.locationId, undefined, context), undefined, readObject)).body
   }
 }
 

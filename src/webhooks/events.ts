@@ -56,6 +56,8 @@ export function readEvent(raw: Buffer): WebhookEvent {
   }
 }
 
+const schemaEvents: ReadonlySet<string> = new Set(['ObjectSchemaCreate', 'ObjectSchemaUpdate'])
+
 interface Deps {
   vault: Pick<
     Vault,
@@ -65,12 +67,14 @@ interface Deps {
   appId: string | undefined
   /** Drops what the process remembers of a location. */
   forget: (locationId: string) => void
+  /** Drops what it remembers of the location's objects. */
+  dropSchemas: (locationId: string) => void
   now: () => number
   log: BaseLogger
 }
 
 /** Carries out events: each is safe to repeat, and an event that is older than what is stored changes nothing. */
-export function createEvents({ vault, appId, forget, now, log }: Deps) {
+export function createEvents({ vault, appId, forget, dropSchemas, now, log }: Deps) {
   /** Under a company that is connected the location's token is minted by the next sweep; else when the company comes. */
   const install = async ({ locationId, companyId }: WebhookEvent, at: number): Promise<boolean> => {
     if (locationId === undefined || companyId === undefined) return false
@@ -98,6 +102,11 @@ export function createEvents({ vault, appId, forget, now, log }: Deps) {
 
   /** Resolves once what the event changes is stored. Rejects with the driver's error where it cannot be. */
   return async function carryOut(event: WebhookEvent): Promise<Outcome> {
+    if (schemaEvents.has(event.type)) {
+      // Nothing is stored, and nothing has to be: an event that does not come is made up for by the copies' age.
+      if (event.locationId !== undefined) dropSchemas(event.locationId)
+      return event.locationId === undefined ? 'ignored' : 'done'
+    }
     const handler = handlers.get(event.type)
     if (handler === undefined || appId === undefined || event.appId !== appId) return 'ignored'
     if (await vault.hasWebhook(event.id)) return 'duplicate'

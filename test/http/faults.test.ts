@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
 import type { TSchema } from 'typebox'
 import { compileFaults } from '../../src/http/faults.ts'
-import { RecordHeaders, RecordPatch, RecordPath, RecordQuery } from '../../src/records/schemas.ts'
+import { RecordPatch, RecordPath, RecordQuery, WriteHeaders } from '../../src/records/schemas.ts'
 
 type Row = [value: unknown, faults: [place: string, code: string, detail: string][]]
 
@@ -140,7 +140,7 @@ t.test('a path, a query and a header are spoken of by the name of the parameter'
     [{ locationId: 'a b' }, [['locationId', 'bad-format', 'must be one location id']]],
     [{ locationID: 'a' }, [['locationID', 'unknown-member', 'is not known here']]]
   ])
-  table(t, RecordHeaders, inRequest, [
+  table(t, WriteHeaders, inRequest, [
     [{ 'x-request-timeout-ms': '1', 'x-other': 'a' }, []],
     ...['0', '-1', '1.5', '1e3', ' 1', '12345678', ''].map(
       (ms): Row => [{ 'x-request-timeout-ms': ms }, [['x-request-timeout-ms', 'bad-format', MILLISECONDS]]]

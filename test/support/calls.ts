@@ -2,6 +2,9 @@ import { SEED } from '../simulator/seed.ts'
 import type { Simulator } from '../simulator/simulator.ts'
 import type { Reply, TestGateway } from './harness.ts'
 
+/** Calls that take one request of HighLevel's each: no schema is read, no value is changed. */
+export const BARE = { SCHEMA_VALIDATION: 'off', WRITE_DIALECT: 'verbatim' }
+
 /** A record id of its own for each number. */
 export const recordId = (n: number): string => n.toString(16).padStart(24, '0')
 

@@ -1,0 +1,15 @@
+import Type from 'typebox'
+
+/** An object's key or id, as it stands in HighLevel's path. */
+export const SchemaKey = Type.String({
+  pattern: '^(?!.*\\.\\.)[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$',
+  description: 'custom_objects.<name>, business or an object id'
+})
+
+export const LocationId = Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$', description: 'one location id' })
+
+/** The caller's own deadline. */
+export const TimeoutMs = Type.String({
+  pattern: '^[1-9][0-9]{0,6}$',
+  description: 'a whole number of milliseconds from 1 on'
+})

@@ -1,0 +1,143 @@
+import Type from 'typebox'
+import { choice, choices } from './choices.ts'
+import type { Field, FieldType } from './field.ts'
+import { files } from './files.ts'
+import { textBox, textBoxes } from './text-boxes.ts'
+
+const LARGE_TEXT_MAX = 12_000
+/** A plus, the country code, and no more than E.164 allows. */
+const PHONE = '^\\+[1-9][0-9]{6,14}$'
+const phonePattern = new RegExp(PHONE)
+const emailPattern = /^[^\s@]+@[^\s@]+$/
+const DAY = '^[0-9]{4}-[0-9]{2}-[0-9]{2}$'
+const dayPattern = /^(\d{4})-(\d\d)-(\d\d)$/
+const DAYS = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] as const
+
+const isLeap = (year: number) => year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0)
+
+function isDay(text: string): boolean {
+  const [, year, month, day] = dayPattern.exec(text) ?? []
+  const last = (DAYS[Number(month) - 1] ?? 0) + (month === '02' && isLeap(Number(year)) ? 1 : 0)
+  return Number(day) >= 1 && Number(day) <= last
+}
+
+const text: FieldType = {
+  read(value, _, notes) {
+    if (typeof value === 'string') return value
+    return notes.fault('wrong-type', 'must be a text')
+  },
+  schema: () => Type.String()
+}
+
+const largeText: FieldType = {
+  read(value, _, notes) {
+    if (typeof value !== 'string') return notes.fault('wrong-type', 'must be a text')
+    if (value.length <= LARGE_TEXT_MAX) return value
+    return notes.fault('too-long', 'must be of at most 12,000 characters')
+  },
+  schema: () => Type.String({ maxLength: LARGE_TEXT_MAX })
+}
+
+const email: FieldType = {
+  read(value, _, notes) {
+    if (typeof value !== 'string') return notes.fault('wrong-type', 'must be a text')
+    if (value === '' || emailPattern.test(value)) return value
+    return notes.fault('bad-email', 'must be an email address')
+  },
+  schema: () => Type.String({ pattern: '^$|^[^\\s@]+@[^\\s@]+$' })
+}
+
+const phone: FieldType = {
+  read(value, _, notes) {
+    if (typeof value !== 'string') return notes.fault('wrong-type', 'must be a text')
+    if (phonePattern.test(value)) return value
+    return notes.fault('bad-phone', 'must be an international number of digits alone, such as +14155550123')
+  },
+  schema: () => Type.String({ pattern: PHONE })
+}
+
+const number: FieldType = {
+  read(value, _, notes) {
+    if (typeof value === 'number') return value
+    return notes.fault('wrong-type', 'must be a number')
+  },
+  schema: () => Type.Number()
+}
+
+const CURRENCY = 'default'
+
+/** The currency is the location's own: HighLevel knows no other, and refuses a bare number. */
+const money: FieldType = {
+  read(value, _, notes) {
+    if (typeof value === 'number') return { currency: CURRENCY, value }
+    const { currency = CURRENCY, value: amount, ...others } = (value ?? {}) as Record<string, unknown>
+    if (typeof amount !== 'number' || Object.keys(others).length > 0) {
+      return notes.fault('wrong-type', 'must be a number, or { "currency": "default", "value": <number> }')
+    }
+    if (currency === CURRENCY) return { currency, value: amount }
+    return notes.fault('bad-currency', 'must be "default": an amount is in the currency of the location', '/currency')
+  },
+  schema: () =>
+    Type.Union([
+      Type.Number(),
+      Type.Object(
+        { currency: Type.Optional(Type.Literal(CURRENCY)), value: Type.Number() },
+        { additionalProperties: false }
+      )
+    ])
+}
+
+const date: FieldType = {
+  read(value, _, notes) {
+    if (typeof value !== 'string') return notes.fault('wrong-type', 'must be a text such as 2026-01-31')
+    if (isDay(value)) return value
+    // An empty one HighLevel has stored as a day of 1970.
+    return notes.fault('bad-date', 'must be a day of the calendar such as 2026-01-31; null clears the field')
+  },
+  schema: () => Type.String({ format: 'date', pattern: DAY })
+}
+
+const asItComes: FieldType = {
+  read: (value) => value,
+  schema: () => Type.Unknown()
+}
+
+/**
+ * How each of HighLevel's data types takes a value of a PUT, spelling included. Sources: its "Update Records API" page,
+ * and what users measured where it says nothing. What is not listed passes as it comes: HighLevel has more types than
+ * it documents.
+ */
+const types: ReadonlyMap<string, FieldType> = new Map(
+  Object.entries({
+    TEXT: text,
+    LARGE_TEXT: largeText,
+    NUMERICAL: number,
+    PHONE: phone,
+    MONETORY: money,
+    CHECKBOX: choices,
+    SINGLE_OPTIONS: choice,
+    MULTIPLE_OPTIONS: choices,
+    RADIO: choice,
+    DATE: date,
+    TEXTBOX_LIST: textBoxes,
+    FILE_UPLOAD: files,
+    EMAIL: email,
+    STANDARD_FIELD: text
+  } satisfies Record<string, FieldType>)
+)
+
+export const typeOf = (dataType: string): FieldType => types.get(dataType) ?? asItComes
+
+/** The fields by the names under which properties hold them: of a list of text boxes each box is one too. */
+export function withBoxes(fields: readonly Field[]): Map<string, Field> {
+  const byKey = new Map<string, Field>()
+  for (const field of fields) {
+    byKey.set(field.key, field)
+    if (field.type !== textBoxes) continue
+    for (const { key, label } of field.options) {
+      const box = { ...field, key: `${field.key}.${key}`, name: `${field.name}: ${label}`, type: textBox, options: [] }
+      byKey.set(box.key, box)
+    }
+  }
+  return byKey
+}

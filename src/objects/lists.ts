@@ -1,0 +1,73 @@
+import Type, { type TSchema } from 'typebox'
+import type { Delta, Notes } from './field.ts'
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** Reads one entry of a list, and notes its faults. */
+export type ReadEntry<Entry> = (value: unknown, path: string, notes: Notes) => Entry | undefined
+
+interface ListOf<Entry> {
+  /** Of what the list is, for a sentence: `options`. */
+  of: string
+  entry: ReadEntry<Entry>
+  /** What makes two entries the same one. */
+  identity: (entry: Entry) => unknown
+}
+
+/** Entries without their repetitions; the faulty ones are left out, and noted. */
+function readEntries<Entry>(list: readonly unknown[], path: string, notes: Notes, { entry, identity }: ListOf<Entry>) {
+  const entries = new Map<unknown, Entry>()
+  for (let i = 0; i < list.length; i += 1) {
+    const read = entry(list[i], `${path}/${i}`, notes)
+    if (read !== undefined) entries.set(identity(read), read)
+  }
+  return entries
+}
+
+function readHalf<Entry>(value: unknown, name: 'add' | 'remove', notes: Notes, list: ListOf<Entry>) {
+  if (Array.isArray(value)) return readEntries(value, `/${name}`, notes, list)
+  if (value !== undefined) notes.fault('wrong-type', `must be a list of ${list.of}`, `/${name}`)
+  return new Map<unknown, Entry>()
+}
+
+/** HighLevel takes a change of a list; a list itself, as its reads give one, it refuses, and a bare text empties the field. */
+export function readList<Entry>(value: unknown, notes: Notes, list: ListOf<Entry>): Delta | undefined {
+  if (Array.isArray(value)) {
+    notes.want([...readEntries(value, '', notes, list).values()])
+    return undefined
+  }
+  if (!isObject(value) || !('add' in value || 'remove' in value)) {
+    notes.fault('wrong-type', `must be the wanted list of ${list.of}, or { "add": [...], "remove": [...] }, or null`)
+    return undefined
+  }
+  for (const member in value) {
+    if (member !== 'add' && member !== 'remove') {
+      notes.fault('wrong-type', `may hold add and remove alone beside lists of ${list.of}`)
+    }
+  }
+  const add = readHalf(value['add'], 'add', notes, list)
+  const remove = readHalf(value['remove'], 'remove', notes, list)
+  for (const identity of add.keys()) {
+    if (!remove.has(identity)) continue
+    notes.fault('conflict', 'is both added and removed')
+    break
+  }
+  return deltaOf([...add.values()], [...remove.values()])
+}
+
+/** `undefined` where nothing is changed. */
+export function deltaOf(add: readonly unknown[], remove: readonly unknown[]): Delta | undefined {
+  if (add.length === 0) return remove.length === 0 ? undefined : { remove }
+  return remove.length === 0 ? { add } : { add, remove }
+}
+
+/** The schema of a list, or a change of it. */
+export function listSchema(entry: TSchema, maxItems?: number): TSchema {
+  const list = Type.Array(entry, maxItems === undefined ? {} : { maxItems })
+  const delta = Type.Object(
+    { add: Type.Optional(list), remove: Type.Optional(Type.Array(entry)) },
+    { additionalProperties: false, minProperties: 1 }
+  )
+  return Type.Union([list, delta])
+}

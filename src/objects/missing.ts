@@ -1,0 +1,43 @@
+import type { BaseLogger } from 'pino'
+import { Problem, type ProblemCode } from '../problems.ts'
+import type { ObjectRef } from '../upstream/client.ts'
+
+/** Why a schema cannot be had, for the metrics. */
+export type Missing = 'scope' | 'object' | 'endpoint' | 'failed' | 'slow'
+
+const missing: Partial<Record<ProblemCode, Missing>> = {
+  'location-scope-missing': 'scope',
+  'object-not-found': 'object',
+  'upstream-contract-changed': 'endpoint',
+  'record-not-found': 'endpoint',
+  'upstream-rejected': 'endpoint',
+  'upstream-failed': 'failed',
+  'upstream-timeout': 'failed',
+  'upstream-unreadable': 'failed',
+  internal: 'failed'
+}
+/** What passes by itself is asked for again soon. */
+export const isLasting = (why: Missing): boolean => why === 'scope' || why === 'endpoint'
+
+/** What has no place there is what would stop the write too: the write itself need not be tried. */
+export const reasonOf = (error: unknown): Missing | undefined =>
+  error instanceof Problem ? missing[error.code] : 'failed'
+
+const WARN_EVERY_MS = 60 * 60_000
+const MAX_LOCATIONS = 10_000
+
+/** Says of a location once an hour that its writes are not checked. */
+export function createWarning(log: Pick<BaseLogger, 'warn'>, now: () => number) {
+  const warnedAt = new Map<string, number>()
+
+  return ({ locationId, schemaKey }: ObjectRef, why: Missing, err: unknown): void => {
+    const at = now()
+    if (at - (warnedAt.get(locationId) ?? Number.NEGATIVE_INFINITY) < WARN_EVERY_MS) return
+    if (warnedAt.size >= MAX_LOCATIONS) warnedAt.clear()
+    warnedAt.set(locationId, at)
+    log.warn(
+      { location: locationId, object: schemaKey, why, err },
+      'the fields of an object are not known: its writes are not checked'
+    )
+  }
+}

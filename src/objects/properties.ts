@@ -1,0 +1,112 @@
+import type { Fault } from '../problems.ts'
+import { pointerPart } from '../shared/json-pointer.ts'
+import { nearest } from '../shared/nearest.ts'
+import type { Field, Notes } from './field.ts'
+import { fieldOf, type ObjectSchema } from './object-schema.ts'
+
+type Properties = Record<string, unknown>
+
+/** A list that a caller wants a field to hold. */
+interface Wanted {
+  field: Field
+  items: readonly unknown[]
+}
+
+/** What the `properties` of a caller come to under an object's schema. */
+export interface Plan {
+  faults: readonly Fault[]
+  /** In HighLevel's form, but for the lists: what they need depends on the record. */
+  ready: Properties
+  wanted: readonly Wanted[]
+}
+
+/** Pointers may be long here: the answer stays within some tens of kilobytes. */
+const MAX_FAULTS = 50
+/** A near name is looked for this often: each look goes over all names of the object. */
+const MAX_HINTS = 10
+
+/** Takes notes of one member after another. */
+function createPlanning() {
+  const faults: Fault[] = []
+  const ready: Properties = {}
+  const wanted: Wanted[] = []
+  /** The member that is being read, as the caller has named it, and its field. */
+  let name = ''
+  let field: Field | undefined
+
+  const fault = (code: string, detail: string, path = '') => {
+    if (faults.length < MAX_FAULTS) faults.push({ pointer: `/properties/${pointerPart(name)}${path}`, code, detail })
+  }
+  const isNew = (key: string): boolean => {
+    if (!Object.hasOwn(ready, key) && !wanted.some((other) => other.field.key === key)) return true
+    fault('duplicate-field', `names ${key}, which another member names too`)
+    return false
+  }
+  const notes: Notes = {
+    fault,
+    want(items) {
+      if (field !== undefined && isNew(field.key)) wanted.push({ field, items })
+    },
+    set(key, value) {
+      if (isNew(key)) ready[key] = value
+    }
+  }
+  const turnTo = (member: string, its: Field | undefined) => {
+    name = member
+    field = its
+  }
+  return { faults, ready, wanted, notes, turnTo }
+}
+
+function unknownField({ fields, title }: ObjectSchema, name: string, hints: number): string {
+  const near = hints < MAX_HINTS ? nearest(name, fields.keys()) : undefined
+  return `is not a field of ${title}${near === undefined ? '' : `: did you mean "${near}"?`}`
+}
+
+/** Checks every member, and puts it into HighLevel's form. Nothing of it is of use where there are faults. */
+export function planProperties(schema: ObjectSchema, properties: Properties): Plan {
+  const { faults, ready, wanted, notes, turnTo } = createPlanning()
+  for (const name of Object.keys(properties)) {
+    const field = fieldOf(schema, name)
+    turnTo(name, field)
+    if (field === undefined) {
+      notes.fault('unknown-field', unknownField(schema, name, faults.length))
+      continue
+    }
+    const value = properties[name]
+    const { type } = field
+    const read =
+      value !== null ? type.read(value, field, notes) : type.clear === undefined ? null : type.clear(field, notes)
+    if (read !== undefined) notes.set(field.key, read)
+  }
+  return { faults, ready, wanted }
+}
+
+/** The same where nothing is to be checked: what does not fit goes as it came. */
+export function planUnchecked(schema: ObjectSchema, properties: Properties): Plan {
+  const ready: Properties = {}
+  const wanted: Wanted[] = []
+  for (const name in properties) {
+    const plan = planProperties(schema, { [name]: properties[name] })
+    if (plan.faults.length > 0) ready[name] = properties[name]
+    else {
+      Object.assign(ready, plan.ready)
+      wanted.push(...plan.wanted)
+    }
+  }
+  return { faults: [], ready, wanted }
+}
+
+/** The properties of the write, once for each plan, given what the record holds; `undefined` where there are none. */
+export function settleProperties({ ready, wanted }: Plan, held: Properties): Properties | undefined {
+  for (const { field, items } of wanted) {
+    const change = field.type.difference?.(items, held[field.key], field)
+    if (change !== undefined) ready[field.key] = change
+  }
+  return isEmpty(ready) ? undefined : ready
+}
+
+const isEmpty = (properties: Properties): boolean => {
+  for (const _ in properties) return false
+  return true
+}

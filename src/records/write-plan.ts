@@ -1,0 +1,86 @@
+import type { ObjectSchema } from '../objects/object-schema.ts'
+import { type Plan, planProperties, planUnchecked, settleProperties } from '../objects/properties.ts'
+import type { Fault } from '../problems.ts'
+import type { RecordRef } from '../upstream/client.ts'
+import type { RecordPatch } from './schemas.ts'
+import { followersOf, needsRecord, ownersOf, type UsersDelta, usersDelta } from './users.ts'
+
+/** Which of its two services to a write the gateway does. */
+export interface WriteRules {
+  /** `SCHEMA_VALIDATION`: values are checked against the location's object. */
+  checks: boolean
+  /** `WRITE_DIALECT`: values are put into the form that HighLevel takes. */
+  translates: boolean
+  /** Either of them takes the schema. */
+  needsSchema: boolean
+}
+
+/** The body of HighLevel's PUT. What is undefined is left out of it. */
+export interface WriteBody {
+  properties?: Record<string, unknown> | undefined
+  owners?: unknown
+  followers?: unknown
+}
+
+export interface WritePlan {
+  faults: readonly Fault[]
+  /** What the properties come to; `undefined` where they go as they came. */
+  properties: Plan | undefined
+  translates: boolean
+  /** The body cannot be told without the record as it is. */
+  needsRecord: boolean
+}
+
+const none: readonly Fault[] = []
+
+const misplaced = (member: string): Fault => ({
+  pointer: `/${member}`,
+  code: 'not-allowed',
+  detail: 'must be left out: a standard object such as business has no owner and no followers'
+})
+
+/** HighLevel documents owners and followers for custom objects alone. */
+function memberFaults({ schemaKey }: RecordRef, patch: RecordPatch, schema: ObjectSchema | undefined) {
+  if (patch.owner === undefined && patch.followers === undefined) return none
+  if (!(schema?.isStandard ?? schemaKey === 'business')) return none
+  return (['owner', 'followers'] as const).filter((member) => patch[member] !== undefined).map(misplaced)
+}
+
+/** What is to be written, as far as it can be told without the record. */
+export function planWrite(
+  { checks, translates }: WriteRules,
+  ref: RecordRef,
+  patch: RecordPatch,
+  schema: ObjectSchema | undefined
+): WritePlan {
+  const { properties, owner, followers } = patch
+  const plan = checks ? planProperties : planUnchecked
+  const planned = properties && schema && plan(schema, properties)
+  const misplacedFaults = checks ? memberFaults(ref, patch, schema) : none
+  const found = planned?.faults ?? none
+  return {
+    faults: misplacedFaults.length === 0 ? found : [...found, ...misplacedFaults],
+    properties: translates ? planned : undefined,
+    translates,
+    needsRecord: translates && ((planned?.wanted.length ?? 0) > 0 || needsRecord(owner) || needsRecord(followers))
+  }
+}
+
+/** The body of the write, given the record where the plan needs it; `undefined` where there is nothing to change. */
+export function bodyOf(
+  { properties: planned, translates }: WritePlan,
+  { properties, owner, followers }: RecordPatch,
+  current: Record<string, unknown> | undefined
+): WriteBody | undefined {
+  if (!translates) return { properties, owners: owner, followers }
+  const changed = planned === undefined ? properties : settleProperties(planned, heldProperties(current))
+  const owners: UsersDelta | undefined = owner && usersDelta(owner, current ? ownersOf(current) : [])
+  const others: UsersDelta | undefined = followers && usersDelta(followers, current ? followersOf(current) : [])
+  if (changed === undefined && owners === undefined && others === undefined) return undefined
+  return { properties: changed, owners, followers: others }
+}
+
+function heldProperties(record: Record<string, unknown> | undefined): Record<string, unknown> {
+  const held = record?.['properties']
+  return typeof held === 'object' && held !== null ? (held as Record<string, unknown>) : {}
+}
