@@ -15,8 +15,8 @@ import { version } from './version.ts'
 /** What a store that answers takes to be told how things ended. */
 const LAST_WORDS_MS = 500
 
-/** Fields and options of all schemas that are held: some 100 MB. */
-const MAX_SCHEMA_WEIGHT = 400_000
+/** Fields and options of all schemas that are held: 120 MB, or 5,000 objects of a hundred fields without options. */
+const MAX_SCHEMA_WEIGHT = 600_000
 
 const wireOf = (config: Config) => ({
   origin: config.HIGHLEVEL_API_URL,

@@ -1,10 +1,9 @@
 import { Redis } from 'ioredis'
-import t, { type Test } from 'tap'
 import { SEED } from './simulator/seed.ts'
 import { BARE, CHANGE, patchAll, putRecords, tally } from './support/calls.ts'
 import { startGateway, startSimulator, type TestGateway, until } from './support/harness.ts'
 import { startProxy } from './support/proxy.ts'
-import { NO_REDIS, redisAddress, redisUrl } from './support/redis.ts'
+import { redisAddress, redisUrl, withRedis } from './support/redis.ts'
 
 const WINDOW_MS = 1_000
 const limits = (max: number) => ({
@@ -13,15 +12,6 @@ const limits = (max: number) => ({
   ...BARE
 })
 const puts = { method: 'PUT' }
-
-/** A guarantee that needs a Redis: skipped, with what is missing, where there is none. */
-function withRedis(guarantee: string, prove: (t: Test, url: string) => Promise<void>): void {
-  t.test(guarantee, async (t) => {
-    const url = await redisUrl()
-    if (url === undefined) t.pass('not run', { skip: NO_REDIS })
-    else await prove(t, url)
-  })
-}
 
 const readiness = async ({ call }: TestGateway) => (await call('/readyz')).json['status']
 

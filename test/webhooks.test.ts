@@ -1,6 +1,7 @@
 import { generateKeyPairSync, sign } from 'node:crypto'
 import t, { type Test } from 'tap'
 import { SEED } from './simulator/seed.ts'
+import { TICKET } from './simulator/seed-objects.ts'
 import { createClock, startGateway, startSimulator, temporaryFolder, until } from './support/harness.ts'
 import { NO_POSTGRES, postgresDatabase } from './support/postgres.ts'
 import { startProxy } from './support/proxy.ts'
@@ -286,4 +287,33 @@ t.test('the clock of the gateway decides what is old', async (t) => {
   }
 
   t.strictSame([(await send(clock.now())).status, (await send(Date.now())).status], [200, 401])
+})
+
+t.test('a changed object is known at once where HighLevel says so, whatever app the event names', async (t) => {
+  const { simulator, patch, deliver, post, signed } = await open(t)
+  await patch(CHANGE)
+  const options = [{ key: 'bug', label: 'Bug' }]
+  const change = (key: string) => ({
+    ...TICKET,
+    fields: TICKET.fields.map((field) =>
+      field.fieldKey.endsWith('type_of_ticket') ? { ...field, options: options.map((one) => ({ ...one, key })) } : field
+    )
+  })
+  const event = { type: 'ObjectSchemaUpdate', locationId: SEED.locationId, key: SEED.schemaKey }
+
+  // What the copy takes it translates by what it knows: only the event can tell that a label is another key's by now.
+  simulator.putObject(change('defect'))
+  const changed = await deliver(event)
+  const first = await patch({ properties: { type_of_ticket: 'Bug' } })
+  simulator.putObject(change('fault'))
+  const body = JSON.stringify({ ...event, type: 'ObjectSchemaCreate' })
+  const created = await post(body, signed(body))
+  const second = await patch({ properties: { type_of_ticket: 'Bug' } })
+  const nowhere = await deliver({ type: 'ObjectSchemaUpdate' })
+
+  t.match(changed.json, { status: 'done' })
+  t.match(first.json, { record: { properties: { type_of_ticket: 'defect' } } })
+  t.match(created.json, { status: 'done' }, 'it needs no app, time or id')
+  t.match(second.json, { record: { properties: { type_of_ticket: 'fault' } } })
+  t.match(nowhere.json, { status: 'ignored' })
 })

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
+import t, { type Test } from 'tap'
 
 /** Why a test that needs Redis was skipped, and how to get it. */
 export const NO_REDIS = 'no Redis: set REDIS_URL to a server, or install one (Debian: redis-server)'
@@ -80,4 +81,13 @@ export async function redisAddress(): Promise<{ host: string; port: number } | u
   if (found === undefined) return undefined
   const { hostname, port } = new URL(found)
   return { host: hostname, port: Number(port || 6_379) }
+}
+
+/** A guarantee that needs a Redis: skipped, with what is missing, where there is none. */
+export function withRedis(guarantee: string, prove: (t: Test, url: string) => Promise<void>): void {
+  t.test(guarantee, async (t) => {
+    const url = await redisUrl()
+    if (url === undefined) t.pass('not run', { skip: NO_REDIS })
+    else await prove(t, url)
+  })
 }

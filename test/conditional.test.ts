@@ -1,0 +1,175 @@
+import { Redis } from 'ioredis'
+import t from 'tap'
+import { SEED } from './simulator/seed.ts'
+import type { Simulator } from './simulator/simulator.ts'
+import { CHANGE, tally } from './support/calls.ts'
+import { RECORD, startGateway, startSimulator, type TestGateway, until } from './support/harness.ts'
+import { withRedis } from './support/redis.ts'
+
+const stored = (simulator: Simulator) => simulator.record(SEED.schemaKey, SEED.recordId)
+const tagOf = async ({ call }: Pick<TestGateway, 'call'>) => (await call(RECORD)).headers.get('etag') ?? ''
+const when = (tag: string) => ({ headers: { 'if-match': tag } })
+
+t.test('a record is read as HighLevel has it, with the tag of its last change', async (t) => {
+  const simulator = await startSimulator(t)
+  const { call, patch, logged } = await startGateway(t, { simulator })
+
+  const reply = await call(RECORD)
+  const tag = reply.headers.get('etag') ?? ''
+  const same = await call(RECORD, { headers: { 'if-none-match': `W/"x", ${tag}` } })
+  const changed = await patch(CHANGE)
+  const other = await call(RECORD, { headers: { 'if-none-match': tag } })
+  const missing = await call(RECORD.replace(SEED.recordId, 'f'.repeat(24)))
+  const odd = await call(`${RECORD}&dryRun=true`)
+
+  t.match(reply.json, { record: { id: SEED.recordId, owners: [SEED.userId] }, traceId: String })
+  t.equal(tag, `"${reply.json['record'] && (reply.json['record'] as { dateUpdated: string }).dateUpdated}"`)
+  t.strictSame([same.status, same.text, same.headers.get('etag')], [304, '', tag])
+  t.equal(other.status, 200)
+  t.equal(other.headers.get('etag'), changed.headers.get('etag'))
+  t.match(missing.json, { status: 404, code: 'record-not-found' })
+  t.match(odd.json, { status: 400, errors: [{ parameter: 'dryRun', code: 'unknown-member' }] })
+  t.ok(logged().some(({ method, record, status }) => method === 'GET' && record === SEED.recordId && status === 304))
+})
+
+t.test(
+  'a write on a tag goes through while the record is that one, and else is refused with the new tag',
+  async (t) => {
+    const simulator = await startSimulator(t)
+    const gateway = await startGateway(t, { simulator })
+    const old = await tagOf(gateway)
+
+    const first = await gateway.patch(CHANGE, when(old))
+    const second = await gateway.patch({ properties: { customer_number: 6 } }, when(old))
+    const now = first.headers.get('etag') ?? ''
+    const weak = await gateway.patch(CHANGE, when(`W/${now}`))
+    const odd = await gateway.patch(CHANGE, when('no-quotes'))
+    const among = await gateway.patch({ properties: { customer_number: 7 } }, when(`"x", ${now}`))
+    const any = await gateway.patch({ properties: { customer_number: 8 } }, when('*'))
+    const gone = await gateway.patch(CHANGE, when('*'), RECORD.replace(SEED.recordId, 'f'.repeat(24)))
+
+    t.equal(first.status, 200)
+    t.match(second.json, { status: 412, code: 'precondition-failed', applied: 'no', retryable: false })
+    t.equal(second.headers.get('etag'), now)
+    t.match(weak.json, { status: 412 }, 'weak tags say nothing of a record’s bytes')
+    t.match(odd.json, { status: 400, errors: [{ parameter: 'if-match' }] })
+    t.equal(among.status, 200)
+    t.equal(any.status, 200)
+    t.match(gone.json, { status: 404 })
+    t.match(stored(simulator)?.properties, { customer_number: 8 })
+  }
+)
+
+/** Each reads, counts one more and writes on what it has read, until it gets through. */
+async function count({ call, patch }: TestGateway, field: string): Promise<string[]> {
+  const outcomes: string[] = []
+  while (outcomes.at(-1) !== '200') {
+    const read = await call(RECORD)
+    const { properties = {} } = (read.json['record'] ?? {}) as { properties?: Record<string, unknown> }
+    const next = Number(properties[field] ?? 0) + 1
+    const reply = await patch({ properties: { [field]: next } }, when(read.headers.get('etag') ?? '"none"'))
+    outcomes.push(reply.status === 200 ? '200' : String(reply.json['code']))
+    if (reply.status !== 200 && reply.status !== 412) return outcomes
+  }
+  return outcomes
+}
+
+const wide = { LOCATION_BURST_MAX: '1000000', LOCATION_QUEUE_MAX: '1000', REQUEST_DEADLINE_MS: '60000' }
+
+withRedis('of 200 writers on one tag through two processes exactly one gets through', async (t, REDIS_URL) => {
+  const simulator = await startSimulator(t, { burstMax: 1_000_000 })
+  const env = { ...wide, REDIS_URL }
+  const gateways = [await startGateway(t, { simulator, env }), await startGateway(t, { simulator, env })] as const
+  for (const { patch } of gateways) await patch(CHANGE)
+
+  for (let round = 0; round < 3; round += 1) {
+    const tag = await tagOf(gateways[0])
+    const writes = Array.from({ length: 200 }, (_, n) =>
+      gateways[n % 2 === 0 ? 0 : 1].patch({ properties: { customer_number: n } }, when(tag))
+    )
+    t.strictSame(tally(await Promise.all(writes)), { 200: 1, '412 precondition-failed': 199 })
+  }
+  const client = new Redis(REDIS_URL)
+  t.teardown(() => client.disconnect())
+  await until(async () => (await client.exists(`rg:lock:{${SEED.locationId} ${SEED.recordId}}`)) === 0)
+})
+
+withRedis('200 writers that count through two processes lose none of their counts', async (t, REDIS_URL) => {
+  const simulator = await startSimulator(t, { burstMax: 1_000_000 })
+  const env = { ...wide, REDIS_URL }
+  const gateways = [await startGateway(t, { simulator, env }), await startGateway(t, { simulator, env })] as const
+  await gateways[0].patch({ properties: { customer_number: 0 } })
+  const writers = Array.from({ length: 200 }, (_, n) => n)
+
+  // Twenty at a time: each of all the others would have to read anew for each that gets through.
+  const outcomes: string[] = []
+  const work = async (n: number) => {
+    for (let writer = writers.shift(); writer !== undefined; writer = writers.shift()) {
+      outcomes.push(...(await count(gateways[n % 2 === 0 ? 0 : 1], 'customer_number')))
+    }
+  }
+  await Promise.all(Array.from({ length: 20 }, (_, n) => work(n)))
+
+  t.equal(outcomes.filter((outcome) => outcome === '200').length, 200)
+  t.strictSame([...new Set(outcomes)].sort(), ['200', 'precondition-failed'], `${outcomes.length} writes in all`)
+  t.equal(stored(simulator)?.properties['customer_number'], 200)
+})
+
+withRedis('lists that two processes want at the same time never mix', async (t, REDIS_URL) => {
+  const simulator = await startSimulator(t, { burstMax: 1_000_000 })
+  const env = { ...wide, REDIS_URL }
+  const gateways = [await startGateway(t, { simulator, env }), await startGateway(t, { simulator, env })] as const
+  for (const { patch } of gateways) await patch(CHANGE)
+  const lists = [
+    ['contacts', 'workflows'],
+    ['smartlist', 'calendars']
+  ]
+
+  for (let round = 0; round < 10; round += 1) {
+    const write = (n: 0 | 1) => gateways[n].patch({ properties: { section_of_app: lists[n] } })
+    t.strictSame(tally(await Promise.all([write(0), write(1)])), { 200: 2 })
+    const held = [stored(simulator)?.properties['section_of_app']].flat().sort()
+    t.ok(
+      lists.some((list) => JSON.stringify([...list].sort()) === JSON.stringify(held)),
+      held.join()
+    )
+  }
+})
+
+withRedis(
+  'a lock that nobody gives back is waited for within the call’s time, and ends by itself',
+  async (t, REDIS_URL) => {
+    const simulator = await startSimulator(t)
+    const gateway = await startGateway(t, { simulator, env: { REDIS_URL } })
+    await until(async () => (await gateway.call('/readyz')).json['status'] === 'ready')
+    const tag = await tagOf(gateway)
+    const client = new Redis(REDIS_URL)
+    t.teardown(() => client.disconnect())
+    const lock = `rg:lock:{${SEED.locationId} ${SEED.recordId}}`
+
+    await client.set(lock, 'of a process that died', 'PX', 60_000)
+    const late = await gateway.patch(CHANGE, {
+      headers: { 'if-match': tag, 'x-request-timeout-ms': '300' }
+    })
+    const plain = await gateway.patch({ properties: { ticket_name: 'x' } })
+    await client.set(lock, 'of a process that died', 'PX', 400)
+    const since = performance.now()
+    const patient = await gateway.patch(CHANGE, when(await tagOf(gateway)))
+
+    t.match(late.json, { status: 504, code: 'deadline-exceeded', applied: 'no' })
+    t.equal(plain.status, 200, 'who writes without having read waits for nobody')
+    t.equal(patient.status, 200)
+    t.ok(performance.now() - since >= 250)
+    t.equal(simulator.received({ method: 'PUT' }).length, 2)
+  }
+)
+
+t.test('without an answer of Redis conditional writes go on, each process by itself', async (t) => {
+  const simulator = await startSimulator(t)
+  const gateway = await startGateway(t, { simulator, env: { REDIS_URL: 'redis://127.0.0.1:1/0' } })
+  const tag = await tagOf(gateway)
+
+  const replies = await Promise.all(Array.from({ length: 10 }, () => gateway.patch(CHANGE, when(tag))))
+
+  t.strictSame(tally(replies), { 200: 1, '412 precondition-failed': 9 })
+})

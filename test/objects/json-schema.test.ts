@@ -1,0 +1,83 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { Compile } from 'typebox/compile'
+import { propertiesSchema } from '../../src/objects/json-schema.ts'
+import { readObjectSchema } from '../../src/objects/object-schema.ts'
+import { planProperties } from '../../src/objects/properties.ts'
+import { TICKET } from '../simulator/seed-objects.ts'
+
+const schema = readObjectSchema({ object: TICKET, fields: TICKET.fields })
+if (schema === undefined) throw new Error('The ticket cannot be read')
+const validator = Compile(propertiesSchema(schema))
+const keys = [...schema.fields.keys()]
+
+/** Values that lie near what fields take, on both sides. */
+const near = fc.oneof(
+  fc.constantFrom(
+    '',
+    'x',
+    'bug',
+    'Bug',
+    'contacts',
+    '2024-02-29',
+    '2023-02-29',
+    '2024-2-9',
+    '+14155550123',
+    '0171',
+    'a@b',
+    'a b@c'
+  ),
+  fc.constantFrom(null, true, 0, -1.5, [], {}, 'x'.repeat(12_000), 'x'.repeat(12_001)),
+  fc.constantFrom(
+    { value: 1 },
+    { currency: 'default', value: 1 },
+    { currency: 'EUR', value: 1 },
+    { value: 1, more: 1 }
+  ),
+  fc.array(fc.constantFrom('contacts', 'Contacts', 'urgent', 'smartlist', 5), { maxLength: 3 }),
+  fc.record(
+    {
+      add: fc.array(fc.constantFrom('contacts', 'urgent', 'x'), { maxLength: 2 }),
+      remove: fc.array(fc.constantFrom('smartlist', 'billing'), { maxLength: 2 })
+    },
+    { requiredKeys: [] }
+  ),
+  fc.array(fc.constantFrom({ url: 'https://a.b/c' }, { url: 'https://a.b/d', name: 'd', size: 1 }, { url: 'x' }), {
+    maxLength: 4
+  }),
+  fc.record({ option_a: fc.constantFrom('x', null, 1), option_b: fc.constantFrom('y', null) }, { requiredKeys: [] }),
+  fc.jsonValue({ maxDepth: 2 })
+)
+
+t.test('whatever fits an object’s JSON Schema passes the gateway’s own check', async (t) => {
+  let passed = 0
+  let refused = 0
+  fc.assert(
+    fc.property(fc.constantFrom(...keys), near, (key, value) => {
+      if (!validator.Check({ [key]: value })) {
+        refused += 1
+        return
+      }
+      passed += 1
+      const { faults } = planProperties(schema, { [key]: value })
+      // What is both added and removed is beyond what a schema can say.
+      const others = faults.filter(({ code }) => code !== 'conflict')
+      if (others.length > 0) throw new Error(`${key}: ${JSON.stringify(others)}`)
+    }),
+    { seed: 20261125, numRuns: 20_000, endOnFailure: true }
+  )
+  t.ok(passed > 1_000 && refused > 1_000, `${passed} fit, ${refused} do not`)
+})
+
+t.test('what passes the check fits the schema, but for labels, full keys and what is said of dates', async (t) => {
+  fc.assert(
+    fc.property(fc.constantFrom(...keys), near, (key, value) => {
+      const isLabel = /"(Bug|Contacts)"/.test(JSON.stringify(value))
+      if (isLabel || planProperties(schema, { [key]: value }).faults.length > 0) return
+      if (!validator.Check({ [key]: value })) throw new Error(`${key}: ${JSON.stringify(value)?.slice(0, 200)}`)
+    }),
+    { seed: 20261125, numRuns: 20_000, endOnFailure: true }
+  )
+  t.notOk(validator.Check({ no_such_field: 1 }))
+  t.notOk(validator.Check({}))
+})

@@ -1,0 +1,95 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import t from 'tap'
+import { readObjectSchema } from '../../src/objects/object-schema.ts'
+import { createSchemaStore } from '../../src/objects/schema-store.ts'
+
+const FIELDS = 100
+
+/** An object of a hundred fields, of which each names its object: no two are the same unless their numbers are. */
+function objectOf(n: number) {
+  const key = `custom_objects.object_${n}`
+  const types = ['TEXT', 'NUMERICAL', 'DATE', 'SINGLE_OPTIONS']
+  const fields = Array.from({ length: FIELDS }, (_, i) => ({
+    name: `Field ${i} of ${n}`,
+    fieldKey: `${key}.field_${i}_of_${n}`,
+    dataType: types[i % types.length],
+    options:
+      i % types.length === 3
+        ? [
+            { key: `one_${n}`, label: 'One' },
+            { key: `two_${n}`, label: 'Two' }
+          ]
+        : undefined
+  }))
+  const schema = readObjectSchema({ object: { key, labels: { singular: `Object ${n}` } }, fields })
+  if (schema === undefined) throw new Error('The object cannot be read')
+  return schema
+}
+const entryOf = (n: number) => ({
+  schema: objectOf(n),
+  why: undefined,
+  readAt: 0,
+  freshUntil: 1,
+  usableUntil: 1,
+  settledUntil: 0
+})
+
+t.test('what is held stays within the bound, and what was longest not read again goes first', async (t) => {
+  const store = createSchemaStore<never>(1_000)
+
+  for (let n = 0; n < 20; n += 1) store.set(`location object_${n}`, entryOf(n))
+  store.set('location object_14', entryOf(14))
+  store.set('location object_20', entryOf(20))
+
+  const { entries, weight } = store.size()
+  t.ok(weight <= 1_000, `${weight}`)
+  t.ok(entries >= 5 && entries <= 7, `${entries}`)
+  t.equal(store.get('location object_13'), undefined)
+  t.ok(store.get('location object_14'), 'it was read again')
+  t.ok(store.get('location object_20'))
+})
+
+t.test('an object too large for the bound is held alone, and goes with the next', async (t) => {
+  const store = createSchemaStore<never>(10)
+
+  store.set('a', entryOf(1))
+  const held = store.get('a')
+  store.set('b', entryOf(2))
+
+  t.ok(held)
+  t.equal(store.get('a'), undefined)
+  t.equal(store.size().entries, 1)
+})
+
+t.test('copies of the same content are held once, until the last of them goes', async (t) => {
+  const store = createSchemaStore<never>(1_000)
+
+  for (let n = 0; n < 500; n += 1) store.set(`location_${n} object`, entryOf(1))
+  const all = store.size()
+  const isShared = store.get('location_1 object')?.schema === store.get('location_2 object')?.schema
+  store.set('location_1 object', entryOf(2))
+  const two = store.size()
+  for (let n = 0; n < 500; n += 1) store.removeAll(`location_${n} `)
+
+  t.match(all, { entries: 500, schemas: 1 })
+  t.ok(isShared)
+  t.match(two, { entries: 500, schemas: 2 })
+  t.strictSame(store.size(), { entries: 0, schemas: 0, weight: 0 })
+})
+
+t.test('5,000 objects of 100 fields each take the memory that the bound allows, and no more', async (t) => {
+  setFlagsFromString('--expose-gc')
+  const gc = runInNewContext('gc') as () => void
+  gc()
+  const before = process.memoryUsage().heapUsed
+  const store = createSchemaStore<never>(600_000)
+
+  for (let n = 0; n < 5_000; n += 1) store.set(`location object_${n}`, entryOf(n))
+  gc()
+
+  const megabytes = (process.memoryUsage().heapUsed - before) / 1024 / 1024
+  t.comment(`${megabytes.toFixed(0)} MB for ${store.size().entries} objects`)
+  t.ok(store.size().weight <= 600_000)
+  t.ok(megabytes < 150)
+})
