@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { checkMicros } from './check.ts'
 import { type Contestant, contestants, gatewayOf } from './contestants.ts'
 import { readyMs } from './measure.ts'
 import { createStart, endAll, freePort, pinCores } from './processes.ts'
@@ -57,6 +58,7 @@ async function run({ names, rounds, seconds }: Options, dir: string): Promise<st
 
   const pinned = pinCores()
   if (!pinned) console.error('Not pinned: that takes taskset (util-linux) and cores 0 and 1. Compare with care.')
+  const check = checkMicros()
   const bench = await openBench(pinned, dir, stubPort)
   const ready = new Map<string, number[]>()
   for (const [name, contestant] of prepared) {
@@ -67,7 +69,7 @@ async function run({ names, rounds, seconds }: Options, dir: string): Promise<st
   const throughput = await measureThroughput(bench, entrants, { rounds, seconds })
   const watched = entrants.filter(({ name }) => closelyWatched.includes(name))
   const latencies = watched.length > 0 ? await measureLatency(bench, watched) : new Map<string, number[][]>()
-  return report({ rounds: throughput, latencies, readyMs: ready, rate: RATE, pinned })
+  return report({ rounds: throughput, latencies, readyMs: ready, checkMicros: check, rate: RATE, pinned })
 }
 
 const options = readOptions()

@@ -46,7 +46,8 @@ t.test('HighLevel gets the documented PUT and nothing of the caller’s headers'
 
   await patch({ properties: { customer_number: 7 }, followers: { add: ['user1'] } }, { headers })
 
-  const [put, ...others] = simulator.received()
+  const [object, put, ...others] = simulator.received()
+  t.match(object, { method: 'GET', path: `/objects/${SEED.schemaKey}` }, 'once for many writes')
   t.strictSame(others, [])
   t.match(put, { method: 'PUT', path: `/objects/${SEED.schemaKey}/records/${SEED.recordId}` })
   t.strictSame(put?.query, { locationId: SEED.locationId })
@@ -119,7 +120,7 @@ t.test('the verbatim dialect sends every value as it came', async (t) => {
   const reply = await patch({ owner: ['newOwner'], properties: { customer_number: 1 } })
 
   t.match(reply.json, { status: 422, code: 'upstream-rejected', upstream: { status: 422 } })
-  t.strictSame(JSON.parse(simulator.received()[0]?.body ?? ''), {
+  t.strictSame(JSON.parse(simulator.received({ method: 'PUT' })[0]?.body ?? ''), {
     properties: { customer_number: 1 },
     owners: ['newOwner']
   })

@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Problem } from '../problems.ts'
 import { type CallContext, createTrace } from '../upstream/call.ts'
-import type { Work } from './logging.ts'
+import type { Subject } from './logging.ts'
 
 export interface CallOptions {
   /** How many calls are under way. */
@@ -18,28 +18,26 @@ const MAX_CALLS = 2_500
 const tooMany = () =>
   new Problem('overloaded', 'This process has as many calls under way as it can take', { retryAfterSeconds: 1 })
 
-/** What a call is about, for its log line. */
-type Subject = Omit<Work, 'trace'>
-
-/** Carries out a call that may reach HighLevel: within its deadline, within what a process can take, and logged whatever becomes of it. */
+/**
+ * The bookkeeping of calls that may reach HighLevel: their deadline, how many there are, and their log line, whatever
+ * becomes of them. Whoever has begun a call must end it.
+ */
 export function createCalls({ inFlight, deadlineMs, lastAnswerAt }: CallOptions) {
-  return async function carryOut<T>(
-    request: FastifyRequest,
-    reply: FastifyReply,
-    subject: Subject,
-    work: (context: CallContext) => T | Promise<T>
-  ): Promise<T> {
-    const trace = createTrace()
-    request.work = { ...subject, trace }
-    const wantedMs = Number(request.headers['x-request-timeout-ms'] ?? deadlineMs)
-    // From when the call came in: what was done for it so far is a part of its time.
-    const startedAt = performance.now() - reply.elapsedTime
-    const deadlineAt = Math.min(startedAt + Math.min(wantedMs, deadlineMs), lastAnswerAt())
-    if (inFlight.calls >= MAX_CALLS) throw tooMany()
-    inFlight.calls += 1
-    try {
-      return await work({ deadlineAt, trace, waiting: { id: request.caller.id, response: reply.raw } })
-    } finally {
+  return {
+    /** Throws a Problem where there are too many already: that call need not be ended. */
+    begin(request: FastifyRequest, reply: FastifyReply, subject: Subject): CallContext {
+      const trace = createTrace()
+      request.work = { subject, trace }
+      const wantedMs = Number(request.headers['x-request-timeout-ms'] ?? deadlineMs)
+      // From when the call came in: what was done for it so far is a part of its time.
+      const startedAt = performance.now() - reply.elapsedTime
+      const deadlineAt = Math.min(startedAt + Math.min(wantedMs, deadlineMs), lastAnswerAt())
+      if (inFlight.calls >= MAX_CALLS) throw tooMany()
+      inFlight.calls += 1
+      return { deadlineAt, trace, waiting: { id: request.caller.id, response: reply.raw } }
+    },
+
+    end(request: FastifyRequest, reply: FastifyReply): void {
       inFlight.calls -= 1
       // Where the caller hangs up just now, the response may never finish, and what was written would not be logged.
       reply.raw.on('close', () => {
@@ -48,5 +46,3 @@ export function createCalls({ inFlight, deadlineMs, lastAnswerAt }: CallOptions)
     }
   }
 }
-
-export type CarryOutCall = ReturnType<typeof createCalls>

@@ -24,13 +24,17 @@ declare module 'fastify' {
   }
 }
 
-/** What the log may know of a call: names and ids, never a value. */
-export interface Work {
+/** What a call is about, as far as the log may know it: names and ids, never a value. */
+export interface Subject {
   locationId: string
   schemaKey: string
   id?: string
   /** The names of the changed members. */
   fields?: readonly string[]
+}
+
+interface Work {
+  subject: Subject
   trace: Trace
 }
 
@@ -63,10 +67,10 @@ const line = (request: FastifyRequest, reply: FastifyReply, route: string | unde
     hungUp: hungUp ? true : undefined,
     code: request.problem?.code,
     ms: round(reply.elapsedTime),
-    location: work?.locationId,
-    object: work?.schemaKey,
-    record: work?.id,
-    fields: work?.fields && names(work.fields),
+    location: work?.subject.locationId,
+    object: work?.subject.schemaKey,
+    record: work?.subject.id,
+    fields: work?.subject.fields && names(work.subject.fields),
     upstreamStatus: work?.trace.upstreamStatus,
     upstreamTraceId: work?.trace.upstreamTraceId,
     attempts: work?.trace.attempts,

@@ -54,7 +54,7 @@ export default fp(
     app.addHook('onSend', (request, reply, payload, done) => {
       const count = request.callerCount
       if (count !== undefined) {
-        const quota = request.work && report(request.work.locationId)
+        const quota = request.work && report(request.work.subject.locationId)
         reply.header('ratelimit-policy', policyOf(count.max, quota)).header('ratelimit', tightest(count, quota))
       }
       done(null, payload)

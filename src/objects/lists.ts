@@ -16,44 +16,53 @@ interface ListOf<Entry> {
 }
 
 /** Entries without their repetitions; the faulty ones are left out, and noted. */
-function readEntries<Entry>(list: readonly unknown[], path: string, notes: Notes, { entry, identity }: ListOf<Entry>) {
-  const entries = new Map<unknown, Entry>()
+function readEntries<Entry>(
+  list: readonly unknown[],
+  path: string,
+  notes: Notes,
+  { entry, identity }: ListOf<Entry>
+): Entry[] {
+  const entries: Entry[] = []
+  const seen = list.length > 1 ? new Set<unknown>() : undefined
   for (let i = 0; i < list.length; i += 1) {
     const read = entry(list[i], `${path}/${i}`, notes)
-    if (read !== undefined) entries.set(identity(read), read)
+    if (read === undefined || seen?.has(identity(read))) continue
+    seen?.add(identity(read))
+    entries.push(read)
   }
   return entries
 }
 
-function readHalf<Entry>(value: unknown, name: 'add' | 'remove', notes: Notes, list: ListOf<Entry>) {
+const nothing: readonly never[] = []
+
+function readHalf<Entry>(value: unknown, name: 'add' | 'remove', notes: Notes, list: ListOf<Entry>): readonly Entry[] {
   if (Array.isArray(value)) return readEntries(value, `/${name}`, notes, list)
   if (value !== undefined) notes.fault('wrong-type', `must be a list of ${list.of}`, `/${name}`)
-  return new Map<unknown, Entry>()
+  return nothing
 }
 
 /** HighLevel takes a change of a list; a list itself, as its reads give one, it refuses, and a bare text empties the field. */
 export function readList<Entry>(value: unknown, notes: Notes, list: ListOf<Entry>): Delta | undefined {
   if (Array.isArray(value)) {
-    notes.want([...readEntries(value, '', notes, list).values()])
+    notes.want(readEntries(value, '', notes, list))
     return undefined
   }
   if (!isObject(value) || !('add' in value || 'remove' in value)) {
     notes.fault('wrong-type', `must be the wanted list of ${list.of}, or { "add": [...], "remove": [...] }, or null`)
     return undefined
   }
-  for (const member in value) {
+  for (const member of Object.keys(value)) {
     if (member !== 'add' && member !== 'remove') {
       notes.fault('wrong-type', `may hold add and remove alone beside lists of ${list.of}`)
     }
   }
   const add = readHalf(value['add'], 'add', notes, list)
   const remove = readHalf(value['remove'], 'remove', notes, list)
-  for (const identity of add.keys()) {
-    if (!remove.has(identity)) continue
-    notes.fault('conflict', 'is both added and removed')
-    break
+  if (add.length > 0 && remove.length > 0) {
+    const added = new Set(add.map(list.identity))
+    if (remove.some((one) => added.has(list.identity(one)))) notes.fault('conflict', 'is both added and removed')
   }
-  return deltaOf([...add.values()], [...remove.values()])
+  return deltaOf(add, remove)
 }
 
 /** `undefined` where nothing is changed. */

@@ -21,7 +21,7 @@ interface Options extends CallOptions {
 const requestFaults = ({ caller, query }: FastifyRequest) => locationFaults(caller, query)
 
 const objectRoutes: FastifyPluginAsyncTypebox<Options> = async (app, options) => {
-  const carryOut = createCalls(options)
+  const calls = createCalls(options)
   const schema = {
     operationId: 'describeObject',
     tags: ['objects'],
@@ -32,16 +32,18 @@ const objectRoutes: FastifyPluginAsyncTypebox<Options> = async (app, options) =>
     headers: ObjectHeaders
   }
 
-  app.get('/objects/:schemaKey', { schema, config: { requestFaults } }, (request, reply) => {
-    const { schemaKey } = request.params
-    const locationId = locationOf(request.caller, request.query)
-    return carryOut(request, reply, { locationId, schemaKey }, async (context) => {
-      const object = await options.loadSchema({ locationId, schemaKey }, context)
+  app.get('/objects/:schemaKey', { schema, config: { requestFaults } }, async (request, reply) => {
+    const ref = { locationId: locationOf(request.caller, request.query), schemaKey: request.params.schemaKey }
+    const context = calls.begin(request, reply, ref)
+    try {
+      const object = await options.loadSchema(ref, context)
       const tag = `"${object.digest}"`
       reply.header('etag', tag)
       if (request.headers['if-none-match']?.includes(tag)) return reply.code(304).send()
       return reply.header('content-type', 'application/schema+json').send(JSON.stringify(propertiesSchema(object)))
-    })
+    } finally {
+      calls.end(request, reply)
+    }
   })
 }
 

@@ -11,6 +11,8 @@ const SLACK_MS = 1_000
 const LEAST_DELAY_MS = 3
 const MAX_DELAY_MS = 20
 const RELEASE_EVERY_MS = 500
+/** For how long Redis is waited for: who asks for a condition would rather wait than have it not hold. */
+const PATIENCE_MS = 500
 
 const RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
 
@@ -27,7 +29,7 @@ export interface RecordLock {
 const free: Release = () => undefined
 
 const late = () =>
-  new Problem('deadline-exceeded', 'The time of the call ended while another process wrote this record', {})
+  new Problem('deadline-exceeded', 'The time of the call ended while another process wrote this record')
 
 /**
  * Keeps processes that share a Redis from writing a record between another's reading and writing of it. While Redis does
@@ -38,7 +40,7 @@ export function createRecordLock(redis: SharedRedis | undefined): RecordLock {
   const closing = new AbortController()
 
   const release = async (shared: SharedRedis, key: string, token: string, until: number): Promise<void> => {
-    while ((await shared.attempt(() => shared.client.eval(RELEASE, 1, key, token))) === undefined) {
+    while ((await shared.insist(PATIENCE_MS, () => shared.client.eval(RELEASE, 1, key, token))) === undefined) {
       if (performance.now() >= until) return
       await sleep(RELEASE_EVERY_MS, undefined, { ref: false })
     }
@@ -54,7 +56,7 @@ export function createRecordLock(redis: SharedRedis | undefined): RecordLock {
       const take = () => redis.client.set(key, token, 'PX', Math.ceil(until - performance.now()), 'NX')
       try {
         for (;;) {
-          const taken = await redis.attempt(take)
+          const taken = await redis.insist(PATIENCE_MS, take)
           // Where the answer is late it may be taken all the same: it is let go of in either case.
           if (taken !== null) return () => void release(redis, key, token, until)
           const delay = LEAST_DELAY_MS + Math.random() * (MAX_DELAY_MS - LEAST_DELAY_MS)

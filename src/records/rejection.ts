@@ -25,9 +25,6 @@ function mentions(message: string, name: string): boolean {
   return false
 }
 
-/** HighLevel has refused the values. */
-export const isRejection = ({ code }: Problem): boolean => code === 'upstream-rejected' || code === 'duplicate-value'
-
 const rejected = (member: string): Fault => ({
   pointer: pointerTo(member),
   code: 'rejected',
@@ -38,7 +35,7 @@ const rejected = (member: string): Fault => ({
  * A refusal with pointers to the members that it is about, as the caller has named them: HighLevel names a field in its
  * message, or tells its key. Where one name is a part of another, the longer one is meant.
  */
-export function withPointers(problem: Problem, schema: ObjectSchema | undefined, patch: RecordPatch): Problem {
+function withPointers(problem: Problem, schema: ObjectSchema | undefined, patch: RecordPatch): Problem {
   const { errors, upstream } = problem.extras
   const members = namesOf(patch, schema)
   if (errors !== undefined) {
@@ -60,6 +57,12 @@ export function withPointers(problem: Problem, schema: ObjectSchema | undefined,
   return named.length === 0 ? problem : new Problem(problem.code, problem.detail, { ...problem.extras, errors: named })
 }
 
+/** HighLevel's refusal of the values, with pointers; `undefined` for any other error. */
+export const rejectionIn = (error: unknown, schema: ObjectSchema | undefined, patch: RecordPatch) =>
+  error instanceof Problem && (error.code === 'upstream-rejected' || error.code === 'duplicate-value')
+    ? withPointers(error, schema, patch)
+    : undefined
+
 /** A change of a list that only takes away may leave nothing. */
 const isFilled = (value: unknown) => {
   if (typeof value !== 'object' || value === null) return value !== null && value !== ''
@@ -77,7 +80,8 @@ export function lostFaults(
   if (properties === undefined || typeof held !== 'object' || held === null) return none
   const stored = held as Record<string, unknown>
   const { ready } = properties
-  const lost = Object.keys(ready).filter((key) => stored[key] === null && isFilled(ready[key]))
+  const lost: string[] = []
+  for (const key of Object.keys(ready)) if (stored[key] === null && isFilled(ready[key])) lost.push(key)
   if (lost.length === 0) return none
   const members = namesOf(patch, schema)
   return lost.map((lostKey): Fault => {

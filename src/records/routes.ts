@@ -14,11 +14,12 @@ interface Options extends CallOptions {
   readRecord: UpstreamClient['getRecord']
 }
 
-const fieldsOf = ({ properties = {}, owner, followers }: RecordPatch): string[] => [
-  ...Object.keys(properties),
-  ...(owner ? ['owner'] : []),
-  ...(followers ? ['followers'] : [])
-]
+const fieldsOf = ({ properties, owner, followers }: RecordPatch): string[] => {
+  const fields = properties === undefined ? [] : Object.keys(properties)
+  if (owner !== undefined) fields.push('owner')
+  if (followers !== undefined) fields.push('followers')
+  return fields
+}
 
 const writeFaults = ({ caller, query, body }: FastifyRequest): readonly Fault[] => [
   ...locationFaults(caller, query),
@@ -37,7 +38,7 @@ const common = { tags: ['records'], security: [{ caller: [] }], params: RecordPa
 
 const recordRoutes: FastifyPluginAsyncTypebox<Options> = async (app, options) => {
   const { updateRecord, readRecord } = options
-  const carryOut = createCalls(options)
+  const calls = createCalls(options)
 
   const write = {
     ...common,
@@ -48,16 +49,23 @@ const recordRoutes: FastifyPluginAsyncTypebox<Options> = async (app, options) =>
     headers: WriteHeaders,
     body: RecordPatch
   }
-  app.patch('/records/:schemaKey/:id', { schema: write, config: { requestFaults: writeFaults } }, (request, reply) => {
-    const { schemaKey, id } = request.params
-    const ref = { locationId: locationOf(request.caller, request.query), schemaKey, id }
-    const conditions = { ifMatch: request.headers['if-match'], isDry: request.query.dryRun === 'true' }
-    const subject = { locationId: ref.locationId, schemaKey, id, fields: fieldsOf(request.body) }
-    return carryOut(request, reply, subject, async (context) => {
-      const outcome = await updateRecord(ref, request.body, conditions, context)
-      return 'record' in outcome ? sendRecord(reply, outcome) : reply.send(outcome)
-    })
-  })
+  app.patch(
+    '/records/:schemaKey/:id',
+    { schema: write, config: { requestFaults: writeFaults } },
+    async (request, reply) => {
+      const { schemaKey, id } = request.params
+      const ref = { locationId: locationOf(request.caller, request.query), schemaKey, id }
+      const subject = { locationId: ref.locationId, schemaKey, id, fields: fieldsOf(request.body) }
+      const conditions = { ifMatch: request.headers['if-match'], isDry: request.query.dryRun === 'true' }
+      const context = calls.begin(request, reply, subject)
+      try {
+        const outcome = await updateRecord(ref, request.body, conditions, context)
+        return 'record' in outcome ? sendRecord(reply, outcome) : reply.send(outcome)
+      } finally {
+        calls.end(request, reply)
+      }
+    }
+  )
 
   const read = {
     ...common,
@@ -66,19 +74,24 @@ const recordRoutes: FastifyPluginAsyncTypebox<Options> = async (app, options) =>
     querystring: RecordQuery,
     headers: ReadHeaders
   }
-  app.get('/records/:schemaKey/:id', { schema: read, config: { requestFaults: readFaults } }, (request, reply) => {
-    const { schemaKey, id } = request.params
-    const ref = { locationId: locationOf(request.caller, request.query), schemaKey, id }
-    return carryOut(request, reply, { ...ref }, async (context) => {
-      const answer = await readRecord(ref, context)
-      const known = request.headers['if-none-match']?.replaceAll('W/', '')
-      if (known === undefined || !namesTag(known, etagOf(answer.record))) return sendRecord(reply, answer)
-      return reply
-        .header('etag', etagOf(answer.record) ?? '')
-        .code(304)
-        .send()
-    })
-  })
+  app.get(
+    '/records/:schemaKey/:id',
+    { schema: read, config: { requestFaults: readFaults } },
+    async (request, reply) => {
+      const { schemaKey, id } = request.params
+      const ref = { locationId: locationOf(request.caller, request.query), schemaKey, id }
+      const context = calls.begin(request, reply, ref)
+      try {
+        const answer = await readRecord(ref, context)
+        const tag = etagOf(answer.record)
+        const known = request.headers['if-none-match']?.replaceAll('W/', '')
+        if (tag === undefined || known === undefined || !namesTag(known, tag)) return sendRecord(reply, answer)
+        return reply.header('etag', tag).code(304).send()
+      } finally {
+        calls.end(request, reply)
+      }
+    }
+  )
 }
 
 export default recordRoutes

@@ -3,11 +3,18 @@ import type { Missing } from '../objects/missing.ts'
 import type { ObjectSchema } from '../objects/object-schema.ts'
 import { type Fault, Problem } from '../problems.ts'
 import type { CallContext } from '../upstream/call.ts'
-import { objectPath, type RecordAnswer, type RecordRef, recordPath, type UpstreamClient } from '../upstream/client.ts'
-import { verifyMatch } from './etag.ts'
+import {
+  asSure,
+  objectPath,
+  type RecordAnswer,
+  type RecordRef,
+  recordPath,
+  type UpstreamClient
+} from '../upstream/client.ts'
+import { etagOf, verifyMatch } from './etag.ts'
 import type { RecordLock } from './record-lock.ts'
 import type { RecordTurns } from './record-turns.ts'
-import { isRejection, lostFaults, withPointers } from './rejection.ts'
+import { lostFaults, rejectionIn } from './rejection.ts'
 import type { RecordPatch } from './schemas.ts'
 import { bodyOf, planWrite, type WriteBody, type WritePlan, type WriteRules } from './write-plan.ts'
 
@@ -52,14 +59,30 @@ interface Known {
 
 const none: readonly Fault[] = []
 
-const refusal = ({ faults }: WritePlan) =>
-  new Problem('invalid-properties', `Faults in the values: ${faults.length}`, { errors: faults })
+const refusal = ({ faults: errors }: WritePlan) =>
+  new Problem('invalid-properties', `Faults in the values: ${errors.length}`, { errors })
 
 const loss = (errors: readonly Fault[]) =>
   new Problem('upstream-rejected', 'HighLevel took the call, and emptied fields that were to be filled', {
     errors,
     applied: 'unknown'
   })
+
+/** `current` is the record as it is, where it was read. */
+function send(
+  upstream: UpstreamClient,
+  { ref, context, isDry, reads }: Write,
+  body: WriteBody | undefined,
+  current?: RecordAnswer
+): Promise<RecordAnswer | DryRun> {
+  if (isDry) {
+    const request = body === undefined ? null : ({ method: 'PUT', path: recordPath(ref), body } as const)
+    return Promise.resolve({ request, reads })
+  }
+  if (body !== undefined) return upstream.putRecord(ref, body, context)
+  // Everything is as it should be already: HighLevel need not be asked to change nothing.
+  return current ? Promise.resolve(current) : upstream.getRecord(ref, context)
+}
 
 export function createUpdateRecord({ upstream, catalog, turns, lock, rules, countUnchecked }: Deps) {
   const known = (found: ObjectSchema | Missing, isNew: boolean): Known => {
@@ -99,47 +122,43 @@ export function createUpdateRecord({ upstream, catalog, turns, lock, rules, coun
       const current = await upstream.getRecord(ref, context)
       write.reads.push({ method: 'GET', path: recordPath(ref) })
       if (ifMatch !== undefined) verifyMatch(ifMatch, current.record)
-      return await send(write, bodyOf(plan, write.patch, current.record), current)
+      return await send(upstream, write, bodyOf(plan, write.patch, current.record), current)
     } finally {
       release?.()
     }
   }
 
-  const send = (
-    { ref, context, isDry, reads }: Write,
-    body: WriteBody | undefined,
-    current?: RecordAnswer
-  ): Promise<RecordAnswer | DryRun> => {
-    if (isDry) {
-      const request = body === undefined ? null : ({ method: 'PUT', path: recordPath(ref), body } as const)
-      return Promise.resolve({ request, reads })
-    }
-    if (body !== undefined) return upstream.putRecord(ref, body, context)
-    // Everything is as it should be already: HighLevel need not be asked to change nothing.
-    return current ? Promise.resolve(current) : upstream.getRecord(ref, context)
-  }
+  const carryOut = (write: Write, plan: WritePlan): Promise<RecordAnswer | DryRun> =>
+    plan.needsRecord || write.ifMatch !== undefined
+      ? writeHeld(write, plan)
+      : send(upstream, write, bodyOf(plan, write.patch, undefined))
 
-  const write = async (one: Write, { schema, isNew }: Known): Promise<RecordAnswer | DryRun> => {
-    const { ref, patch, ifMatch } = one
-    const plan = planWrite(rules, ref, patch, schema)
-    let problem: Problem
-    if (plan.faults.length > 0) problem = refusal(plan)
-    else {
-      try {
-        const mustRead = plan.needsRecord || ifMatch !== undefined
-        const outcome = await (mustRead ? writeHeld(one, plan) : send(one, bodyOf(plan, patch, undefined)))
-        const lost = 'record' in outcome ? lostFaults(plan, schema, patch, outcome.record) : none
-        if (lost.length === 0) return outcome
-        problem = loss(lost)
-      } catch (error) {
-        if (!(error instanceof Problem) || !isRejection(error)) throw error
-        problem = withPointers(error, schema, patch)
+  /** Writes until it is done, or until nothing more can be done about the problem. */
+  const persist = async (write: Write, from: Known): Promise<RecordAnswer | DryRun> => {
+    const { ref, patch } = write
+    let known = from
+    for (;;) {
+      const plan = planWrite(rules, ref, patch, known.schema)
+      let problem = plan.faults.length > 0 ? refusal(plan) : undefined
+      if (problem === undefined) {
+        try {
+          const outcome = await carryOut(write, plan)
+          const lost = 'record' in outcome ? lostFaults(plan, known.schema, patch, outcome.record) : none
+          if (lost.length === 0 || !('record' in outcome)) return outcome
+          problem = loss(lost)
+          write.context.trace.unsure = true
+          // The record is another one by this very write.
+          if (write.ifMatch !== undefined) write.ifMatch = etagOf(outcome.record)
+        } catch (error) {
+          problem = rejectionIn(error, known.schema, patch)
+          if (problem === undefined) throw asSure(write.context, error)
+        }
       }
+      // A field may no longer be what it was: with what it is now the values are sent anew.
+      const fresh = problem.code === 'duplicate-value' ? undefined : await newer(write, known)
+      if (fresh === undefined) throw asSure(write.context, problem)
+      known = fresh
     }
-    // A field may no longer be what it was: with what it is now the values are sent anew.
-    const fresh = problem.code === 'duplicate-value' ? undefined : await newer(one, { schema, isNew })
-    if (fresh === undefined) throw problem
-    return write(one, fresh)
   }
 
   /**
@@ -156,9 +175,9 @@ export function createUpdateRecord({ upstream, catalog, turns, lock, rules, coun
     const record = recordKey(ref)
     if (!turns.take(record)) await turns.wait(record, context)
     try {
-      const one: Write = { ref, patch, context, reads: [], ifMatch, isDry }
-      const schema = schemaOf(one)
-      return await write(one, schema instanceof Promise ? await schema : schema)
+      const write: Write = { ref, patch, context, reads: [], ifMatch, isDry }
+      const schema = schemaOf(write)
+      return await persist(write, schema instanceof Promise ? await schema : schema)
     } finally {
       turns.pass(record)
     }

@@ -16,6 +16,8 @@ export interface SharedRedis {
   isUp(): boolean
   /** The outcome of `work`; `undefined` at once while Redis is down, or where it does not answer in time. */
   attempt<T>(work: () => Promise<T>): Promise<T | undefined>
+  /** The same for what is worth a longer wait: it is tried while there is a connection, whatever others have met with. */
+  insist<T>(ms: number, work: () => Promise<T>): Promise<T | undefined>
   close(): Promise<void>
 }
 
@@ -112,6 +114,10 @@ export async function openRedis(url: string, log: BaseLogger): Promise<SharedRed
         setDown(error)
         return undefined
       }
+    },
+    async insist(ms, work) {
+      if (client.status !== 'ready') return undefined
+      return inTime(ms, work()).catch(() => undefined)
     },
     async close() {
       isClosed = true

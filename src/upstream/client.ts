@@ -51,7 +51,7 @@ function readRecord(call: LocationCall, answer: Answer): RecordAnswer {
 }
 
 /** A problem says how the last attempt went; an earlier one may have been carried out nevertheless. */
-const asSure = <P>({ trace }: LocationCall, problem: P): P =>
+export const asSure = <P>({ trace }: Pick<CallContext, 'trace'>, problem: P): P =>
   problem instanceof Problem && trace.unsure && problem.extras.applied !== 'unknown'
     ? (new Problem(problem.code, problem.detail, { ...problem.extras, applied: 'unknown' }) as P & Problem)
     : problem

@@ -1,0 +1,26 @@
+import { readObjectSchema } from '../src/objects/object-schema.ts'
+import { planProperties, settleProperties } from '../src/objects/properties.ts'
+import { requestBody, schemaAnswer } from './example.ts'
+
+const BODIES = 1_000
+const WARM_UP = 200
+const ROUNDS = 200
+
+/** Microseconds in which the properties of the example are checked by its object, and put into HighLevel's form. */
+export function checkMicros(): number {
+  const schema = readObjectSchema(JSON.parse(schemaAnswer))
+  if (schema === undefined) throw new Error('The schema of the example cannot be read')
+  // Parsed each by itself, as they come: one and the same object again and again would be faster than any call.
+  const bodies = Array.from({ length: BODIES }, () => JSON.parse(requestBody).properties as Record<string, unknown>)
+  const checkAll = () => {
+    for (const properties of bodies) {
+      const plan = planProperties(schema, properties)
+      if (plan.faults.length > 0 || settleProperties(plan, {}) === undefined)
+        throw new Error('The example does not fit')
+    }
+  }
+  for (let i = 0; i < WARM_UP; i++) checkAll()
+  const since = performance.now()
+  for (let i = 0; i < ROUNDS; i++) checkAll()
+  return ((performance.now() - since) * 1_000) / (ROUNDS * BODIES)
+}
