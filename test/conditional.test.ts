@@ -7,6 +7,8 @@ import { RECORD, startGateway, startSimulator, type TestGateway, until } from '.
 import { withRedis } from './support/redis.ts'
 
 const stored = (simulator: Simulator) => simulator.record(SEED.schemaKey, SEED.recordId)
+const keysOf = () =>
+  [`rg:{${SEED.locationId} ${SEED.recordId}}:queue`, `rg:{${SEED.locationId} ${SEED.recordId}}:ends`] as const
 const tagOf = async ({ call }: Pick<TestGateway, 'call'>) => (await call(RECORD)).headers.get('etag') ?? ''
 const when = (tag: string) => ({ headers: { 'if-match': tag } })
 
@@ -91,7 +93,7 @@ withRedis('of 200 writers on one tag through two processes exactly one gets thro
   }
   const client = new Redis(REDIS_URL)
   t.teardown(() => client.disconnect())
-  await until(async () => (await client.exists(`rg:lock:{${SEED.locationId} ${SEED.recordId}}`)) === 0)
+  await until(async () => (await client.exists(...keysOf())) === 0)
 })
 
 withRedis('200 writers that count through two processes lose none of their counts', async (t, REDIS_URL) => {
@@ -137,7 +139,7 @@ withRedis('lists that two processes want at the same time never mix', async (t, 
 })
 
 withRedis(
-  'a lock that nobody gives back is waited for within the call’s time, and ends by itself',
+  'the turn of a process that died is waited for within the call’s time, and ends by itself',
   async (t, REDIS_URL) => {
     const simulator = await startSimulator(t)
     const gateway = await startGateway(t, { simulator, env: { REDIS_URL } })
@@ -145,14 +147,18 @@ withRedis(
     const tag = await tagOf(gateway)
     const client = new Redis(REDIS_URL)
     t.teardown(() => client.disconnect())
-    const lock = `rg:lock:{${SEED.locationId} ${SEED.recordId}}`
+    const [queue, ends] = keysOf()
+    const die = async (leftMs: number) => {
+      await client.zadd(queue, 1, 'of a process that died')
+      await client.hset(ends, 'of a process that died', Date.now() + leftMs)
+    }
 
-    await client.set(lock, 'of a process that died', 'PX', 60_000)
+    await die(60_000)
     const late = await gateway.patch(CHANGE, {
       headers: { 'if-match': tag, 'x-request-timeout-ms': '300' }
     })
     const plain = await gateway.patch({ properties: { ticket_name: 'x' } })
-    await client.set(lock, 'of a process that died', 'PX', 400)
+    await die(400)
     const since = performance.now()
     const patient = await gateway.patch(CHANGE, when(await tagOf(gateway)))
 

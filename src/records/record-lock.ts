@@ -1,22 +1,52 @@
 import { randomBytes } from 'node:crypto'
-import { setTimeout as sleep } from 'node:timers/promises'
+import type { Result } from 'ioredis'
 import { Problem } from '../problems.ts'
 import type { SharedRedis } from '../shared/redis.ts'
 import type { CallContext } from '../upstream/call.ts'
 import { pause } from '../upstream/deadline.ts'
 
-/** The lock outlives its call by this: nothing is sent after the call's deadline, and what was sent before may still arrive. */
+declare module 'ioredis' {
+  interface RedisCommander<Context> {
+    queueForRecord(queue: string, ends: string, self: string, leaseMs: number): Result<0 | 1, Context>
+    leaveRecord(queue: string, ends: string, self: string): Result<0 | 1, Context>
+  }
+}
+
+/** A place in the queue outlives its call by this: nothing is sent after the call's deadline, but what was sent before may still arrive. */
 const SLACK_MS = 1_000
-/** Only one writer of each process asks for a record at a time, so it may ask often. */
-const LEAST_DELAY_MS = 3
-const MAX_DELAY_MS = 20
-const RELEASE_EVERY_MS = 500
+/** Only one writer of each process queues for a record at a time, so it may ask often. */
+const LEAST_DELAY_MS = 2
+const MAX_DELAY_MS = 8
 /** For how long Redis is waited for: who asks for a condition would rather wait than have it not hold. */
 const PATIENCE_MS = 500
 
-const RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+/** Joins the queue, drops those at its head whose time is over, and tells whether it is one's turn. First come, first served. */
+const QUEUE = `
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local lease = tonumber(ARGV[2])
+if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then
+  redis.call('ZADD', KEYS[1], time[1] * 1000000 + time[2], ARGV[1])
+  redis.call('HSET', KEYS[2], ARGV[1], now + lease)
+end
+for _, key in ipairs(KEYS) do
+  if redis.call('PTTL', key) < lease then redis.call('PEXPIRE', key, lease) end
+end
+local first = redis.call('ZRANGE', KEYS[1], 0, 0)[1]
+while first ~= ARGV[1] and tonumber(redis.call('HGET', KEYS[2], first) or 0) < now do
+  redis.call('ZREM', KEYS[1], first)
+  redis.call('HDEL', KEYS[2], first)
+  first = redis.call('ZRANGE', KEYS[1], 0, 0)[1]
+end
+return first == ARGV[1] and 1 or 0
+`
 
-/** What lets go of a record. */
+const LEAVE = `
+redis.call('HDEL', KEYS[2], ARGV[1])
+return redis.call('ZREM', KEYS[1], ARGV[1])
+`
+
+/** What lets the next one have its turn. */
 export type Release = () => void
 
 export interface RecordLock {
@@ -29,40 +59,39 @@ export interface RecordLock {
 const free: Release = () => undefined
 
 const late = () =>
-  new Problem('deadline-exceeded', 'The time of the call ended while another process wrote this record')
+  new Problem('deadline-exceeded', 'The time of the call ended while other processes wrote this record')
 
 /**
  * Keeps processes that share a Redis from writing a record between another's reading and writing of it. While Redis does
- * not answer, only the order within each process is left. A process that dies holds its record until its call would
- * have ended.
+ * not answer, only the order within each process is left. A process that dies keeps its place until its call would have
+ * ended.
  */
 export function createRecordLock(redis: SharedRedis | undefined): RecordLock {
   const closing = new AbortController()
-
-  const release = async (shared: SharedRedis, key: string, token: string, until: number): Promise<void> => {
-    while ((await shared.insist(PATIENCE_MS, () => shared.client.eval(RELEASE, 1, key, token))) === undefined) {
-      if (performance.now() >= until) return
-      await sleep(RELEASE_EVERY_MS, undefined, { ref: false })
-    }
-  }
+  redis?.client.defineCommand('queueForRecord', { numberOfKeys: 2, lua: QUEUE })
+  redis?.client.defineCommand('leaveRecord', { numberOfKeys: 2, lua: LEAVE })
 
   return {
     async acquire(record, context) {
       if (redis === undefined) return free
-      const key = `rg:lock:{${record}}`
-      const token = randomBytes(12).toString('base64url')
+      const { client, insist } = redis
+      const keys = [`rg:{${record}}:queue`, `rg:{${record}}:ends`] as const
+      const self = randomBytes(12).toString('base64url')
       const since = performance.now()
-      const until = context.deadlineAt + SLACK_MS
-      const take = () => redis.client.set(key, token, 'PX', Math.ceil(until - performance.now()), 'NX')
+      const leaseMs = () => Math.max(1, Math.ceil(context.deadlineAt + SLACK_MS - performance.now()))
+      const leave = () => void insist(PATIENCE_MS, () => client.leaveRecord(...keys, self))
       try {
         for (;;) {
-          const taken = await redis.insist(PATIENCE_MS, take)
-          // Where the answer is late it may be taken all the same: it is let go of in either case.
-          if (taken !== null) return () => void release(redis, key, token, until)
+          const turn = await insist(PATIENCE_MS, () => client.queueForRecord(...keys, self, leaseMs()))
+          // Where its answer is late it may be in the queue all the same: it leaves it in either case.
+          if (turn !== 0) return leave
           const delay = LEAST_DELAY_MS + Math.random() * (MAX_DELAY_MS - LEAST_DELAY_MS)
           if (performance.now() + delay >= context.deadlineAt) throw late()
           await pause(delay, context, closing.signal)
         }
+      } catch (problem) {
+        leave()
+        throw problem
       } finally {
         context.trace.queueMs += performance.now() - since
       }
