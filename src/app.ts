@@ -73,7 +73,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     const calls = { inFlight: parts.inFlight, deadlineMs: config.REQUEST_DEADLINE_MS, lastAnswerAt }
     const readRecord = parts.upstream.client.getRecord
     await guarded.register(recordRoutes, { ...calls, updateRecord: updateRecordOf(options), readRecord })
-    await guarded.register(objectRoutes, { ...calls, loadSchema: parts.catalog.load })
+    await guarded.register(objectRoutes, { ...calls, describe: parts.catalog.describe })
   })
   methods.close(app)
   return app

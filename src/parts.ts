@@ -15,8 +15,8 @@ import { version } from './version.ts'
 /** What a store that answers takes to be told how things ended. */
 const LAST_WORDS_MS = 500
 
-/** Fields and options of all schemas that are held: 120 MB, or 5,000 objects of a hundred fields without options. */
-const MAX_SCHEMA_WEIGHT = 600_000
+/** Of all schemas that are held, as HighLevel sends them: 160 MB in memory, or 5,000 objects of a hundred fields. */
+const MAX_SCHEMA_CHARS = 75_000_000
 
 const wireOf = (config: Config) => ({
   origin: config.HIGHLEVEL_API_URL,
@@ -66,7 +66,7 @@ export async function openParts(config: Config, log: BaseLogger, now: () => numb
   const lock = createRecordLock(redis)
   const catalog = createCatalog({
     read: upstream.client.getObject,
-    maxWeight: MAX_SCHEMA_WEIGHT,
+    maxChars: MAX_SCHEMA_CHARS,
     now,
     log,
     countRead: metrics.upstream.countSchemaRead

@@ -179,3 +179,37 @@ t.test('without an answer of Redis conditional writes go on, each process by its
 
   t.strictSame(tally(replies), { 200: 1, '412 precondition-failed': 9 })
 })
+
+t.test('a caller that hangs up before the write lets the next one have its turn', async (t) => {
+  const simulator = await startSimulator(t)
+  const gateway = await startGateway(t, { simulator })
+  const tag = await tagOf(gateway)
+  simulator.clearReceived()
+  simulator.failNext({ method: 'GET', kind: 'hang' })
+  const leaving = new AbortController()
+  const headers = { authorization: `Bearer ${gateway.key}`, 'content-type': 'application/json', 'if-match': tag }
+  const body = JSON.stringify({ owner: ['somebody'] })
+  const gone = fetch(gateway.origin + RECORD, { method: 'PATCH', headers, body, signal: leaving.signal }).catch(
+    () => 'gone'
+  )
+  await until(() => simulator.received({ method: 'GET' }).length === 1)
+  leaving.abort()
+  t.equal(await gone, 'gone')
+
+  const since = performance.now()
+  const next = await gateway.patch({ owner: ['another'] }, when(tag))
+
+  t.equal(next.status, 200)
+  t.ok(performance.now() - since < 5_000, 'it does not wait for what is read for nobody')
+  t.strictSame(stored(simulator)?.owner, ['another'])
+})
+
+t.test('a write that asks for a condition which it cannot have is refused', async (t) => {
+  const simulator = await startSimulator(t)
+  const { patch } = await startGateway(t, { simulator })
+
+  const reply = await patch(CHANGE, { headers: { 'if-none-match': '*' } })
+
+  t.match(reply.json, { status: 400, errors: [{ parameter: 'if-none-match', code: 'unsupported' }] })
+  t.strictSame(simulator.received(), [])
+})

@@ -467,3 +467,112 @@ t.test('a frontend can ask what an object takes, and whether that has changed', 
   await patch(CHANGE)
   t.strictSame(schemaReads(simulator), [], 'what was read for the frontend serves the write')
 })
+
+t.test(
+  'what HighLevel stores as nothing is told even where the fields are not known, or values go as they came',
+  async (t) => {
+    const simulator = await startSimulator(t)
+    simulator.limitScopes(SEED.locationId, ['objects/record.write', 'objects/record.readonly'])
+    const unknown = await startGateway(t, { simulator })
+    const neither = await startGateway(t, { simulator, env: { SCHEMA_VALIDATION: 'off', WRITE_DIALECT: 'verbatim' } })
+
+    for (const { patch } of [unknown, neither]) {
+      const list = await patch({ properties: { section_of_app: 'contacts', ticket_name: 'x' } })
+      const date = await patch({ properties: { recieved_on: '' } })
+      for (const [reply, member] of [
+        [list, 'section_of_app'],
+        [date, 'recieved_on']
+      ] as const) {
+        const errors = [{ pointer: `/properties/${member}`, code: 'not-stored' }]
+        t.match(reply.json, { code: 'upstream-rejected', applied: 'unknown', errors })
+      }
+    }
+  }
+)
+
+t.test('an option that HighLevel drops without a word is looked into', async (t) => {
+  const simulator = await startSimulator(t)
+  const { patch } = await startGateway(t, { simulator })
+  await patch(CHANGE)
+  const options = [{ key: 'urgent', label: 'Urgent' }]
+  simulator.putObject(ticketWith(field('tags', 'CHECKBOX', 'Tags', { options })))
+
+  const reply = await patch({ properties: { tags: { add: ['billing', 'urgent'] } } })
+
+  t.match(reply.json, {
+    code: 'invalid-properties',
+    applied: 'unknown',
+    errors: [{ pointer: '/properties/tags/add/0', code: 'unknown-option' }]
+  })
+})
+
+t.test('trouble with objects stops no writes, and objects that cannot be read open no circuit', async (t) => {
+  const simulator = await startSimulator(t, { burstMax: 10_000 })
+  const gateway = await startGateway(t, { simulator, env: { LOCATION_BURST_MAX: '10000' } })
+  const keys = Array.from({ length: 30 }, (_, n) => `custom_objects.thing_${n}`)
+  for (const key of keys) {
+    const fields = TICKET.fields.map((one) => ({ ...one, fieldKey: one.fieldKey.replace(TICKET.key, key) }))
+    simulator.putObject({ ...TICKET, id: key, key, fields })
+    simulator.putRecord(key, { id: SEED.recordId, locationId: SEED.locationId })
+    simulator.failNext({ method: 'GET', path: `/objects/${key}`, kind: 'reset-before', times: 10 })
+  }
+
+  const replies = await Promise.all(keys.map((key) => gateway.patch(CHANGE, {}, RECORD.replace(SEED.schemaKey, key))))
+
+  t.strictSame([...new Set(replies.map(({ status }) => status))], [200])
+  t.notOk(gateway.logged().some(({ msg }) => msg === 'calls to HighLevel are held back'))
+})
+
+t.test('many who ask for an object at once share one read of it', async (t) => {
+  const simulator = await startSimulator(t)
+  const { call } = await startGateway(t, { simulator })
+
+  const replies = await Promise.all(Array.from({ length: 20 }, () => call(OBJECT)))
+
+  t.strictSame([...new Set(replies.map(({ status }) => status))], [200])
+  t.equal(schemaReads(simulator).length, 1)
+})
+
+t.test('a copy of long ago is not used where no newer one comes in time', async (t) => {
+  const simulator = await startSimulator(t)
+  const clock = createClock(Date.now())
+  const { patch } = await startGateway(t, { simulator, now: clock.now })
+  await patch(CHANGE)
+  clock.move(9 * 3_600_000)
+  simulator.putObject(ticketWith(field('engine', 'NUMERICAL')))
+  simulator.failNext({ ...readOfObject, kind: 'hang' })
+
+  const reply = await patch({ properties: { engine: 5 } }, { headers: { 'x-request-timeout-ms': '1000' } })
+
+  t.equal(reply.status, 200, 'it is HighLevel that judges')
+})
+
+t.test('an object whose fields come in another order is the same', async (t) => {
+  const simulator = await startSimulator(t)
+  const { patch } = await startGateway(t, { simulator })
+  await patch(CHANGE)
+  simulator.putObject({ ...TICKET, fields: TICKET.fields.toReversed() })
+  simulator.failNext({ method: 'PUT', kind: 'status', status: 422, body: { message: 'No' }, times: 5 })
+  simulator.clearReceived()
+
+  for (let n = 0; n < 5; n += 1) t.match((await patch(CHANGE)).json, { code: 'upstream-rejected' })
+
+  t.equal(simulator.received({ method: 'PUT' }).length, 5, 'nothing is sent twice for it')
+  t.equal(schemaReads(simulator).length, 1)
+})
+
+t.test('a box that is lost is pointed to where it stands', async (t) => {
+  const simulator = await startSimulator(t)
+  const { patch } = await startGateway(t, { simulator })
+  const properties = { 'my_textbox_list.option_a': null, ticket_name: 'x' }
+  simulator.failNext({
+    method: 'PUT',
+    kind: 'status',
+    status: 200,
+    body: { record: { id: SEED.recordId, properties } }
+  })
+
+  const reply = await patch({ properties: { my_textbox_list: { 'Option A': 'x' }, ticket_name: 'x' } })
+
+  t.match(reply.json, { errors: [{ pointer: '/properties/my_textbox_list/Option A', code: 'not-stored' }] })
+})

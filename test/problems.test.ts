@@ -179,7 +179,10 @@ const rows: Row[] = [
     name: 'a used-up day',
     code: 'location-daily-exhausted',
     has: { upstream: { status: 429, message: 'Too Many Requests' } },
-    ask: prepared((simulator) => simulator.setDaily(0))
+    ask: async (gateway, simulator) => {
+      await gateway.patch(CHANGE)
+      return prepared(() => simulator.setDaily(0))(gateway, simulator)
+    }
   },
   {
     name: 'headers over the limit',

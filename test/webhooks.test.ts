@@ -2,7 +2,7 @@ import { generateKeyPairSync, sign } from 'node:crypto'
 import t, { type Test } from 'tap'
 import { SEED } from './simulator/seed.ts'
 import { TICKET } from './simulator/seed-objects.ts'
-import { createClock, startGateway, startSimulator, temporaryFolder, until } from './support/harness.ts'
+import { createClock, RECORD, startGateway, startSimulator, temporaryFolder, until } from './support/harness.ts'
 import { NO_POSTGRES, postgresDatabase } from './support/postgres.ts'
 import { startProxy } from './support/proxy.ts'
 
@@ -316,4 +316,24 @@ t.test('a changed object is known at once where HighLevel says so, whatever app 
   t.match(created.json, { status: 'done' }, 'it needs no app, time or id')
   t.match(second.json, { record: { properties: { type_of_ticket: 'fault' } } })
   t.match(nowhere.json, { status: 'ignored' })
+})
+
+t.test('a change that is told while the object is read is not missed', async (t) => {
+  const { simulator, patch, deliver } = await open(t)
+  const reads = () => simulator.received({ method: 'GET' }).length
+  simulator.failNext({ method: 'GET', path: `/objects/${SEED.schemaKey}`, kind: 'slow', delayMs: 500 })
+  const early = patch(CHANGE)
+  await until(() => reads() === 1)
+  simulator.putObject({
+    ...TICKET,
+    fields: [...TICKET.fields, { name: 'Engine', fieldKey: `${TICKET.key}.engine`, dataType: 'NUMERICAL' }]
+  })
+  await deliver({ type: 'ObjectSchemaUpdate', locationId: SEED.locationId })
+
+  const path = RECORD.replace(SEED.recordId, 'f'.repeat(24))
+  const reply = await patch({ properties: { engine: 5 } }, {}, path)
+
+  t.match(reply.json, { code: 'record-not-found' }, 'the field is known')
+  t.equal((await early).status, 200)
+  t.equal(reads(), 2)
 })

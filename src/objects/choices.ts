@@ -4,24 +4,18 @@ import type { Field, FieldType, Notes } from './field.ts'
 import { deltaOf, listSchema, readList } from './lists.ts'
 
 const MAX_LISTED = 10
+const MAX_SHOWN_CHARS = 100
 
 /** HighLevel stores a label, or any other text, without a word, and then shows no option: only the key will do. */
-function keyOf({ options, allowsCustom }: Field, text: string): string | undefined {
-  for (const { key } of options) if (key === text) return key
-  for (const { key, label } of options) if (label === text) return key
-  // An object whose options are not told takes them as they come.
-  return (allowsCustom && text !== '') || options.length === 0 ? text : undefined
-}
+const keyIn = ({ options, allowsCustom }: Field, text: string): string | undefined =>
+  // A field whose options are not told takes them as they come, but for an empty one, which HighLevel stores as null.
+  options.keyOf.get(text) ?? (text !== '' && (allowsCustom || options.all.length === 0) ? text : undefined)
 
 function unknownOption({ name, options }: Field, text: string): string {
-  const names = options.flatMap(({ key, label }) => (label === key ? [key] : [key, label]))
-  const near = nearest(text, names)
-  if (near !== undefined) {
-    const { key } = options.find(({ label }) => label === near) ?? { key: near }
-    return `is not an option of ${name}: did you mean "${key}"?`
-  }
-  const listed = options.slice(0, MAX_LISTED).map(({ key }) => `"${key}"`)
-  const more = options.length > listed.length ? ', …' : ''
+  const near = nearest(text, options.keyOf.keys())
+  if (near !== undefined) return `is not an option of ${name}: did you mean "${options.keyOf.get(near)}"?`
+  const listed = options.all.slice(0, MAX_LISTED).map(({ key }) => `"${key.slice(0, MAX_SHOWN_CHARS)}"`)
+  const more = options.all.length > listed.length ? ', …' : ''
   return `is not an option of ${name}: it takes ${listed.join(', ')}${more}`
 }
 
@@ -30,14 +24,14 @@ function readOption(value: unknown, field: Field, notes: Notes, path?: string): 
     notes.fault('wrong-type', `must be the key of an option of ${field.name}, a text`, path)
     return undefined
   }
-  const key = keyOf(field, value)
-  if (key === undefined) notes.fault('unknown-option', unknownOption(field, value), path)
+  const key = keyIn(field, value)
+  if (key === undefined) notes.fault('unknown-option', () => unknownOption(field, value), path)
   return key
 }
 
 const optionSchema = ({ options, allowsCustom }: Field): TSchema => {
-  const literals: TSchema[] = options.map(({ key, label }) => Type.Literal(key, { title: label }))
-  if (literals.length === 0) return Type.String()
+  const literals: TSchema[] = options.all.map(({ key, label }) => Type.Literal(key, { title: label }))
+  if (literals.length === 0) return Type.String({ minLength: 1 })
   return Type.Union(allowsCustom ? [...literals, Type.String({ minLength: 1 })] : literals)
 }
 
@@ -50,23 +44,32 @@ export const choice: FieldType = {
 const texts = (value: unknown): readonly string[] =>
   Array.isArray(value) ? value.filter((one): one is string => typeof one === 'string') : []
 
+/** Left over from a time when the field had another type: a list is changed by its entries, and this has none. */
+export const isLeftover = (stored: unknown): boolean =>
+  stored !== undefined && stored !== null && stored !== '' && !Array.isArray(stored)
+
 /** Any number of options. */
 export const choices: FieldType = {
   read: (value, field, notes) =>
     readList(value, notes, {
       of: 'options',
       entry: (one, path) => readOption(one, field, notes, path),
+      // What is held may be of a time when the field had other options.
+      leaving: (one, path) =>
+        typeof one === 'string' && one !== '' ? (keyIn(field, one) ?? one) : readOption(one, field, notes, path),
       identity: (key) => key
     }),
   clear: (_, notes) => notes.want([]),
   difference(wanted, stored, field) {
+    if (wanted.length === 0 && isLeftover(stored)) return null
     const held = texts(stored)
     // What is stored may be a label, or an option that there is no longer: it goes by the name under which it is held.
-    const keys = held.map((text) => keyOf(field, text) ?? text)
+    const keys = held.map((text) => keyIn(field, text) ?? text)
+    const [isHeld, isWanted] = [new Set<unknown>(keys), new Set(wanted)]
     return deltaOf(
-      wanted.filter((key) => !keys.includes(String(key))),
-      held.filter((_, i) => !wanted.includes(keys[i]))
+      wanted.filter((key) => !isHeld.has(key)),
+      held.filter((_, i) => !isWanted.has(keys[i]))
     )
   },
-  schema: (field) => listSchema(optionSchema(field))
+  schema: (field) => listSchema(optionSchema(field), Type.String({ minLength: 1 }))
 }

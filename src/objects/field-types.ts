@@ -1,6 +1,6 @@
 import Type from 'typebox'
 import { choice, choices } from './choices.ts'
-import type { Field, FieldType } from './field.ts'
+import type { Field, FieldType, Options } from './field.ts'
 import { files } from './files.ts'
 import { textBox, textBoxes } from './text-boxes.ts'
 
@@ -128,14 +128,23 @@ const types: ReadonlyMap<string, FieldType> = new Map(
 
 export const typeOf = (dataType: string): FieldType => types.get(dataType) ?? asItComes
 
+/** What most fields have. */
+export const NO_OPTIONS: Options = { all: [], keyOf: new Map() }
+
 /** The fields by the names under which properties hold them: of a list of text boxes each box is one too. */
 export function withBoxes(fields: readonly Field[]): Map<string, Field> {
   const byKey = new Map<string, Field>()
   for (const field of fields) {
     byKey.set(field.key, field)
     if (field.type !== textBoxes) continue
-    for (const { key, label } of field.options) {
-      const box = { ...field, key: `${field.key}.${key}`, name: `${field.name}: ${label}`, type: textBox, options: [] }
+    for (const { key, label } of field.options.all) {
+      const box = {
+        ...field,
+        key: `${field.key}.${key}`,
+        name: `${field.name}: ${label}`,
+        type: textBox,
+        options: NO_OPTIONS
+      }
       byKey.set(box.key, box)
     }
   }

@@ -5,6 +5,12 @@ export interface Option {
   readonly label: string
 }
 
+/** The options of a field: all of them in order, and the key of one by its key or label; keys come first. */
+export interface Options {
+  readonly all: readonly Option[]
+  readonly keyOf: ReadonlyMap<string, string>
+}
+
 /** A field of a location's object, as far as its values depend on it. */
 export interface Field {
   /** Without the object's key in front. */
@@ -13,7 +19,7 @@ export interface Field {
   /** HighLevel's own word for its type. */
   readonly dataType: string
   readonly type: FieldType
-  readonly options: readonly Option[]
+  readonly options: Options
   /** Other values than the options are taken too. */
   readonly allowsCustom: boolean
   /** How many files it holds at most. */
@@ -34,8 +40,8 @@ export interface Delta {
 
 /** Where a type says what it cannot give back as one value. */
 export interface Notes {
-  /** A fault of the value, or of the part of it that `path`, a JSON Pointer, leads to. */
-  fault(code: string, detail: string, path?: string): void
+  /** A fault of the value, or of the part of it that `path`, a JSON Pointer, leads to. What takes long to say is said if asked for. */
+  fault(code: string, detail: string | (() => string), path?: string): void
   /** The value is a wanted list: the change that leads to it depends on what the record holds. */
   want(items: readonly unknown[]): void
   /** A further member of HighLevel's `properties`. */
@@ -48,8 +54,8 @@ export interface FieldType {
   read(value: unknown, field: Field, notes: Notes): unknown
   /** The same of `null`, which clears a field. Absent: null itself. */
   clear?(field: Field, notes: Notes): unknown
-  /** The change that makes `stored` the wanted list; `undefined` where there is none. */
-  difference?(wanted: readonly unknown[], stored: unknown, field: Field): Delta | undefined
+  /** The change that makes `stored` the wanted list; `undefined` where there is none, null where it has to be cleared. */
+  difference?(wanted: readonly unknown[], stored: unknown, field: Field): Delta | null | undefined
   /** What a value may be, but for null, as a frontend has to know it. */
   schema(field: Field): TSchema
 }

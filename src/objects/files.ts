@@ -1,4 +1,5 @@
 import Type from 'typebox'
+import { isLeftover } from './choices.ts'
 import type { Field, FieldType, File, Notes } from './field.ts'
 import { deltaOf, listSchema, readList } from './lists.ts'
 
@@ -6,6 +7,12 @@ const isUrl = (text: string) => /^https?:\/\/[^\s/]/i.test(text) && URL.canParse
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** A file that goes is known by its URL, whatever that looks like. */
+const readLeaving = (value: unknown, path: string, notes: Notes): File | undefined =>
+  isObject(value) && typeof value['url'] === 'string' && value['url'] !== ''
+    ? { url: value['url'] }
+    : readFile(value, path, notes)
 
 /** What else a file may have, as reads give it, HighLevel refuses in a write: URL and name alone are sent. */
 function readFile(value: unknown, path: string, notes: Notes): File | undefined {
@@ -25,31 +32,32 @@ const most = ({ maxFiles, name }: Field) => `${name} holds at most ${maxFiles} f
 
 function isTooMany(value: unknown, { maxFiles }: Field): boolean {
   const added = isObject(value) ? value['add'] : value
-  return Array.isArray(added) && added.length > maxFiles
+  if (!Array.isArray(added) || added.length <= maxFiles) return false
+  return new Set(added.map((one: unknown) => (isObject(one) ? one['url'] : one))).size > maxFiles
 }
 
-/** What a record holds. It may be a bare URL where it is older than the field's type. */
-const heldFiles = (stored: unknown): readonly { url: string; name: unknown }[] =>
-  (Array.isArray(stored) ? stored : []).flatMap((one) => {
-    if (typeof one === 'string') return [{ url: one, name: undefined }]
-    return isObject(one) && typeof one['url'] === 'string' ? [{ url: one['url'], name: one['name'] }] : []
+/** The URLs that a record holds. An entry may be a bare one where it is older than the field's type. */
+const heldUrls = (stored: unknown): readonly string[] =>
+  (Array.isArray(stored) ? stored : []).flatMap((one: unknown) => {
+    const url = isObject(one) ? one['url'] : one
+    return typeof url === 'string' ? [url] : []
   })
 
 export const files: FieldType = {
   read(value, field, notes) {
     if (isTooMany(value, field)) notes.fault('too-many', most(field), Array.isArray(value) ? '' : '/add')
-    return readList(value, notes, { of: 'files', entry: readFile, identity: ({ url }) => url })
+    return readList(value, notes, { of: 'files', entry: readFile, leaving: readLeaving, identity: ({ url }) => url })
   },
   clear: (_, notes) => notes.want([]),
+  /** A file is the same where its URL is: whether HighLevel would rename one is not known. */
   difference(wanted, stored) {
-    const held = heldFiles(stored)
+    if (wanted.length === 0 && isLeftover(stored)) return null
     const list = wanted as readonly File[]
-    const isHeld = ({ url, name }: File) =>
-      held.some((one) => one.url === url && (name === undefined || one.name === name))
-    const isUnwanted = ({ url }: { url: string }) => !list.some((file) => file.url === url)
+    const held = heldUrls(stored)
+    const [isHeld, isWanted] = [new Set(held), new Set(list.map(({ url }) => url))]
     return deltaOf(
-      list.filter((file) => !isHeld(file)),
-      held.filter(isUnwanted).map(({ url }) => ({ url }))
+      list.filter(({ url }) => !isHeld.has(url)),
+      held.filter((url) => !isWanted.has(url)).map((url) => ({ url }))
     )
   },
   schema: ({ maxFiles }) =>
@@ -58,6 +66,7 @@ export const files: FieldType = {
         url: Type.String({ format: 'uri', pattern: '^[Hh][Tt][Tt][Pp][Ss]?://[^\\s/]' }),
         name: Type.Optional(Type.Union([Type.String(), Type.Null()]))
       }),
+      Type.Object({ url: Type.String({ minLength: 1 }) }),
       Number.isFinite(maxFiles) ? maxFiles : undefined
     )
 }

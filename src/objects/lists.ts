@@ -11,6 +11,8 @@ interface ListOf<Entry> {
   /** Of what the list is, for a sentence: `options`. */
   of: string
   entry: ReadEntry<Entry>
+  /** The same of an entry that is to be removed. */
+  leaving: ReadEntry<Entry>
   /** What makes two entries the same one. */
   identity: (entry: Entry) => unknown
 }
@@ -20,7 +22,8 @@ function readEntries<Entry>(
   list: readonly unknown[],
   path: string,
   notes: Notes,
-  { entry, identity }: ListOf<Entry>
+  entry: ReadEntry<Entry>,
+  identity: ListOf<Entry>['identity']
 ): Entry[] {
   const entries: Entry[] = []
   const seen = list.length > 1 ? new Set<unknown>() : undefined
@@ -36,7 +39,8 @@ function readEntries<Entry>(
 const nothing: readonly never[] = []
 
 function readHalf<Entry>(value: unknown, name: 'add' | 'remove', notes: Notes, list: ListOf<Entry>): readonly Entry[] {
-  if (Array.isArray(value)) return readEntries(value, `/${name}`, notes, list)
+  const entry = name === 'add' ? list.entry : list.leaving
+  if (Array.isArray(value)) return readEntries(value, `/${name}`, notes, entry, list.identity)
   if (value !== undefined) notes.fault('wrong-type', `must be a list of ${list.of}`, `/${name}`)
   return nothing
 }
@@ -44,7 +48,7 @@ function readHalf<Entry>(value: unknown, name: 'add' | 'remove', notes: Notes, l
 /** HighLevel takes a change of a list; a list itself, as its reads give one, it refuses, and a bare text empties the field. */
 export function readList<Entry>(value: unknown, notes: Notes, list: ListOf<Entry>): Delta | undefined {
   if (Array.isArray(value)) {
-    notes.want(readEntries(value, '', notes, list))
+    notes.want(readEntries(value, '', notes, list.entry, list.identity))
     return undefined
   }
   if (!isObject(value) || !('add' in value || 'remove' in value)) {
@@ -71,11 +75,11 @@ export function deltaOf(add: readonly unknown[], remove: readonly unknown[]): De
   return remove.length === 0 ? { add } : { add, remove }
 }
 
-/** The schema of a list, or a change of it. */
-export function listSchema(entry: TSchema, maxItems?: number): TSchema {
+/** The schema of a list, or a change of it; `leaving` is of what may be removed. */
+export function listSchema(entry: TSchema, leaving: TSchema, maxItems?: number): TSchema {
   const list = Type.Array(entry, maxItems === undefined ? {} : { maxItems })
   const delta = Type.Object(
-    { add: Type.Optional(list), remove: Type.Optional(Type.Array(entry)) },
+    { add: Type.Optional(list), remove: Type.Optional(Type.Array(leaving)) },
     { additionalProperties: false, minProperties: 1 }
   )
   return Type.Union([list, delta])

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
-import type { Field, Option } from './field.ts'
-import { typeOf, withBoxes } from './field-types.ts'
+import type { Field, Option, Options } from './field.ts'
+import { NO_OPTIONS, typeOf, withBoxes } from './field-types.ts'
 
 /** A location's object, as far as writes of its records depend on it. */
 export interface ObjectSchema {
@@ -11,21 +11,34 @@ export interface ObjectSchema {
   readonly description: string | undefined
   /** By the names under which `properties` hold them. */
   readonly fields: ReadonlyMap<string, Field>
-  /** The same for the same content. */
+  /** The same for the same content, whatever the order of its fields and options. */
   readonly digest: string
+  /** How many characters of content it is made from. */
+  readonly chars: number
 }
 
 type Members = Record<string, unknown>
 
 const members = (value: unknown): Members => (typeof value === 'object' && value !== null ? (value as Members) : {})
+/** Texts for people are kept up to a length: they end up in sentences. */
+const MAX_NAME_CHARS = 200
+const MAX_DESCRIPTION_CHARS = 1_000
+const clipped = (text: string | undefined, most = MAX_NAME_CHARS) => text?.slice(0, most)
+
 const word = (value: unknown): string | undefined => (typeof value === 'string' && value !== '' ? value : undefined)
 
-function readOptions(value: unknown): readonly Option[] {
-  return (Array.isArray(value) ? value : []).flatMap((one: unknown) => {
+function readOptions(value: unknown): Options {
+  if (!Array.isArray(value) || value.length === 0) return NO_OPTIONS
+  const keyOf = new Map<string, string>()
+  const all = value.flatMap((one: unknown): Option[] => {
     const { key, label } = members(one)
     const name = word(key)
-    return name === undefined ? [] : [{ key: name, label: word(label) ?? name }]
+    if (name === undefined || keyOf.has(name)) return []
+    keyOf.set(name, name)
+    return [{ key: name, label: clipped(word(label)) ?? name }]
   })
+  for (const { key, label } of all) if (!keyOf.has(label)) keyOf.set(label, key)
+  return { all, keyOf }
 }
 
 /** `custom_objects.ticket.money` is `money`. HighLevel's documents write the prefix in several ways. */
@@ -40,9 +53,11 @@ function readField(value: unknown, objectKey: string): Field | undefined {
   const type = word(dataType)
   if (key === undefined || type === undefined) return undefined
   const short = shortKey(objectKey, key)
+  // No object could hold a member of that name.
+  if (short === '__proto__') return undefined
   return {
     key: short,
-    name: word(name) ?? short,
+    name: clipped(word(name)) ?? short,
     dataType: type,
     type: typeOf(type),
     options: readOptions(options),
@@ -62,11 +77,20 @@ export function readObjectSchema(body: unknown): ObjectSchema | undefined {
   const about = {
     key: objectKey,
     isStandard: standard === true,
-    title: word(members(labels)['singular']) ?? objectKey,
-    description: word(description)
+    title: clipped(word(members(labels)['singular'])) ?? objectKey,
+    description: clipped(word(description), MAX_DESCRIPTION_CHARS)
   }
-  const content = JSON.stringify([about, read])
-  return { ...about, fields: withBoxes(read), digest: hash('sha256', content, 'base64url').slice(0, 22) }
+  const content = contentOf(about, read)
+  const digest = hash('sha256', content, 'base64url').slice(0, 22)
+  return { ...about, fields: withBoxes(read), digest, chars: content.length }
+}
+
+const byKey = (a: { key: string }, b: { key: string }) => (a.key < b.key ? -1 : 1)
+
+/** What two copies of one object have in common. */
+const contentOf = (about: object, fields: readonly Field[]): string => {
+  const shown = fields.map(({ type: _, options, ...field }) => ({ ...field, options: options.all.toSorted(byKey) }))
+  return JSON.stringify([about, shown.sort(byKey)])
 }
 
 /** The field that a caller means: by its short key, or by the full one that HighLevel shows elsewhere. */

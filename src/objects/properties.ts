@@ -25,17 +25,25 @@ const MAX_FAULTS = 50
 /** A near name is looked for this often: each look goes over all names of the object. */
 const MAX_HINTS = 10
 
-/** Takes notes of one member after another. */
-function createPlanning() {
+/** Takes notes of one member after another; `isSaid` where faults are for somebody to read. */
+function createPlanning(isSaid: boolean) {
   const faults: Fault[] = []
   const ready: Properties = {}
   const wanted: Wanted[] = []
   /** The member that is being read, as the caller has named it, and its field. */
   let name = ''
   let field: Field | undefined
+  let hints = 0
 
-  const fault = (code: string, detail: string, path = '') => {
-    if (faults.length < MAX_FAULTS) faults.push({ pointer: `/properties/${pointerPart(name)}${path}`, code, detail })
+  /** Sentences that take long are made for those faults alone that are shown, and for few of them. */
+  const say = (detail: string | (() => string)): string => {
+    if (typeof detail === 'string') return detail
+    hints += 1
+    return hints <= MAX_HINTS ? detail() : 'is not known to the object'
+  }
+  const fault: Notes['fault'] = (code, detail, path = '') => {
+    if (faults.length === MAX_FAULTS) return
+    faults.push({ pointer: `/properties/${pointerPart(name)}${path}`, code, detail: isSaid ? say(detail) : '' })
   }
   const isNew = (key: string): boolean => {
     if (!Object.hasOwn(ready, key) && !wanted.some((other) => other.field.key === key)) return true
@@ -58,19 +66,19 @@ function createPlanning() {
   return { faults, ready, wanted, notes, turnTo }
 }
 
-function unknownField({ fields, title }: ObjectSchema, name: string, hints: number): string {
-  const near = hints < MAX_HINTS ? nearest(name, fields.keys()) : undefined
+function unknownField({ fields, title }: ObjectSchema, name: string): string {
+  const near = nearest(name, fields.keys())
   return `is not a field of ${title}${near === undefined ? '' : `: did you mean "${near}"?`}`
 }
 
 /** Checks every member, and puts it into HighLevel's form. Nothing of it is of use where there are faults. */
-export function planProperties(schema: ObjectSchema, properties: Properties): Plan {
-  const { faults, ready, wanted, notes, turnTo } = createPlanning()
+export function planProperties(schema: ObjectSchema, properties: Properties, isSaid = true): Plan {
+  const { faults, ready, wanted, notes, turnTo } = createPlanning(isSaid)
   for (const name of Object.keys(properties)) {
     const field = fieldOf(schema, name)
     turnTo(name, field)
     if (field === undefined) {
-      notes.fault('unknown-field', unknownField(schema, name, faults.length))
+      notes.fault('unknown-field', () => unknownField(schema, name))
       continue
     }
     const value = properties[name]
@@ -87,7 +95,7 @@ export function planUnchecked(schema: ObjectSchema, properties: Properties): Pla
   const ready: Properties = {}
   const wanted: Wanted[] = []
   for (const name in properties) {
-    const plan = planProperties(schema, { [name]: properties[name] })
+    const plan = planProperties(schema, { [name]: properties[name] }, false)
     if (plan.faults.length > 0) ready[name] = properties[name]
     else {
       Object.assign(ready, plan.ready)

@@ -2,26 +2,40 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import Type from 'typebox'
 import { type CallOptions, createCalls } from '../http/calls.ts'
+import { isKnown, Tags } from '../http/etag.ts'
 import { locationFaults, locationOf } from '../http/location.ts'
 import { LocationId, SchemaKey, TimeoutMs } from '../http/parameters.ts'
 import type { Catalog } from './catalog.ts'
 import { propertiesSchema } from './json-schema.ts'
+import type { ObjectSchema } from './object-schema.ts'
 
 const ObjectPath = Type.Object({ schemaKey: SchemaKey })
 const ObjectQuery = Type.Object({ locationId: Type.Optional(LocationId) }, { additionalProperties: false })
 const ObjectHeaders = Type.Object({
-  'if-none-match': Type.Optional(Type.String()),
+  'if-none-match': Type.Optional(Tags),
   'x-request-timeout-ms': Type.Optional(TimeoutMs)
 })
 
 interface Options extends CallOptions {
-  loadSchema: Catalog['load']
+  describe: Catalog['describe']
+}
+
+/** The last one is kept, since it is the one that is asked for again: a large object takes tens of milliseconds. */
+function createRender() {
+  let last = { digest: '', text: '' }
+  return (object: ObjectSchema): string => {
+    if (last.digest !== object.digest) {
+      last = { digest: object.digest, text: JSON.stringify(propertiesSchema(object)) }
+    }
+    return last.text
+  }
 }
 
 const requestFaults = ({ caller, query }: FastifyRequest) => locationFaults(caller, query)
 
 const objectRoutes: FastifyPluginAsyncTypebox<Options> = async (app, options) => {
   const calls = createCalls(options)
+  const render = createRender()
   const schema = {
     operationId: 'describeObject',
     tags: ['objects'],
@@ -36,11 +50,11 @@ const objectRoutes: FastifyPluginAsyncTypebox<Options> = async (app, options) =>
     const ref = { locationId: locationOf(request.caller, request.query), schemaKey: request.params.schemaKey }
     const context = calls.begin(request, reply, ref)
     try {
-      const object = await options.loadSchema(ref, context)
+      const object = await options.describe(ref, context)
       const tag = `"${object.digest}"`
       reply.header('etag', tag)
-      if (request.headers['if-none-match']?.includes(tag)) return reply.code(304).send()
-      return reply.header('content-type', 'application/schema+json').send(JSON.stringify(propertiesSchema(object)))
+      if (isKnown(request.headers['if-none-match'], tag)) return reply.code(304).send()
+      return reply.header('content-type', 'application/schema+json').send(render(object))
     } finally {
       calls.end(request, reply)
     }

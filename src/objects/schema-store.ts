@@ -13,22 +13,19 @@ export interface Entry<Why> {
   settledUntil: number
 }
 
-const weightOf = ({ fields }: ObjectSchema): number => {
-  let weight = 1
-  for (const { options } of fields.values()) weight += 1 + options.length
-  return weight
-}
+/** What an entry takes by itself, in characters of a schema. */
+const ENTRY_CHARS = 200
 
 /**
  * What is known, within a bound: of all entries those that were longest not read again go first. Many locations have the
  * same objects, as copies of one snapshot: a schema of the same content is kept once.
  *
- * `maxWeight` is the number of fields and options that are held.
+ * `maxChars` is of what HighLevel sent of them; in memory each takes a little more than two bytes.
  */
-export function createSchemaStore<Why>(maxWeight: number) {
+export function createSchemaStore<Why>(maxChars: number) {
   const entries = new Map<string, Entry<Why>>()
-  const shared = new Map<string, { schema: ObjectSchema; uses: number; weight: number }>()
-  let weight = 0
+  const shared = new Map<string, { schema: ObjectSchema; uses: number }>()
+  let chars = 0
 
   const release = (schema: ObjectSchema | undefined) => {
     const held = schema && shared.get(schema.digest)
@@ -36,14 +33,14 @@ export function createSchemaStore<Why>(maxWeight: number) {
     held.uses -= 1
     if (held.uses > 0) return
     shared.delete(held.schema.digest)
-    weight -= held.weight
+    chars -= held.schema.chars
   }
 
   const share = (schema: ObjectSchema): ObjectSchema => {
-    const held = shared.get(schema.digest) ?? { schema, uses: 0, weight: weightOf(schema) }
+    const held = shared.get(schema.digest) ?? { schema, uses: 0 }
     if (held.uses === 0) {
       shared.set(schema.digest, held)
-      weight += held.weight
+      chars += schema.chars
     }
     held.uses += 1
     return held.schema
@@ -53,7 +50,7 @@ export function createSchemaStore<Why>(maxWeight: number) {
     const entry = entries.get(key)
     if (entry === undefined) return
     entries.delete(key)
-    weight -= 1
+    chars -= ENTRY_CHARS
     release(entry.schema)
   }
 
@@ -65,9 +62,9 @@ export function createSchemaStore<Why>(maxWeight: number) {
       // Taken out first: the map keeps its keys in the order in which they were set.
       remove(key)
       entries.set(key, { ...entry, schema })
-      weight += 1
+      chars += ENTRY_CHARS
       for (const oldest of entries.keys()) {
-        if (weight <= maxWeight || oldest === key) break
+        if (chars <= maxChars || oldest === key) break
         remove(oldest)
       }
     },
@@ -77,6 +74,6 @@ export function createSchemaStore<Why>(maxWeight: number) {
     },
 
     /** For tests and whoever sets the bound. */
-    size: () => ({ entries: entries.size, schemas: shared.size, weight })
+    size: () => ({ entries: entries.size, schemas: shared.size, chars })
   }
 }

@@ -12,40 +12,43 @@ export const textBox: FieldType = {
   schema: () => Type.String()
 }
 
-const boxOf = ({ options }: Field, name: string) =>
-  options.find(({ key }) => key === name) ?? options.find(({ label }) => label === name)
+function unknownBox({ name, options }: Field, text: string): string {
+  const near = nearest(text, options.keyOf.keys())
+  return `is not a box of ${name}${near === undefined ? '' : `: did you mean "${options.keyOf.get(near)}"?`}`
+}
 
 /** The boxes of one field. HighLevel takes them one by one alone; those that are not named keep their texts. */
 export const textBoxes: FieldType = {
   read(value, field, notes) {
+    // Boxes that are not told are taken as they come.
+    if (field.options.all.length === 0) return value
     if (typeof value !== 'object' || value === null || Array.isArray(value)) {
       return notes.fault('wrong-type', `must be an object of texts, one for each box of ${field.name} to change`)
     }
     for (const [name, text] of Object.entries(value)) {
-      const box = boxOf(field, name)
+      const box = field.options.keyOf.get(name)
       const path = `/${pointerPart(name)}`
-      if (box === undefined) {
-        const near = nearest(
-          name,
-          field.options.map(({ key }) => key)
-        )
-        const hint = near === undefined ? '' : `: did you mean "${near}"?`
-        notes.fault('unknown-option', `is not a box of ${field.name}${hint}`, path)
-      } else if (text === null || typeof text === 'string') notes.set(`${field.key}.${box.key}`, text)
+      if (box === undefined) notes.fault('unknown-option', () => unknownBox(field, name), path)
+      else if (text === null || typeof text === 'string') notes.set(`${field.key}.${box}`, text)
       else notes.fault('wrong-type', 'must be a text, or null', path)
     }
+    return undefined
   },
   clear(field, notes) {
-    for (const { key } of field.options) notes.set(`${field.key}.${key}`, null)
+    if (field.options.all.length === 0) return null
+    for (const { key } of field.options.all) notes.set(`${field.key}.${key}`, null)
+    return undefined
   },
   schema: ({ options }) =>
-    Type.Object(
-      Object.fromEntries(
-        options.map(({ key, label }) => [
-          key,
-          Type.Optional(Type.Union([Type.String(), Type.Null()], { title: label }))
-        ])
-      ),
-      { additionalProperties: false }
-    )
+    options.all.length === 0
+      ? Type.Unknown()
+      : Type.Object(
+          Object.fromEntries(
+            options.all.map(({ key, label }) => [
+              key,
+              Type.Optional(Type.Union([Type.String(), Type.Null()], { title: label }))
+            ])
+          ),
+          { additionalProperties: false }
+        )
 }

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Result } from 'ioredis'
 import { Problem } from '../problems.ts'
 import type { SharedRedis } from '../shared/redis.ts'
@@ -14,9 +15,12 @@ declare module 'ioredis' {
 
 /** A place in the queue outlives its call by this: nothing is sent after the call's deadline, but what was sent before may still arrive. */
 const SLACK_MS = 1_000
-/** Only one writer of each process queues for a record at a time, so it may ask often. */
+/** Only one writer of each process queues for a record at a time, so it may ask often at first. */
 const LEAST_DELAY_MS = 2
-const MAX_DELAY_MS = 8
+const MAX_DELAY_MS = 50
+/** Who has waited for long need not ask as often. */
+const DELAY_SHARE = 0.1
+const LEAVE_EVERY_MS = 500
 /** For how long Redis is waited for: who asks for a condition would rather wait than have it not hold. */
 const PATIENCE_MS = 500
 
@@ -26,7 +30,8 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local lease = tonumber(ARGV[2])
 if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then
-  redis.call('ZADD', KEYS[1], time[1] * 1000000 + time[2], ARGV[1])
+  local last = tonumber(redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')[2] or 0)
+  redis.call('ZADD', KEYS[1], last + 1, ARGV[1])
   redis.call('HSET', KEYS[2], ARGV[1], now + lease)
 end
 for _, key in ipairs(KEYS) do
@@ -61,6 +66,13 @@ const free: Release = () => undefined
 const late = () =>
   new Problem('deadline-exceeded', 'The time of the call ended while other processes wrote this record')
 
+/** Until it is told of, a place is taken: it is told again where Redis was not to be had. */
+async function repeat(until: number, tell: () => Promise<unknown>): Promise<void> {
+  while ((await tell()) === undefined && performance.now() < until) {
+    await sleep(LEAVE_EVERY_MS, undefined, { ref: false })
+  }
+}
+
 /**
  * Keeps processes that share a Redis from writing a record between another's reading and writing of it. While Redis does
  * not answer, only the order within each process is left. A process that dies keeps its place until its call would have
@@ -79,13 +91,22 @@ export function createRecordLock(redis: SharedRedis | undefined): RecordLock {
       const self = randomBytes(12).toString('base64url')
       const since = performance.now()
       const leaseMs = () => Math.max(1, Math.ceil(context.deadlineAt + SLACK_MS - performance.now()))
-      const leave = () => void insist(PATIENCE_MS, () => client.leaveRecord(...keys, self))
+      const until = context.deadlineAt + SLACK_MS
+      let isAsked = false
+      const leave = () => {
+        if (isAsked) void repeat(until, () => insist(PATIENCE_MS, () => client.leaveRecord(...keys, self)))
+      }
+      const queue = () => {
+        isAsked = true
+        return client.queueForRecord(...keys, self, leaseMs())
+      }
       try {
         for (;;) {
-          const turn = await insist(PATIENCE_MS, () => client.queueForRecord(...keys, self, leaseMs()))
+          const turn = await insist(PATIENCE_MS, queue)
           // Where its answer is late it may be in the queue all the same: it leaves it in either case.
           if (turn !== 0) return leave
-          const delay = LEAST_DELAY_MS + Math.random() * (MAX_DELAY_MS - LEAST_DELAY_MS)
+          const waited = (performance.now() - since) * DELAY_SHARE
+          const delay = Math.min(MAX_DELAY_MS, LEAST_DELAY_MS + waited * (0.5 + Math.random()))
           if (performance.now() + delay >= context.deadlineAt) throw late()
           await pause(delay, context, closing.signal)
         }

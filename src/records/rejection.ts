@@ -1,19 +1,37 @@
+import type { Field } from '../objects/field.ts'
 import { fieldOf, type ObjectSchema } from '../objects/object-schema.ts'
 import { type Fault, Problem } from '../problems.ts'
 import { pointerPart } from '../shared/json-pointer.ts'
 import type { RecordPatch } from './schemas.ts'
-import type { WritePlan } from './write-plan.ts'
 
-const none: readonly Fault[] = []
+/** One member of a patch's properties, and its field where that is known. */
+interface Member {
+  name: string
+  key: string
+  field: Field | undefined
+  value: unknown
+}
 
 const pointerTo = (name: string) => `/properties/${pointerPart(name)}`
 
-/** The members of a patch, with the name of each one's field as HighLevel shows it, and its key. */
-const namesOf = ({ properties = {} }: RecordPatch, schema: ObjectSchema | undefined) =>
-  Object.keys(properties).map((member) => {
-    const field = schema && fieldOf(schema, member)
-    return { member, key: field?.key ?? member, name: field?.name }
+const membersOf = ({ properties = {} }: RecordPatch, schema: ObjectSchema | undefined): Member[] =>
+  Object.entries(properties).map(([name, value]) => {
+    const field = schema && fieldOf(schema, name)
+    return { name, key: field?.key ?? name, field, value }
   })
+
+/** Where the caller has written what HighLevel knows by this key: a box of a list stands in an object of its own. */
+export function pointerOf(key: string, patch: RecordPatch, schema: ObjectSchema | undefined): string {
+  const members = membersOf(patch, schema)
+  const own = members.find((member) => member.key === key)
+  if (own !== undefined) return pointerTo(own.name)
+  const list = members.find((member) => key.startsWith(`${member.key}.`) && typeof member.value === 'object')
+  if (list === undefined) return pointerTo(key)
+  const box = key.slice(list.key.length + 1)
+  const names = Object.keys(list.value ?? {})
+  const name = names.find((one) => one === box || list.field?.options.keyOf.get(one) === box)
+  return name === undefined ? pointerTo(list.name) : `${pointerTo(list.name)}/${pointerPart(name)}`
+}
 
 const isWord = (char: string | undefined) => char !== undefined && /[\p{L}\p{N}_]/u.test(char)
 
@@ -25,36 +43,40 @@ function mentions(message: string, name: string): boolean {
   return false
 }
 
-const rejected = (member: string): Fault => ({
-  pointer: pointerTo(member),
+/** The members whose names stand in a message. Where one name is a part of another, the longer one is meant. */
+function mentioned(message: string, members: readonly Member[], nameOf: (member: Member) => string | undefined) {
+  const found = members
+    .map((member) => ({ member, said: nameOf(member) }))
+    .filter((one): one is { member: Member; said: string } => one.said !== undefined && mentions(message, one.said))
+  return found
+    .filter(({ said }) => !found.some((other) => other.said.length > said.length && other.said.includes(said)))
+    .map(({ member }) => member)
+}
+
+const rejected = ({ name }: Member): Fault => ({
+  pointer: pointerTo(name),
   code: 'rejected',
   detail: 'was refused by HighLevel: see upstream.message'
 })
 
 /**
  * A refusal with pointers to the members that it is about, as the caller has named them: HighLevel names a field in its
- * message, or tells its key. Where one name is a part of another, the longer one is meant.
+ * message, or else its key.
  */
 function withPointers(problem: Problem, schema: ObjectSchema | undefined, patch: RecordPatch): Problem {
   const { errors, upstream } = problem.extras
-  const members = namesOf(patch, schema)
+  const withErrors = (faults: readonly Fault[]) =>
+    new Problem(problem.code, problem.detail, { ...problem.extras, errors: faults })
   if (errors !== undefined) {
-    const own = ({ key, member }: (typeof members)[number]) => [pointerTo(key), pointerTo(member)] as const
-    const byPointer = new Map(members.map(own))
-    const renamed = errors.map((fault) =>
-      'pointer' in fault ? { ...fault, pointer: byPointer.get(fault.pointer) ?? fault.pointer } : fault
-    )
-    return new Problem(problem.code, problem.detail, { ...problem.extras, errors: renamed })
+    const [, , ...key] = 'pointer' in (errors[0] ?? {}) ? (errors[0] as { pointer: string }).pointer.split('/') : []
+    const pointer = pointerOf(key.join('/').replaceAll('~1', '/').replaceAll('~0', '~'), patch, schema)
+    return withErrors(errors.map((fault) => ('pointer' in fault ? { ...fault, pointer } : fault)))
   }
   if (upstream?.message === undefined) return problem
-  const { message } = upstream
-  const found = members
-    .map(({ member, key, name }) => ({ member, said: [name, key].find((one) => one && mentions(message, one)) }))
-    .filter((one): one is { member: string; said: string } => one.said !== undefined)
-  const isMeant = ({ said }: { said: string }) =>
-    !found.some((other) => other.said.length > said.length && other.said.includes(said))
-  const named = found.filter(isMeant).map(({ member }) => rejected(member))
-  return named.length === 0 ? problem : new Problem(problem.code, problem.detail, { ...problem.extras, errors: named })
+  const members = membersOf(patch, schema)
+  const named = mentioned(upstream.message, members, ({ field }) => field?.name)
+  const found = named.length > 0 ? named : mentioned(upstream.message, members, ({ key }) => key)
+  return found.length === 0 ? problem : withErrors(found.map(rejected))
 }
 
 /** HighLevel's refusal of the values, with pointers; `undefined` for any other error. */
@@ -62,34 +84,3 @@ export const rejectionIn = (error: unknown, schema: ObjectSchema | undefined, pa
   error instanceof Problem && (error.code === 'upstream-rejected' || error.code === 'duplicate-value')
     ? withPointers(error, schema, patch)
     : undefined
-
-/** A change of a list that only takes away may leave nothing. */
-const isFilled = (value: unknown) => {
-  if (typeof value !== 'object' || value === null) return value !== null && value !== ''
-  return !('remove' in value) || 'add' in value
-}
-
-/** Members that were to be filled, and that HighLevel's answer shows empty: it stores shapes that it does not know as null. */
-export function lostFaults(
-  { properties }: WritePlan,
-  schema: ObjectSchema | undefined,
-  patch: RecordPatch,
-  record: Record<string, unknown>
-): readonly Fault[] {
-  const held = record['properties']
-  if (properties === undefined || typeof held !== 'object' || held === null) return none
-  const stored = held as Record<string, unknown>
-  const { ready } = properties
-  const lost: string[] = []
-  for (const key of Object.keys(ready)) if (stored[key] === null && isFilled(ready[key])) lost.push(key)
-  if (lost.length === 0) return none
-  const members = namesOf(patch, schema)
-  return lost.map((lostKey): Fault => {
-    const own = members.find(({ key }) => lostKey === key || lostKey.startsWith(`${key}.`))
-    return {
-      pointer: pointerTo(own?.member ?? lostKey),
-      code: 'not-stored',
-      detail: 'was taken by HighLevel, and stored as empty'
-    }
-  })
-}

@@ -1,10 +1,11 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { type CallOptions, createCalls } from '../http/calls.ts'
+import { isKnown } from '../http/etag.ts'
 import { locationFaults, locationOf } from '../http/location.ts'
 import type { Fault } from '../problems.ts'
 import type { RecordAnswer, UpstreamClient } from '../upstream/client.ts'
-import { etagOf, namesTag } from './etag.ts'
+import { etagOf } from './etag.ts'
 import { ReadHeaders, RecordPatch, RecordPath, RecordQuery, WriteHeaders, WriteQuery } from './schemas.ts'
 import type { UpdateRecord } from './update-record.ts'
 import { valueFaults } from './values.ts'
@@ -84,8 +85,7 @@ const recordRoutes: FastifyPluginAsyncTypebox<Options> = async (app, options) =>
       try {
         const answer = await readRecord(ref, context)
         const tag = etagOf(answer.record)
-        const known = request.headers['if-none-match']?.replaceAll('W/', '')
-        if (tag === undefined || known === undefined || !namesTag(known, tag)) return sendRecord(reply, answer)
+        if (!isKnown(request.headers['if-none-match'], tag)) return sendRecord(reply, answer)
         return reply.header('etag', tag).code(304).send()
       } finally {
         calls.end(request, reply)

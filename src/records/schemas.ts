@@ -1,10 +1,9 @@
 import Type, { type Static } from 'typebox'
+import { Tags } from '../http/etag.ts'
 import { LocationId, SchemaKey, TimeoutMs } from '../http/parameters.ts'
-import { TAGS } from './etag.ts'
 
 const RecordId = Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$', description: '1 to 64 letters, digits, _ or -' })
 const UserId = Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$', description: 'a user id' })
-const Tags = Type.String({ pattern: TAGS, description: 'an ETag as it came, several, or *' })
 
 export const RecordPath = Type.Object({ schemaKey: SchemaKey, id: RecordId })
 export type RecordPath = Static<typeof RecordPath>
@@ -29,6 +28,8 @@ export type WriteQuery = Static<typeof WriteQuery>
 
 export const WriteHeaders = Type.Object({
   'if-match': Type.Optional(Tags),
+  // Refused, not ignored: who sends it counts on the write being conditional.
+  'if-none-match': Type.Optional(Type.Unsafe<never>({ not: {}, description: 'left out: a write takes If-Match' })),
   'x-request-timeout-ms': Type.Optional(TimeoutMs)
 })
 

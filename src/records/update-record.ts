@@ -1,6 +1,5 @@
-import type { Catalog } from '../objects/catalog.ts'
+import type { Catalog, Known } from '../objects/catalog.ts'
 import type { Missing } from '../objects/missing.ts'
-import type { ObjectSchema } from '../objects/object-schema.ts'
 import { type Fault, Problem } from '../problems.ts'
 import type { CallContext } from '../upstream/call.ts'
 import {
@@ -11,10 +10,12 @@ import {
   recordPath,
   type UpstreamClient
 } from '../upstream/client.ts'
+import { orGone } from '../upstream/deadline.ts'
 import { etagOf, verifyMatch } from './etag.ts'
+import { lacksAdded, lossFaults, lostIn } from './losses.ts'
 import type { RecordLock } from './record-lock.ts'
 import type { RecordTurns } from './record-turns.ts'
-import { lostFaults, rejectionIn } from './rejection.ts'
+import { rejectionIn } from './rejection.ts'
 import type { RecordPatch } from './schemas.ts'
 import { bodyOf, planWrite, type WriteBody, type WritePlan, type WriteRules } from './write-plan.ts'
 
@@ -49,17 +50,23 @@ interface Write extends Conditions {
   context: CallContext
   /** Those that have been made for it so far. */
   reads: DryRun['reads'][number][]
+  /** What HighLevel took of it, and did not store. */
+  losses: readonly Fault[]
 }
 
-interface Known {
-  schema: ObjectSchema | undefined
-  /** Read during this call: HighLevel knows no newer one. */
-  isNew: boolean
+interface Attempt {
+  outcome?: RecordAnswer | DryRun
+  problem?: Problem
+  /** Not all that was added to a list is in it now. */
+  isDoubtful?: boolean
+  /** No newer schema would help. */
+  isOver?: boolean
 }
 
-const none: readonly Fault[] = []
+/** Of what nothing has to be known. */
+const unknown: Known = { schema: undefined }
 
-const refusal = ({ faults: errors }: WritePlan) =>
+const refusal = (errors: readonly Fault[]) =>
   new Problem('invalid-properties', `Faults in the values: ${errors.length}`, { errors })
 
 const loss = (errors: readonly Fault[]) =>
@@ -85,31 +92,23 @@ function send(
 }
 
 export function createUpdateRecord({ upstream, catalog, turns, lock, rules, countUnchecked }: Deps) {
-  const known = (found: ObjectSchema | Missing, isNew: boolean): Known => {
-    if (typeof found !== 'string') return { schema: found, isNew }
-    countUnchecked(found)
-    return { schema: undefined, isNew }
-  }
-
   /** Most often at once, without a promise. */
-  const schemaOf = ({ ref, patch, context, reads }: Write): Known | Promise<Known> => {
-    if (patch.properties === undefined || !rules.needsSchema) return { schema: undefined, isNew: false }
-    const held = catalog.find(ref, context.deadlineAt)
-    if (!(held instanceof Promise)) return known(held, false)
+  const schemaFor = ({ ref, patch, context, reads }: Write): Known | Promise<Known> => {
+    if (patch.properties === undefined || !rules.needsSchema) return unknown
+    const held = catalog.find(ref, context)
+    if (!(held instanceof Promise)) return held
     reads.push({ method: 'GET', path: objectPath(ref) })
     const since = performance.now()
-    return held
-      .then((found) => known(found, true))
-      .finally(() => {
-        context.trace.schemaMs += performance.now() - since
-      })
+    return held.finally(() => {
+      context.trace.schemaMs += performance.now() - since
+    })
   }
 
   /** A newer schema than the one that led to trouble, if there is one. */
   const newer = async ({ ref, context }: Write, { schema, isNew }: Known): Promise<Known | undefined> => {
     if (schema === undefined || isNew) return undefined
     const since = performance.now()
-    const fresh = await catalog.recheck(ref, schema, context.deadlineAt)
+    const fresh = await catalog.recheck(ref, schema, context)
     context.trace.schemaMs += performance.now() - since
     return fresh && { schema: fresh, isNew: true }
   }
@@ -119,7 +118,8 @@ export function createUpdateRecord({ upstream, catalog, turns, lock, rules, coun
     const { ref, context, ifMatch, isDry } = write
     const release = isDry ? undefined : await lock.acquire(recordKey(ref), context)
     try {
-      const current = await upstream.getRecord(ref, context)
+      // Nothing is written yet: whoever is gone holds up nobody.
+      const current = await orGone(context, upstream.getRecord(ref, context))
       write.reads.push({ method: 'GET', path: recordPath(ref) })
       if (ifMatch !== undefined) verifyMatch(ifMatch, current.record)
       return await send(upstream, write, bodyOf(plan, write.patch, current.record), current)
@@ -133,30 +133,43 @@ export function createUpdateRecord({ upstream, catalog, turns, lock, rules, coun
       ? writeHeld(write, plan)
       : send(upstream, write, bodyOf(plan, write.patch, undefined))
 
-  /** Writes until it is done, or until nothing more can be done about the problem. */
+  /** What came of one attempt: an outcome, or a problem that may be due to a field that is no longer what it was. */
+  const attempt = async (write: Write, { schema }: Known): Promise<Attempt> => {
+    const { patch, context } = write
+    const plan = planWrite(rules, write.ref, patch, schema)
+    if (plan.faults.length > 0) return { problem: refusal([...plan.faults, ...write.losses]) }
+    try {
+      const outcome = await carryOut(write, plan)
+      if (!('record' in outcome)) return { outcome }
+      const sent = plan.properties?.ready ?? patch.properties
+      const lost = lostIn(sent, outcome.record)
+      if (lost.length === 0) return { outcome, isDoubtful: lacksAdded(sent, outcome.record) }
+      write.losses = lossFaults(lost, patch, schema)
+      context.trace.unsure = true
+      // The record is another one by this very write. Where that cannot be told, nothing more is sent.
+      const tag = etagOf(outcome.record)
+      const isOver = write.ifMatch !== undefined && tag === undefined
+      if (write.ifMatch !== undefined) write.ifMatch = tag
+      return { problem: loss(write.losses), isOver }
+    } catch (error) {
+      const problem = rejectionIn(error, schema, patch)
+      if (problem === undefined) throw asSure(context, error)
+      return { problem, isOver: problem.code === 'duplicate-value' }
+    }
+  }
+
+  /** With what a field is now, values are sent anew that its former type did not suit. */
   const persist = async (write: Write, from: Known): Promise<RecordAnswer | DryRun> => {
-    const { ref, patch } = write
     let known = from
     for (;;) {
-      const plan = planWrite(rules, ref, patch, known.schema)
-      let problem = plan.faults.length > 0 ? refusal(plan) : undefined
-      if (problem === undefined) {
-        try {
-          const outcome = await carryOut(write, plan)
-          const lost = 'record' in outcome ? lostFaults(plan, known.schema, patch, outcome.record) : none
-          if (lost.length === 0 || !('record' in outcome)) return outcome
-          problem = loss(lost)
-          write.context.trace.unsure = true
-          // The record is another one by this very write.
-          if (write.ifMatch !== undefined) write.ifMatch = etagOf(outcome.record)
-        } catch (error) {
-          problem = rejectionIn(error, known.schema, patch)
-          if (problem === undefined) throw asSure(write.context, error)
-        }
+      const { outcome, problem, isDoubtful, isOver } = await attempt(write, known)
+      if (outcome !== undefined && !isDoubtful) return outcome
+      const fresh = isOver ? undefined : await newer(write, known)
+      if (fresh === undefined) {
+        if (outcome !== undefined) return outcome
+        throw asSure(write.context, problem)
       }
-      // A field may no longer be what it was: with what it is now the values are sent anew.
-      const fresh = problem.code === 'duplicate-value' ? undefined : await newer(write, known)
-      if (fresh === undefined) throw asSure(write.context, problem)
+      if (outcome !== undefined) write.context.trace.unsure = true
       known = fresh
     }
   }
@@ -175,9 +188,11 @@ export function createUpdateRecord({ upstream, catalog, turns, lock, rules, coun
     const record = recordKey(ref)
     if (!turns.take(record)) await turns.wait(record, context)
     try {
-      const write: Write = { ref, patch, context, reads: [], ifMatch, isDry }
-      const schema = schemaOf(write)
-      return await persist(write, schema instanceof Promise ? await schema : schema)
+      const write: Write = { ref, patch, context, reads: [], losses: [], ifMatch, isDry }
+      const found = schemaFor(write)
+      const known = found instanceof Promise ? await found : found
+      if (known.why !== undefined) countUnchecked(known.why)
+      return await persist(write, known)
     } finally {
       turns.pass(record)
     }

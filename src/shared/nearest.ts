@@ -1,5 +1,8 @@
 /** Longer names are no slips of the keyboard, and cost the more to compare. */
 const MAX_CHARS = 64
+const MAX_EDITS = 4
+/** A caller may name thousands of fields that are none: what is compared with what is bounded. */
+const MAX_NAMES = 2_000
 
 /** Edits that lead from one text to the other, or more than `most`. Swapped neighbours count as one (Damerau). */
 function distance(a: string, b: string, most: number): number {
@@ -29,8 +32,11 @@ export function nearest(text: string, names: Iterable<string>): string | undefin
   if (text.length > MAX_CHARS) return undefined
   const wanted = plain(text)
   let best: string | undefined
-  let least = Math.max(1, Math.floor(wanted.length / 3)) + 1
+  let least = Math.min(MAX_EDITS, Math.max(1, Math.floor(wanted.length / 3))) + 1
+  let left = MAX_NAMES
   for (const name of names) {
+    if (left === 0) break
+    left -= 1
     if (name.length > MAX_CHARS) continue
     const edits = distance(wanted, plain(name), least - 1)
     if (edits >= least) continue

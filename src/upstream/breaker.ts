@@ -96,12 +96,13 @@ export function createBreaker({ log, onChange }: Deps) {
     const circuit = openFor(call.locationId)
     if (circuit === undefined) return next(call)
     const at = performance.now()
-    if (at < circuit.probeAt) return Promise.reject(unavailable(circuit, at))
+    if (at < circuit.probeAt || call.isAside) return Promise.reject(unavailable(circuit, at))
     circuit.probeAt = at + PROBE_EVERY_MS
     return next({ ...call, isProbe: true })
   }
 
   const end = (call: LocationCall, outcome: unknown, at: number): void => {
+    if (call.isAside) return
     const isAnswer = !(outcome instanceof Error)
     underWay.end(call.locationId, isAnswer, at)
     const failure = failureOf(outcome)
@@ -119,7 +120,7 @@ export function createBreaker({ log, onChange }: Deps) {
     begin(call: LocationCall): Problem | undefined {
       const circuit = openFor(call.locationId)
       if (circuit !== undefined && !call.isProbe) return unavailable(circuit, performance.now())
-      underWay.begin(call.locationId)
+      if (!call.isAside) underWay.begin(call.locationId)
       return undefined
     },
 

@@ -70,6 +70,8 @@ export interface LocationCall extends Call, CallContext {
   locationId: string
   /** It finds out whether HighLevel works again: an open circuit lets it pass. */
   isProbe: boolean
+  /** It reads what the gateway itself would like to know: it is no probe, and its failures say nothing of calls. */
+  isAside: boolean
   /** HighLevel has refused it once with 429: it goes to the head of the line. */
   isRepeat: boolean
 }

@@ -81,6 +81,7 @@ const callOf = (
   waiting,
   locationId,
   isProbe: false,
+  isAside: false,
   isRepeat: false
 })
 
@@ -113,7 +114,13 @@ export function createUpstreamClient(send: Send<LocationCall>) {
 
     /** What HighLevel says of an object and its fields. */
     getObject: async (ref: ObjectRef, context: CallContext): Promise<unknown> =>
-      (await ask(callOf('GET', objectPath(ref), ref.locationId, undefined, context), undefined, readObject)).body
+      (
+        await ask(
+          { ...callOf('GET', objectPath(ref), ref.locationId, undefined, context), isAside: true },
+          undefined,
+          readObject
+        )
+      ).body
   }
 }
 

@@ -43,3 +43,14 @@ export async function pause(
     off()
   }
 }
+
+/** The outcome of `work`, or a Problem as soon as the caller hangs up. The work itself goes on. */
+export async function orGone<T>({ waiting }: Pick<CallContext, 'waiting'>, work: Promise<T>): Promise<T> {
+  const { promise: departure, reject } = Promise.withResolvers<never>()
+  const off = onGone(waiting, () => reject(hungUp()))
+  try {
+    return await Promise.race([work, departure])
+  } finally {
+    off()
+  }
+}

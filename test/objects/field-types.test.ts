@@ -70,7 +70,10 @@ const optionList = (dataType: string): Row => ({
     [null, 'nothing', undefined],
     [{ add: ['Dark blue'], remove: ['red'] }, { part: { add: ['dark_blue'], remove: ['red'] } }],
     [{ add: [], remove: [] }, 'nothing'],
-    [{ remove: ['red'] }, { part: { remove: ['red'] } }]
+    [{ remove: ['red'] }, { part: { remove: ['red'] } }],
+    [{ remove: ['Red', 'an option of old'] }, { part: { remove: ['red', 'an option of old'] } }],
+    [null, { part: null }, 'a text of old'],
+    [[], { part: null }, 'a text of old']
   ],
   refuses: [
     ['red', at('wrong-type')],
@@ -85,10 +88,8 @@ const optionList = (dataType: string): Row => ({
       ['red', 5, null],
       [...at('wrong-type', '/1'), ...at('wrong-type', '/2')]
     ],
-    [
-      { add: ['red', 'reed'], remove: ['blue'] },
-      [...at('unknown-option', '/add/1'), ...at('unknown-option', '/remove/0')]
-    ],
+    [{ add: ['red', 'reed'], remove: ['blue'] }, at('unknown-option', '/add/1')],
+    [{ add: ['red'], remove: ['', 5] }, [...at('unknown-option', '/remove/0'), ...at('wrong-type', '/remove/1')]],
     [{ add: ['red'], remove: ['Red'] }, at('conflict')]
   ]
 })
@@ -242,12 +243,17 @@ const rows: Record<string, Row> = {
       [[pdf], { part: { add: [pdf], remove: [png] } }, [png]],
       [[{ ...png, meta: { size: 5 } }], { part: { add: [png], remove: [{ url: pdf.url }] } }, [pdf]],
       [[{ ...pdf, name: null }], 'nothing', [pdf]],
-      [[{ ...pdf, name: 'Bill' }], { part: { add: [{ ...pdf, name: 'Bill' }] } }, [pdf]],
+      [[{ ...pdf, name: 'Bill' }], 'nothing', [pdf]],
+      [null, { part: null }, png.url],
+      [{ remove: [{ url: '/relative' }] }, { part: { remove: [{ url: '/relative' }] } }],
       [[png, png], 'nothing', [{ ...png, meta: {} }]],
       [[], { part: { remove: [png] } }, [png]],
       [null, { part: { remove: [png, { url: pdf.url }] } }, [png, pdf]],
       [null, 'nothing'],
-      [{ add: [pdf], remove: [png] }, { part: { add: [pdf], remove: [png] } }]
+      [{ add: [pdf], remove: [png] }, { part: { add: [pdf], remove: [png] } }],
+      [{ remove: [{ url: '/relative' }] }, { part: { remove: [{ url: '/relative' }] } }],
+      [null, { part: null }, png.url],
+      [[png], 'nothing', [png.url]]
     ],
     refuses: [
       [png.url, at('wrong-type')],
@@ -257,7 +263,7 @@ const rows: Record<string, Row> = {
       [[{ url: 'file:///etc/passwd' }], at('bad-url', '/0/url')],
       [[{ url: 'https://' }], at('bad-url', '/0/url')],
       [[{ ...png, name: 5 }], at('wrong-type', '/0/name')],
-      [[png, pdf, { url: 'https://files.example.com/3' }], at('too-many')],
+      [[png, png, pdf, { url: 'https://files.example.com/3' }], at('too-many')],
       [{ add: [png, pdf, { url: 'https://files.example.com/3' }] }, at('too-many', '/add')]
     ]
   },
@@ -289,6 +295,32 @@ for (const [name, { field, takes, refuses }] of Object.entries(rows)) {
     }
   })
 }
+
+t.test('a field whose options HighLevel does not tell takes any but an empty one', async (t) => {
+  t.strictSame(sent({ dataType: 'SINGLE_OPTIONS' }, 'red'), { part: 'red' })
+  t.strictSame(sent({ dataType: 'SINGLE_OPTIONS' }, ''), at('unknown-option'))
+  t.strictSame(sent({ dataType: 'CHECKBOX' }, { add: ['red'] }), { part: { add: ['red'] } })
+  t.strictSame(sent({ dataType: 'CHECKBOX' }, [''], []), at('unknown-option', '/0'))
+  t.strictSame(sent({ dataType: 'TEXTBOX_LIST' }, { red: 'a' }), { part: { red: 'a' } })
+  t.strictSame(sent({ dataType: 'TEXTBOX_LIST' }, null), { part: null })
+})
+
+t.test('thousands of slips are told within the time of a call, and fifty of them shown', async (t) => {
+  const options = Array.from({ length: 3_000 }, (_, i) => ({ key: `option_number_${i}`, label: `Option ${i}` }))
+  const slips = Array.from({ length: 12_000 }, (_, i) => `optoin_numbr_${i}`)
+  const boxes = Object.fromEntries(slips.map((name) => [name, 'x']))
+  const since = performance.now()
+
+  const [list, box] = [
+    sent({ dataType: 'CHECKBOX', options }, slips),
+    sent({ dataType: 'TEXTBOX_LIST', options }, boxes)
+  ]
+
+  t.equal((list as unknown[]).length, 50)
+  t.equal((box as unknown[]).length, 50)
+  // It took more than ten seconds where every entry was compared with every option.
+  t.ok(performance.now() - since < 2_000)
+})
 
 t.test('a full field key is taken for the short one, and a box of a list by its flat key', async (t) => {
   t.strictSame(sent({ dataType: 'TEXT' }, 'Audi', undefined, `${OBJECT}.part`), { part: 'Audi' })

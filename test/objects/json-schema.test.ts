@@ -42,9 +42,12 @@ const near = fc.oneof(
     },
     { requiredKeys: [] }
   ),
-  fc.array(fc.constantFrom({ url: 'https://a.b/c' }, { url: 'https://a.b/d', name: 'd', size: 1 }, { url: 'x' }), {
-    maxLength: 4
-  }),
+  fc.uniqueArray(
+    fc.constantFrom({ url: 'https://a.b/c' }, { url: 'https://a.b/d', name: 'd', size: 1 }, { url: 'x' }),
+    {
+      maxLength: 4
+    }
+  ),
   fc.record({ option_a: fc.constantFrom('x', null, 1), option_b: fc.constantFrom('y', null) }, { requiredKeys: [] }),
   fc.jsonValue({ maxDepth: 2 })
 )

@@ -36,15 +36,16 @@ const entryOf = (n: number) => ({
 })
 
 t.test('what is held stays within the bound, and what was longest not read again goes first', async (t) => {
-  const store = createSchemaStore<never>(1_000)
+  const max = 7 * (objectOf(10).chars + 250)
+  const store = createSchemaStore<never>(max)
 
   for (let n = 0; n < 20; n += 1) store.set(`location object_${n}`, entryOf(n))
   store.set('location object_14', entryOf(14))
   store.set('location object_20', entryOf(20))
 
-  const { entries, weight } = store.size()
-  t.ok(weight <= 1_000, `${weight}`)
-  t.ok(entries >= 5 && entries <= 7, `${entries}`)
+  const { entries, chars } = store.size()
+  t.ok(chars <= max)
+  t.equal(entries, 7)
   t.equal(store.get('location object_13'), undefined)
   t.ok(store.get('location object_14'), 'it was read again')
   t.ok(store.get('location object_20'))
@@ -63,7 +64,7 @@ t.test('an object too large for the bound is held alone, and goes with the next'
 })
 
 t.test('copies of the same content are held once, until the last of them goes', async (t) => {
-  const store = createSchemaStore<never>(1_000)
+  const store = createSchemaStore<never>(1_000_000)
 
   for (let n = 0; n < 500; n += 1) store.set(`location_${n} object`, entryOf(1))
   const all = store.size()
@@ -75,7 +76,7 @@ t.test('copies of the same content are held once, until the last of them goes', 
   t.match(all, { entries: 500, schemas: 1 })
   t.ok(isShared)
   t.match(two, { entries: 500, schemas: 2 })
-  t.strictSame(store.size(), { entries: 0, schemas: 0, weight: 0 })
+  t.strictSame(store.size(), { entries: 0, schemas: 0, chars: 0 })
 })
 
 t.test('5,000 objects of 100 fields each take the memory that the bound allows, and no more', async (t) => {
@@ -83,13 +84,14 @@ t.test('5,000 objects of 100 fields each take the memory that the bound allows, 
   const gc = runInNewContext('gc') as () => void
   gc()
   const before = process.memoryUsage().heapUsed
-  const store = createSchemaStore<never>(600_000)
+  const store = createSchemaStore<never>(75_000_000)
 
   for (let n = 0; n < 5_000; n += 1) store.set(`location object_${n}`, entryOf(n))
   gc()
 
   const megabytes = (process.memoryUsage().heapUsed - before) / 1024 / 1024
   t.comment(`${megabytes.toFixed(0)} MB for ${store.size().entries} objects`)
-  t.ok(store.size().weight <= 600_000)
-  t.ok(megabytes < 150)
+  t.comment(`${store.size().chars} characters`)
+  t.equal(store.size().entries, 5_000)
+  t.ok(megabytes < 200)
 })

@@ -14,6 +14,7 @@ const call = (locationId: string, isProbe = false): LocationCall => ({
   locationId,
   isProbe,
   isRepeat: false,
+  isAside: false,
   deadlineAt: performance.now() + 60_000,
   trace: createTrace(),
   waiting: { id: 'caller', response: { destroyed: false, once: () => undefined, off: () => undefined } }
