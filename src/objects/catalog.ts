@@ -116,7 +116,7 @@ export function createCatalog({ read, maxChars, now, log, countRead }: Deps) {
       }
       const isNew = !flights.has(key)
       return awaited(ref, context).then(() => {
-        const { schema, why = 'slow' } = held(key) ?? { schema: undefined }
+        const { schema, why } = held(key) ?? { schema: undefined, why: 'slow' as const }
         return { schema, why, isNew }
       })
     },

@@ -1,5 +1,5 @@
 import type { ObjectSchema } from '../objects/object-schema.ts'
-import type { Fault } from '../problems.ts'
+import { type Fault, Problem } from '../problems.ts'
 import { pointerOf } from './rejection.ts'
 import type { RecordPatch } from './schemas.ts'
 
@@ -68,3 +68,9 @@ export const lossFaults = (
     code: 'not-stored',
     detail: 'was taken by HighLevel, and not stored: the field is empty now'
   }))
+
+export const lossProblem = (errors: readonly Fault[]): Problem =>
+  new Problem('upstream-rejected', 'HighLevel took the call, and emptied fields that were to be filled', {
+    errors,
+    applied: 'unknown'
+  })

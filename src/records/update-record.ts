@@ -2,17 +2,11 @@ import type { Catalog, Known } from '../objects/catalog.ts'
 import type { Missing } from '../objects/missing.ts'
 import { type Fault, Problem } from '../problems.ts'
 import type { CallContext } from '../upstream/call.ts'
-import {
-  asSure,
-  objectPath,
-  type RecordAnswer,
-  type RecordRef,
-  recordPath,
-  type UpstreamClient
-} from '../upstream/client.ts'
+import { asSure, type RecordAnswer, type RecordRef, recordPath, type UpstreamClient } from '../upstream/client.ts'
 import { orGone } from '../upstream/deadline.ts'
 import { etagOf, verifyMatch } from './etag.ts'
-import { lacksAdded, lossFaults, lostIn } from './losses.ts'
+import { createKnownFields, unknown } from './known-fields.ts'
+import { lacksAdded, lossFaults, lossProblem, lostIn } from './losses.ts'
 import type { RecordLock } from './record-lock.ts'
 import type { RecordTurns } from './record-turns.ts'
 import { rejectionIn } from './rejection.ts'
@@ -63,17 +57,8 @@ interface Attempt {
   isOver?: boolean
 }
 
-/** Of what nothing has to be known. */
-const unknown: Known = { schema: undefined }
-
 const refusal = (errors: readonly Fault[]) =>
   new Problem('invalid-properties', `Faults in the values: ${errors.length}`, { errors })
-
-const loss = (errors: readonly Fault[]) =>
-  new Problem('upstream-rejected', 'HighLevel took the call, and emptied fields that were to be filled', {
-    errors,
-    applied: 'unknown'
-  })
 
 /** `current` is the record as it is, where it was read. */
 function send(
@@ -92,26 +77,7 @@ function send(
 }
 
 export function createUpdateRecord({ upstream, catalog, turns, lock, rules, countUnchecked }: Deps) {
-  /** Most often at once, without a promise. */
-  const schemaFor = ({ ref, patch, context, reads }: Write): Known | Promise<Known> => {
-    if (patch.properties === undefined || !rules.needsSchema) return unknown
-    const held = catalog.find(ref, context)
-    if (!(held instanceof Promise)) return held
-    reads.push({ method: 'GET', path: objectPath(ref) })
-    const since = performance.now()
-    return held.finally(() => {
-      context.trace.schemaMs += performance.now() - since
-    })
-  }
-
-  /** A newer schema than the one that led to trouble, if there is one. */
-  const newer = async ({ ref, context }: Write, { schema, isNew }: Known): Promise<Known | undefined> => {
-    if (schema === undefined || isNew) return undefined
-    const since = performance.now()
-    const fresh = await catalog.recheck(ref, schema, context)
-    context.trace.schemaMs += performance.now() - since
-    return fresh && { schema: fresh, isNew: true }
-  }
+  const fields = createKnownFields(catalog, rules)
 
   /** Writes on what is read just before, held against others meanwhile. */
   const writeHeld = async (write: Write, plan: WritePlan): Promise<RecordAnswer | DryRun> => {
@@ -150,7 +116,7 @@ export function createUpdateRecord({ upstream, catalog, turns, lock, rules, coun
       const tag = etagOf(outcome.record)
       const isOver = write.ifMatch !== undefined && tag === undefined
       if (write.ifMatch !== undefined) write.ifMatch = tag
-      return { problem: loss(write.losses), isOver }
+      return { problem: lossProblem(write.losses), isOver }
     } catch (error) {
       const problem = rejectionIn(error, schema, patch)
       if (problem === undefined) throw asSure(context, error)
@@ -164,7 +130,7 @@ export function createUpdateRecord({ upstream, catalog, turns, lock, rules, coun
     for (;;) {
       const { outcome, problem, isDoubtful, isOver } = await attempt(write, known)
       if (outcome !== undefined && !isDoubtful) return outcome
-      const fresh = isOver ? undefined : await newer(write, known)
+      const fresh = isOver ? undefined : await fields.newer(write, known)
       if (fresh === undefined) {
         if (outcome !== undefined) return outcome
         throw asSure(write.context, problem)
@@ -189,7 +155,7 @@ export function createUpdateRecord({ upstream, catalog, turns, lock, rules, coun
     if (!turns.take(record)) await turns.wait(record, context)
     try {
       const write: Write = { ref, patch, context, reads: [], losses: [], ifMatch, isDry }
-      const found = schemaFor(write)
+      const found = patch.properties === undefined ? unknown : fields.find(write)
       const known = found instanceof Promise ? await found : found
       if (known.why !== undefined) countUnchecked(known.why)
       return await persist(write, known)
