@@ -44,7 +44,7 @@ const unit = (digits: number, name: string) => (value: number) =>
 const number = unit(0, '')
 const wholeMs = unit(0, ' ms')
 const micros = unit(1, '')
-const wholeMicros = unit(1, ' µs')
+const microseconds = unit(1, ' µs')
 const times = unit(2, ' x')
 const ms = unit(2, ' ms')
 const percent = (share: number) => unit(0, ' %')(share * 100)
@@ -86,7 +86,7 @@ function bars(results: Results): Bar[] {
     { what: 'throughput, of express-axios', value: throughput('express-axios'), show: times, atLeast: 6 },
     { what: `added latency ${at}, p50`, value: added(results, 'gateway', 0.5), show: ms, atMost: 1 },
     { what: `added latency ${at}, p99`, value: added(results, 'gateway', 0.99), show: ms, atMost: 5 },
-    { what: 'check and translation of the example', value: results.checkMicros, show: wholeMicros, atMost: 25 },
+    { what: 'check and translation of the example', value: results.checkMicros, show: microseconds, atMost: 25 },
     { what: 'ready after', value: median(results.readyMs.get('gateway') ?? []), show: wholeMs, atMost: 1000 }
   ]
 }

@@ -87,7 +87,7 @@ function updateRecordOf({ config, parts }: AppOptions) {
     catalog: parts.catalog,
     turns: parts.turns,
     lock: parts.lock,
-    rules: { checks, translates, needsSchema: checks || translates },
+    rules: { checks, translates },
     countUnchecked: parts.metrics.upstream.countUnchecked
   })
 }

@@ -33,14 +33,11 @@ async function prove(t: Test, open: Open, tries = 1): Promise<void> {
     t.comment('Redis did not answer in time: once more')
     return prove(t, open, tries + 1)
   }
-  // A place is free a window after its answer: where the machine is busy with other tests, answers themselves are late.
-  const lines = gateways.flatMap(({ logged }) => logged())
-  const slowest = Math.max(...lines.map(({ upstreamMs }) => Number(upstreamMs ?? 0)))
-  t.comment(`${Math.round(ms)} ms, of which ${IDEAL_MS} ms cannot be saved; the slowest answer took ${slowest} ms`)
+  t.comment(`${Math.round(ms)} ms, of which ${IDEAL_MS} ms cannot be saved`)
   t.strictSame(tally(replies.flat()), { 200: 300 })
   t.equal(simulator.received({ method: 'PUT' }).length, 300, 'no 429, and no repeat')
   t.equal(simulator.countInWindow(SEED.locationId), 100)
-  t.ok(ms >= IDEAL_MS && ms < IDEAL_MS * 1.1 + 2 * slowest)
+  t.ok(ms >= IDEAL_MS && ms < IDEAL_MS * 1.1)
 }
 
 t.test('300 calls at once take the two windows that they must, and HighLevel refuses none', (t) =>

@@ -60,14 +60,14 @@ export function createCatalog({ read, maxChars, now, log, countRead }: Deps) {
   const slow = new Set<string>()
   const warn = createWarning(log, now)
 
-  const fly = async (ref: ObjectRef, callerId: string, isDoubted: boolean, flight: () => Flight | undefined) => {
+  const fly = async (ref: ObjectRef, callerId: string, isDoubted: boolean, flight: Flight) => {
     const key = keyOf(ref)
     try {
       const waiting = { id: callerId, response }
       const context = { deadlineAt: performance.now() + READ_MS, trace: createTrace(), waiting }
       const schema = schemaIn(await read(ref, context))
       // Somebody may have read it anew meanwhile.
-      if (flight()?.isOutdated) return held(key) === undefined ? await load(ref, callerId, isDoubted) : undefined
+      if (flight.isOutdated) return held(key) === undefined ? await load(ref, callerId, isDoubted) : undefined
       copies.keep(key, schema, isDoubted)
       countRead('read')
     } catch (error) {
@@ -85,14 +85,14 @@ export function createCatalog({ read, maxChars, now, log, countRead }: Deps) {
     const key = keyOf(ref)
     const running = flights.get(key)
     if (running !== undefined && !running.isOutdated) return running.landing
-    const landing = fly(ref, callerId, isDoubted, () => flight).finally(() => {
+    const flight: Flight = { landing: Promise.resolve(), isOutdated: false }
+    flights.set(key, flight)
+    flight.landing = fly(ref, callerId, isDoubted, flight).finally(() => {
       if (flights.get(key) !== flight) return
       flights.delete(key)
       slow.delete(key)
     })
-    const flight: Flight = { landing, isOutdated: false }
-    flights.set(key, flight)
-    return landing
+    return flight.landing
   }
 
   /** Waits for the read as long as the call can bear it. */
@@ -144,9 +144,7 @@ export function createCatalog({ read, maxChars, now, log, countRead }: Deps) {
       const prefix = `${locationId} `
       for (const [key, flight] of flights) if (key.startsWith(prefix)) flight.isOutdated = true
       copies.drop(prefix)
-    },
-
-    size: copies.size
+    }
   }
 }
 

@@ -12,16 +12,16 @@ const SETTLED_MS = 5_000
 const RETRY_MS = 10_000
 const REFUSED_MS = 5 * 60_000
 
-const isUsable = ({ readAt, usableUntil }: Entry<Missing>, at: number) =>
+const isUsable = ({ readAt, usableUntil }: Entry, at: number) =>
   // A clock that was set back makes nothing young.
   at >= readAt && at < usableUntil
 
 /** What is known of objects, and for how long. */
 export function createCopies(maxChars: number, now: () => number) {
-  const store = createSchemaStore<Missing>(maxChars)
+  const store = createSchemaStore(maxChars)
 
   /** What may still be used. */
-  const held = (key: string): Entry<Missing> | undefined => {
+  const held = (key: string): Entry | undefined => {
     const entry = store.get(key)
     return entry !== undefined && isUsable(entry, now()) ? entry : undefined
   }
@@ -49,7 +49,6 @@ export function createCopies(maxChars: number, now: () => number) {
       }
     },
 
-    drop: store.removeAll,
-    size: store.size
+    drop: store.removeAll
   }
 }

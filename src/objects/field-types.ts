@@ -2,7 +2,7 @@ import Type from 'typebox'
 import { choice, choices } from './choices.ts'
 import type { Field, FieldType, Options } from './field.ts'
 import { files } from './files.ts'
-import { textBox, textBoxes } from './text-boxes.ts'
+import { textBoxes } from './text-boxes.ts'
 
 const LARGE_TEXT_MAX = 12_000
 /** A plus, the country code, and no more than E.164 allows. */
@@ -142,7 +142,7 @@ export function withBoxes(fields: readonly Field[]): Map<string, Field> {
         ...field,
         key: `${field.key}.${key}`,
         name: `${field.name}: ${label}`,
-        type: textBox,
+        type: text,
         options: NO_OPTIONS
       }
       byKey.set(box.key, box)

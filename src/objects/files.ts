@@ -1,12 +1,10 @@
 import Type from 'typebox'
+import { isObject } from '../shared/is-object.ts'
 import { isLeftover } from './choices.ts'
 import type { Field, FieldType, File, Notes } from './field.ts'
 import { deltaOf, listSchema, readList } from './lists.ts'
 
 const isUrl = (text: string) => /^https?:\/\/[^\s/]/i.test(text) && URL.canParse(text)
-
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** A file that goes is known by its URL, whatever that looks like. */
 const readLeaving = (value: unknown, path: string, notes: Notes): File | undefined =>

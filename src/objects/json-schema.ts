@@ -2,9 +2,9 @@ import Type, { type TSchema } from 'typebox'
 import type { ObjectSchema } from './object-schema.ts'
 
 /**
- * What the `properties` of a write may hold, as JSON Schema (2020-12): for forms, and for checks before a call. Every
- * value that fits it passes the gateway's own check. That takes a little more: labels of options in place of their
- * keys, and full field keys in place of short ones.
+ * What the `properties` of a write may hold, as JSON Schema (2020-12): for forms, and for checks before a call. What
+ * fits it passes the gateway's own check, but for the little that docs/dialect.md names. That check takes more: labels of
+ * options in place of their keys, and full field keys in place of short ones.
  */
 export function propertiesSchema({ key, title, description, fields }: ObjectSchema): TSchema {
   const members = [...fields.values()].map((field) => {

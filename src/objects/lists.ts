@@ -1,8 +1,6 @@
 import Type, { type TSchema } from 'typebox'
+import { isObject } from '../shared/is-object.ts'
 import type { Delta, Notes } from './field.ts'
-
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** Reads one entry of a list, and notes its faults. */
 export type ReadEntry<Entry> = (value: unknown, path: string, notes: Notes) => Entry | undefined

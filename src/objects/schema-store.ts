@@ -1,10 +1,11 @@
+import type { Missing } from './missing.ts'
 import type { ObjectSchema } from './object-schema.ts'
 
 /** What is known of one location's object. Times are epoch milliseconds. */
-export interface Entry<Why> {
+export interface Entry {
   /** `undefined` where HighLevel did not give one. */
   schema: ObjectSchema | undefined
-  why: Why | undefined
+  why: Missing | undefined
   readAt: number
   /** It is read again once it is used after that. */
   freshUntil: number
@@ -22,8 +23,8 @@ const ENTRY_CHARS = 200
  *
  * `maxChars` is of what HighLevel sent of them; in memory each takes a little more than two bytes.
  */
-export function createSchemaStore<Why>(maxChars: number) {
-  const entries = new Map<string, Entry<Why>>()
+export function createSchemaStore(maxChars: number) {
+  const entries = new Map<string, Entry>()
   const shared = new Map<string, { schema: ObjectSchema; uses: number }>()
   let chars = 0
 
@@ -55,9 +56,9 @@ export function createSchemaStore<Why>(maxChars: number) {
   }
 
   return {
-    get: (key: string): Entry<Why> | undefined => entries.get(key),
+    get: (key: string): Entry | undefined => entries.get(key),
 
-    set(key: string, entry: Entry<Why>): void {
+    set(key: string, entry: Entry): void {
       const schema = entry.schema && share(entry.schema)
       // Taken out first: the map keeps its keys in the order in which they were set.
       remove(key)
@@ -73,7 +74,7 @@ export function createSchemaStore<Why>(maxChars: number) {
       for (const key of entries.keys()) if (key.startsWith(prefix)) remove(key)
     },
 
-    /** For tests and whoever sets the bound. */
+    /** For whoever sets the bound. */
     size: () => ({ entries: entries.size, schemas: shared.size, chars })
   }
 }

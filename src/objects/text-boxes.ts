@@ -3,21 +3,12 @@ import { pointerPart } from '../shared/json-pointer.ts'
 import { nearest } from '../shared/nearest.ts'
 import type { Field, FieldType } from './field.ts'
 
-/** One box of a list of them: HighLevel's `properties` hold each under `<field>.<option>`. */
-export const textBox: FieldType = {
-  read(value, _, notes) {
-    if (typeof value === 'string') return value
-    return notes.fault('wrong-type', 'must be a text')
-  },
-  schema: () => Type.String()
-}
-
 function unknownBox({ name, options }: Field, text: string): string {
   const near = nearest(text, options.keyOf.keys())
   return `is not a box of ${name}${near === undefined ? '' : `: did you mean "${options.keyOf.get(near)}"?`}`
 }
 
-/** The boxes of one field. HighLevel takes them one by one alone; those that are not named keep their texts. */
+/** The boxes of one field. HighLevel's `properties` hold each under `<field>.<option>`, and take them one by one alone; those that are not named keep their texts. */
 export const textBoxes: FieldType = {
   read(value, field, notes) {
     // Boxes that are not told are taken as they come.

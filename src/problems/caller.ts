@@ -86,7 +86,8 @@ export const callerProblems = {
     status: 422,
     retryable: false,
     title: 'The values do not fit the object of the location',
-    remedy: 'Mend every fault listed in errors. GET /objects/<schema key> says what each field takes. Nothing was sent.'
+    remedy:
+      'Mend every fault listed in errors. GET /objects/<schema key> says what each field takes. Nothing was sent where applied is no.'
   },
   'upstream-rejected': {
     status: 422,

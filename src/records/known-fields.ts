@@ -1,20 +1,22 @@
 import type { Catalog, Known } from '../objects/catalog.ts'
 import type { CallContext } from '../upstream/call.ts'
 import { objectPath, type RecordRef } from '../upstream/client.ts'
+import type { RecordPatch } from './schemas.ts'
 import type { WriteRules } from './write-plan.ts'
 
 /** Of what nothing has to be known. */
-export const unknown: Known = { schema: undefined }
+const NOTHING: Known = { schema: undefined }
 
 interface Write {
   ref: RecordRef
+  patch: RecordPatch
   context: CallContext
   /** Told of what is read for the write. */
   reads: { method: 'GET'; path: string }[]
 }
 
 /** What writes know of the fields of their objects. */
-export function createKnownFields(catalog: Pick<Catalog, 'find' | 'recheck'>, { needsSchema }: WriteRules) {
+export function createKnownFields(catalog: Pick<Catalog, 'find' | 'recheck'>, { checks, translates }: WriteRules) {
   const timed = async <T>({ context }: Write, wait: Promise<T>): Promise<T> => {
     const since = performance.now()
     try {
@@ -27,7 +29,7 @@ export function createKnownFields(catalog: Pick<Catalog, 'find' | 'recheck'>, { 
   return {
     /** Most often at once, without a promise. Rejects with a Problem that stops the write too. */
     find(write: Write): Known | Promise<Known> {
-      if (!needsSchema) return unknown
+      if (write.patch.properties === undefined || !(checks || translates)) return NOTHING
       const held = catalog.find(write.ref, write.context)
       if (!(held instanceof Promise)) return held
       write.reads.push({ method: 'GET', path: objectPath(write.ref) })

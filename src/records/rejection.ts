@@ -1,7 +1,7 @@
 import type { Field } from '../objects/field.ts'
 import { fieldOf, type ObjectSchema } from '../objects/object-schema.ts'
 import { type Fault, Problem } from '../problems.ts'
-import { pointerPart } from '../shared/json-pointer.ts'
+import { partName, pointerPart } from '../shared/json-pointer.ts'
 import type { RecordPatch } from './schemas.ts'
 
 /** One member of a patch's properties, and its field where that is known. */
@@ -12,7 +12,8 @@ interface Member {
   value: unknown
 }
 
-const pointerTo = (name: string) => `/properties/${pointerPart(name)}`
+const ROOT = '/properties/'
+const pointerTo = (name: string) => `${ROOT}${pointerPart(name)}`
 
 const membersOf = ({ properties = {} }: RecordPatch, schema: ObjectSchema | undefined): Member[] =>
   Object.entries(properties).map(([name, value]) => {
@@ -20,17 +21,20 @@ const membersOf = ({ properties = {} }: RecordPatch, schema: ObjectSchema | unde
     return { name, key: field?.key ?? name, field, value }
   })
 
-/** Where the caller has written what HighLevel knows by this key: a box of a list stands in an object of its own. */
-export function pointerOf(key: string, patch: RecordPatch, schema: ObjectSchema | undefined): string {
+/** Where the caller has written what HighLevel knows by a key: a box of a list stands in an object of its own. */
+export function createPointerOf(patch: RecordPatch, schema: ObjectSchema | undefined): (key: string) => string {
   const members = membersOf(patch, schema)
-  const own = members.find((member) => member.key === key)
-  if (own !== undefined) return pointerTo(own.name)
-  const list = members.find((member) => key.startsWith(`${member.key}.`) && typeof member.value === 'object')
-  if (list === undefined) return pointerTo(key)
-  const box = key.slice(list.key.length + 1)
-  const names = Object.keys(list.value ?? {})
-  const name = names.find((one) => one === box || list.field?.options.keyOf.get(one) === box)
-  return name === undefined ? pointerTo(list.name) : `${pointerTo(list.name)}/${pointerPart(name)}`
+
+  return (key) => {
+    const own = members.find((member) => member.key === key)
+    if (own !== undefined) return pointerTo(own.name)
+    const list = members.find((member) => key.startsWith(`${member.key}.`) && typeof member.value === 'object')
+    if (list === undefined) return pointerTo(key)
+    const box = key.slice(list.key.length + 1)
+    const names = Object.keys(list.value ?? {})
+    const name = names.find((one) => one === box || list.field?.options.keyOf.get(one) === box)
+    return name === undefined ? pointerTo(list.name) : `${pointerTo(list.name)}/${pointerPart(name)}`
+  }
 }
 
 const isWord = (char: string | undefined) => char !== undefined && /[\p{L}\p{N}_]/u.test(char)
@@ -68,9 +72,9 @@ function withPointers(problem: Problem, schema: ObjectSchema | undefined, patch:
   const withErrors = (faults: readonly Fault[]) =>
     new Problem(problem.code, problem.detail, { ...problem.extras, errors: faults })
   if (errors !== undefined) {
-    const [, , ...key] = 'pointer' in (errors[0] ?? {}) ? (errors[0] as { pointer: string }).pointer.split('/') : []
-    const pointer = pointerOf(key.join('/').replaceAll('~1', '/').replaceAll('~0', '~'), patch, schema)
-    return withErrors(errors.map((fault) => ('pointer' in fault ? { ...fault, pointer } : fault)))
+    const pointerOf = createPointerOf(patch, schema)
+    const own = (pointer: string) => pointerOf(partName(pointer.slice(ROOT.length)))
+    return withErrors(errors.map((fault) => ('pointer' in fault ? { ...fault, pointer: own(fault.pointer) } : fault)))
   }
   if (upstream?.message === undefined) return problem
   const members = membersOf(patch, schema)

@@ -5,8 +5,8 @@ import type { CallContext } from '../upstream/call.ts'
 import { asSure, type RecordAnswer, type RecordRef, recordPath, type UpstreamClient } from '../upstream/client.ts'
 import { orGone } from '../upstream/deadline.ts'
 import { etagOf, verifyMatch } from './etag.ts'
-import { createKnownFields, unknown } from './known-fields.ts'
-import { lacksAdded, lossFaults, lossProblem, lostIn } from './losses.ts'
+import { createKnownFields } from './known-fields.ts'
+import { compare, lossFaults, lossProblem } from './losses.ts'
 import type { RecordLock } from './record-lock.ts'
 import type { RecordTurns } from './record-turns.ts'
 import { rejectionIn } from './rejection.ts'
@@ -107,15 +107,15 @@ export function createUpdateRecord({ upstream, catalog, turns, lock, rules, coun
     try {
       const outcome = await carryOut(write, plan)
       if (!('record' in outcome)) return { outcome }
-      const sent = plan.properties?.ready ?? patch.properties
-      const lost = lostIn(sent, outcome.record)
-      if (lost.length === 0) return { outcome, isDoubtful: lacksAdded(sent, outcome.record) }
-      write.losses = lossFaults(lost, patch, schema)
-      context.trace.unsure = true
+      const { lost, isDoubtful } = compare(plan.properties?.ready ?? patch.properties, outcome.record)
+      if (lost.length === 0 && !isDoubtful) return { outcome }
       // The record is another one by this very write. Where that cannot be told, nothing more is sent.
       const tag = etagOf(outcome.record)
       const isOver = write.ifMatch !== undefined && tag === undefined
       if (write.ifMatch !== undefined) write.ifMatch = tag
+      if (lost.length === 0) return { outcome, isDoubtful, isOver }
+      write.losses = lossFaults(lost, patch, schema)
+      context.trace.unsure = true
       return { problem: lossProblem(write.losses), isOver }
     } catch (error) {
       const problem = rejectionIn(error, schema, patch)
@@ -155,7 +155,7 @@ export function createUpdateRecord({ upstream, catalog, turns, lock, rules, coun
     if (!turns.take(record)) await turns.wait(record, context)
     try {
       const write: Write = { ref, patch, context, reads: [], losses: [], ifMatch, isDry }
-      const found = patch.properties === undefined ? unknown : fields.find(write)
+      const found = fields.find(write)
       const known = found instanceof Promise ? await found : found
       if (known.why !== undefined) countUnchecked(known.why)
       return await persist(write, known)

@@ -11,8 +11,6 @@ export interface WriteRules {
   checks: boolean
   /** `WRITE_DIALECT`: values are put into the form that HighLevel takes. */
   translates: boolean
-  /** Either of them takes the schema. */
-  needsSchema: boolean
 }
 
 /** The body of HighLevel's PUT. What is undefined is left out of it. */
@@ -80,7 +78,8 @@ export function bodyOf(
   return { properties: changed, owners, followers: others }
 }
 
-function heldProperties(record: Record<string, unknown> | undefined): Record<string, unknown> {
+/** What a record holds, as far as an answer shows it. */
+export function heldProperties(record: Record<string, unknown> | undefined): Record<string, unknown> {
   const held = record?.['properties']
   return typeof held === 'object' && held !== null ? (held as Record<string, unknown>) : {}
 }

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import { Problem } from '../problems.ts'
+import { isObject } from '../shared/is-object.ts'
 import { problemOf } from './answers.ts'
 import { type Answer, type CallContext, type LocationCall, type Send, writes } from './call.ts'
 import { traceIdOf } from './words.ts'
@@ -19,9 +20,6 @@ export interface RecordAnswer {
   text: string
   record: Record<string, unknown>
 }
-
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 const unreadable = (call: LocationCall, { status }: Answer, detail: string) =>
   new Problem('upstream-unreadable', detail, { upstream: { status }, applied: writes(call) ? 'unknown' : 'no' })

@@ -37,7 +37,7 @@ const entryOf = (n: number) => ({
 
 t.test('what is held stays within the bound, and what was longest not read again goes first', async (t) => {
   const max = 7 * (objectOf(10).chars + 250)
-  const store = createSchemaStore<never>(max)
+  const store = createSchemaStore(max)
 
   for (let n = 0; n < 20; n += 1) store.set(`location object_${n}`, entryOf(n))
   store.set('location object_14', entryOf(14))
@@ -52,7 +52,7 @@ t.test('what is held stays within the bound, and what was longest not read again
 })
 
 t.test('an object too large for the bound is held alone, and goes with the next', async (t) => {
-  const store = createSchemaStore<never>(10)
+  const store = createSchemaStore(10)
 
   store.set('a', entryOf(1))
   const held = store.get('a')
@@ -64,7 +64,7 @@ t.test('an object too large for the bound is held alone, and goes with the next'
 })
 
 t.test('copies of the same content are held once, until the last of them goes', async (t) => {
-  const store = createSchemaStore<never>(1_000_000)
+  const store = createSchemaStore(1_000_000)
 
   for (let n = 0; n < 500; n += 1) store.set(`location_${n} object`, entryOf(1))
   const all = store.size()
@@ -84,7 +84,7 @@ t.test('5,000 objects of 100 fields each take the memory that the bound allows, 
   const gc = runInNewContext('gc') as () => void
   gc()
   const before = process.memoryUsage().heapUsed
-  const store = createSchemaStore<never>(75_000_000)
+  const store = createSchemaStore(75_000_000)
 
   for (let n = 0; n < 5_000; n += 1) store.set(`location object_${n}`, entryOf(n))
   gc()
