@@ -108,8 +108,14 @@ withRedis('without an answer of Redis every call is served, and none waits for i
   }
 
   t.strictSame(tally(await patchAll(gateway, paths.slice(30))), { 200: 30 })
-  const downs = gateway.logged().filter(({ msg }) => /Redis does not answer/.test(String(msg)))
-  t.equal(downs.length, 2, 'said once each time')
+  const turns = gateway
+    .logged()
+    .map(({ msg, err }) => ({ turn: /^Redis (answers|does not answer)/.exec(String(msg))?.[1], err }))
+    .filter(({ turn }) => turn !== undefined)
+  // A busy machine can add a turn of its own; that nothing is said twice holds on every machine.
+  const isRepeated = turns.some(({ turn }, i) => turn === turns[i - 1]?.turn)
+  t.notOk(isRepeated, 'said once each time', { turns })
+  t.ok(turns.filter(({ turn }) => turn === 'does not answer').length >= 2, 'and each time')
 })
 
 withRedis('a gateway that starts without Redis serves, and shares once it is there', async (t) => {
