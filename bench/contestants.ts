@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { existsSync, mkdirSync, symlinkSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { locationId, privateIntegrationToken } from './example.ts'
 import { freePort } from './processes.ts'
@@ -21,7 +21,7 @@ export interface Site {
   readonly upstreamUrl: string
   readonly dir: string
 }
-type Prepare = (site: Site) => Promise<Contestant>
+export type Prepare = (site: Site) => Promise<Contestant>
 
 /** In the order of the report and of each round. */
 export const contestants: Record<string, Prepare> = {
@@ -46,6 +46,19 @@ function peer(name: string): Prepare {
   }
 }
 
+/** The gateway with its limits shared by all processes that know this Redis. */
+export const gatewayWithRedis =
+  (url: string): Prepare =>
+  (site) => {
+    const address = new URL(url)
+    address.searchParams.set('keyPrefix', `bench-${randomBytes(6).toString('hex')}:`)
+    return prepareGateway(site, root, { REDIS_URL: address.href })
+  }
+
+/** The gateway without what it does to values: no live schema is read, the body goes as it came. */
+export const gatewayVerbatim: Prepare = (site) =>
+  prepareGateway(site, root, { SCHEMA_VALIDATION: 'off', WRITE_DIALECT: 'verbatim' })
+
 /** The gateway of another commit, to be compared with this one in the same run. */
 export const gatewayOf = (revision: string): Prepare => {
   return (site) => {
@@ -53,27 +66,36 @@ export const gatewayOf = (revision: string): Prepare => {
     mkdirSync(tree)
     execFileSync('sh', ['-c', 'git archive "$0" | tar -x -C "$1"', revision, tree], { cwd: root })
     symlinkSync(join(root, 'node_modules'), join(tree, 'node_modules'))
-    return prepareGateway({ ...site, dir: tree }, tree)
+    return prepareGateway(site, tree)
   }
 }
 
-/** The gateway of `tree` as production starts it, on a store with one key and one connected location. */
-async function prepareGateway({ upstreamUrl, dir }: Site, tree: string): Promise<Contestant> {
+const built = new Set<string>()
+
+function build(tree: string): void {
+  if (built.has(tree)) return
+  built.add(tree)
+  execFileSync('npm', ['run', '--silent', 'build'], { cwd: tree, stdio: ['ignore', 'inherit', 'inherit'] })
+}
+
+/** The gateway of `tree` as production starts it, on a store of its own with one key and one connected location. */
+async function prepareGateway({ upstreamUrl, dir }: Site, tree: string, settings = {}): Promise<Contestant> {
   const port = await freePort()
   const env = {
     HOST: '127.0.0.1',
     PORT: String(port),
     ADMIN_HOST: '127.0.0.1',
     ADMIN_PORT: String(await freePort()),
-    DATABASE_URL: `sqlite:${join(dir, 'gateway.db')}`,
+    DATABASE_URL: `sqlite:${join(mkdtempSync(join(dir, 'store-')), 'gateway.db')}`,
     VAULT_KEYS: `bench:${randomBytes(32).toString('base64')}`,
     HIGHLEVEL_API_URL: upstreamUrl,
     CALLER_RATE_MAX: NO_LIMIT,
     LOCATION_BURST_MAX: NO_LIMIT,
     LOCATION_DAILY_MAX: NO_LIMIT,
-    LOG_LEVEL: 'info'
+    LOG_LEVEL: 'info',
+    ...settings
   }
-  execFileSync('npm', ['run', '--silent', 'build'], { cwd: tree, stdio: ['ignore', 'inherit', 'inherit'] })
+  build(tree)
   const cli = commandLine(tree, env)
   const key = JSON.parse(cli('keys', 'create', '--name', 'bench', '--locations', '*', '--json')).key
   cli('locations', 'add-token', locationId)

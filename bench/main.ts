@@ -3,9 +3,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { checkMicros } from './check.ts'
-import { type Contestant, contestants, gatewayOf } from './contestants.ts'
-import { readyMs } from './measure.ts'
-import { createStart, endAll, freePort, pinCores } from './processes.ts'
+import {
+  type Contestant,
+  contestants,
+  gatewayOf,
+  gatewayVerbatim,
+  gatewayWithRedis,
+  type Prepare
+} from './contestants.ts'
+import { type Round, readyMs } from './measure.ts'
+import { createStart, end, endAll, freePort, pinCores } from './processes.ts'
 import { report } from './report.ts'
 import { type Bench, type Entrant, enter, measureLatency, measureReady, measureThroughput, RATE } from './stages.ts'
 
@@ -13,9 +20,10 @@ import { type Bench, type Entrant, enter, measureLatency, measureReady, measureT
 const closelyWatched = ['floor', 'gateway']
 
 interface Options {
-  readonly names: readonly string[]
+  readonly chosen: Readonly<Record<string, Prepare>>
   readonly rounds: number
   readonly seconds: number
+  readonly processes: number
 }
 
 function readOptions(): Options {
@@ -24,18 +32,28 @@ function readOptions(): Options {
       only: { type: 'string' },
       rounds: { type: 'string' },
       seconds: { type: 'string' },
-      against: { type: 'string' }
+      processes: { type: 'string' },
+      against: { type: 'string' },
+      redis: { type: 'string' },
+      verbatim: { type: 'boolean' }
     }
   })
-  if (values.against !== undefined) contestants[`gateway of ${values.against}`] = gatewayOf(values.against)
   const all = Object.keys(contestants)
   const only = values.only?.split(',') ?? all
-  const against = all.filter((name) => name.startsWith('gateway of '))
   const unknown = only.filter((name) => !all.includes(name))
   if (unknown.length > 0) throw new Error(`--only knows ${all.join(', ')}; not ${unknown.join(', ')}`)
-  const [rounds, seconds] = [Number(values.rounds ?? 6), Number(values.seconds ?? 1)]
-  if (!(rounds >= 1 && seconds >= 1)) throw new Error('--rounds and --seconds take a number of at least 1')
-  return { names: all.filter((name) => only.includes(name) || against.includes(name)), rounds, seconds }
+  const least1 = (name: 'rounds' | 'seconds' | 'processes', otherwise: number): number => {
+    const value = Number(values[name] ?? otherwise)
+    if (!(value >= 1)) throw new Error(`--${name} takes a number of at least 1`)
+    return value
+  }
+  const chosen = {
+    ...Object.fromEntries(Object.entries(contestants).filter(([name]) => only.includes(name))),
+    ...(values.verbatim && { 'gateway verbatim': gatewayVerbatim }),
+    ...(values.redis !== undefined && { 'gateway with Redis': gatewayWithRedis(values.redis) }),
+    ...(values.against !== undefined && { [`gateway of ${values.against}`]: gatewayOf(values.against) })
+  }
+  return { chosen, rounds: least1('rounds', 6), seconds: least1('seconds', 1), processes: least1('processes', 1) }
 }
 
 async function openBench(pinned: boolean, dir: string, stubPort: number): Promise<Bench> {
@@ -48,12 +66,11 @@ async function openBench(pinned: boolean, dir: string, stubPort: number): Promis
   return { start, stub, load, site: { upstreamUrl, dir }, say: (text) => console.error(text) }
 }
 
-async function run({ names, rounds, seconds }: Options, dir: string): Promise<string> {
+async function run({ chosen, rounds, seconds, processes }: Options, dir: string): Promise<string> {
   const stubPort = await freePort()
   const prepared = new Map<string, Contestant>()
-  for (const name of names) {
-    const contestant = await contestants[name]?.({ upstreamUrl: `http://127.0.0.1:${stubPort}`, dir })
-    if (contestant !== undefined) prepared.set(name, contestant)
+  for (const [name, prepare] of Object.entries(chosen)) {
+    prepared.set(name, await prepare({ upstreamUrl: `http://127.0.0.1:${stubPort}`, dir }))
   }
 
   const pinned = pinCores()
@@ -64,11 +81,18 @@ async function run({ names, rounds, seconds }: Options, dir: string): Promise<st
   for (const [name, contestant] of prepared) {
     if (closelyWatched.includes(name)) ready.set(name, await measureReady(bench, name, contestant))
   }
-  const entrants: Entrant[] = []
-  for (const [name, contestant] of prepared) entrants.push(await enter(bench, name, contestant))
-  const throughput = await measureThroughput(bench, entrants, { rounds, seconds })
-  const watched = entrants.filter(({ name }) => closelyWatched.includes(name))
-  const latencies = watched.length > 0 ? await measureLatency(bench, watched) : new Map<string, number[][]>()
+  const throughput = new Map<string, Round[]>(Object.keys(chosen).map((name) => [name, []]))
+  let latencies = new Map<string, (readonly number[])[]>()
+  // What V8 makes of the same code differs from process to process by more than some changes of the code do.
+  for (let i = 1; i <= processes; i++) {
+    const entrants: Entrant[] = []
+    for (const [name, contestant] of prepared) entrants.push(await enter(bench, name, contestant))
+    const measured = await measureThroughput(bench, entrants, { rounds, seconds })
+    for (const [name, its] of measured) throughput.get(name)?.push(...its)
+    const watched = entrants.filter(({ name }) => closelyWatched.includes(name))
+    if (i === processes && watched.length > 0) latencies = await measureLatency(bench, watched)
+    await Promise.all(entrants.map(({ child }) => end(child)))
+  }
   return report({ rounds: throughput, latencies, readyMs: ready, checkMicros: check, rate: RATE, pinned })
 }
 

@@ -82,6 +82,12 @@ function bars(results: Results): Bar[] {
       show: times,
       atMost: 1.5
     },
+    {
+      what: 'CPU per request with Redis, of without',
+      value: ratio(results, 'gateway with Redis', 'gateway', 'cpuMicros'),
+      show: times,
+      atMost: 1.4
+    },
     { what: 'throughput, of reply-from', value: throughput('reply-from'), show: times, atLeast: 1.3 },
     { what: 'throughput, of express-axios', value: throughput('express-axios'), show: times, atLeast: 6 },
     { what: `added latency ${at}, p50`, value: added(results, 'gateway', 0.5), show: ms, atMost: 1 },
@@ -108,6 +114,16 @@ function machine({ rounds, pinned }: Results): string {
   ].join(', ')
 }
 
+/** What each way to run this gateway costs, of the cost of another commit's, where one was measured beside it. */
+function comparisons(results: Results): string[] {
+  const names = [...results.rounds.keys()]
+  const before = names.filter((name) => name.startsWith('gateway of '))
+  const now = names.filter((name) => name.startsWith('gateway') && !before.includes(name))
+  return before.flatMap((base) =>
+    now.map((name) => `- ${name}, CPU per request, of ${base}: ${times(ratio(results, name, base, 'cpuMicros'))}`)
+  )
+}
+
 /** The whole report as Markdown. What this run did not measure is left out. */
 export function report(results: Results): string {
   const p = (name: string, share: number) => ms(median(quantiles(results, name, share)))
@@ -125,6 +141,7 @@ export function report(results: Results): string {
     ...latencies,
     ...[...results.readyMs].map(([name, values]) => `- ${name} is ready after ${wholeMs(median(values))}`),
     '',
+    ...comparisons(results),
     ...bars(results)
       .filter(({ value }) => !Number.isNaN(value))
       .map(verdict),
