@@ -63,7 +63,8 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     const failures = createFailureLimit(guarded)
     await guarded.register(auth, {
       callers: createCallers({ vault: parts.vault, jwt: jwtOf(config), now, log }),
-      failures
+      failures,
+      deadlineMs: config.REQUEST_DEADLINE_MS
     })
     await guarded.register(callerLimit, { max: config.CALLER_RATE_MAX, windowMs: config.CALLER_RATE_WINDOW_MS })
     await guarded.register(rateLimitFields, {

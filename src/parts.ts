@@ -66,6 +66,7 @@ export async function openParts(config: Config, log: BaseLogger, now: () => numb
   const lock = createRecordLock(redis)
   const catalog = createCatalog({
     read: upstream.client.getObject,
+    requireConnected: upstream.client.requireConnected,
     maxChars: MAX_SCHEMA_CHARS,
     now,
     log,

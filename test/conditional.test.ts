@@ -4,7 +4,8 @@ import { SEED } from './simulator/seed.ts'
 import type { Simulator } from './simulator/simulator.ts'
 import { CHANGE, tally } from './support/calls.ts'
 import { RECORD, startGateway, startSimulator, type TestGateway, until } from './support/harness.ts'
-import { withRedis } from './support/redis.ts'
+import { startProxy } from './support/proxy.ts'
+import { redisAddress, redisUrl, withRedis } from './support/redis.ts'
 
 const stored = (simulator: Simulator) => simulator.record(SEED.schemaKey, SEED.recordId)
 const keysOf = () =>
@@ -178,6 +179,33 @@ t.test('without an answer of Redis conditional writes go on, each process by its
   const replies = await Promise.all(Array.from({ length: 10 }, () => gateway.patch(CHANGE, when(tag))))
 
   t.strictSame(tally(replies), { 200: 1, '412 precondition-failed': 9 })
+})
+
+withRedis('while Redis hangs, who asks for a list or a condition is answered in time', async (t) => {
+  const address = await redisAddress()
+  if (address === undefined) return
+  const proxy = await startProxy(t, address)
+  const simulator = await startSimulator(t)
+  const gateway = await startGateway(t, { simulator, env: { REDIS_URL: (await redisUrl(proxy.port)) ?? '' } })
+  const tag = await tagOf(gateway)
+  const list = { properties: { section_of_app: ['contacts'] } }
+  await until(async () => (await gateway.call('/readyz')).json['status'] === 'ready')
+  proxy.set('hang')
+  // Which finds out that Redis is down.
+  await gateway.patch(CHANGE, {}, RECORD.replace(SEED.recordId, 'f'.repeat(24)))
+  const timed = async (headers: Record<string, string>) => {
+    const since = performance.now()
+    const { status } = await gateway.patch(list, { headers })
+    return { status, ms: performance.now() - since }
+  }
+
+  const conditional = await timed({ 'if-match': tag, 'x-request-timeout-ms': '100' })
+  const wanted = await timed({})
+
+  t.equal(conditional.status, 504)
+  t.ok(conditional.ms < 200, `${conditional.ms} ms`)
+  t.equal(wanted.status, 200)
+  t.ok(wanted.ms < 300, `${wanted.ms} ms`)
 })
 
 t.test('a caller that hangs up before the write lets the next one have its turn', async (t) => {

@@ -1,9 +1,10 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { SEED } from './simulator/seed.ts'
 import { TICKET } from './simulator/seed-objects.ts'
 import type { Simulator } from './simulator/simulator.ts'
 import { CHANGE } from './support/calls.ts'
-import { createClock, RECORD, startGateway, startSimulator, type TestGateway } from './support/harness.ts'
+import { createClock, RECORD, startGateway, startSimulator, type TestGateway, until } from './support/harness.ts'
 
 const OBJECT = `/objects/${SEED.schemaKey}?locationId=${SEED.locationId}`
 /** The next read of the object: its path is the beginning of its records' paths. */
@@ -220,6 +221,7 @@ t.test('a dry run tells the write and its reads, and writes nothing', async (t) 
   const nothing = await patch({ owner: [SEED.userId] }, {}, dry)
   const stale = await patch({ properties: { money: 5 } }, { headers: { 'if-match': '"of-old"' } }, dry)
   const wet = await patch(CHANGE, {}, `${RECORD}&dryRun=false`)
+  const unconnected = await patch({ owner: { add: ['new'] } }, {}, dry.replace(SEED.locationId, 'neverConnected'))
 
   t.strictSame(first.json, {
     request: {
@@ -241,6 +243,7 @@ t.test('a dry run tells the write and its reads, and writes nothing', async (t) 
   t.match(faulty.json, { code: 'invalid-properties' })
   t.strictSame(nothing.json, { request: null, reads: [{ method: 'GET', path: record }] })
   t.match(stale.json, { code: 'precondition-failed' })
+  t.match(unconnected.json, { status: 409, code: 'location-not-connected' })
   t.equal(simulator.received({ method: 'PUT' }).length, 1, 'dryRun=false writes')
   t.equal(wet.status, 200)
   t.match((await call(RECORD)).json, { record: { owners: before?.owner } })
@@ -329,17 +332,18 @@ t.test('values that HighLevel takes and stores as nothing are not answered as a 
   const simulator = await startSimulator(t)
   const { patch } = await startGateway(t, { simulator })
   await patch(CHANGE)
-  const body = { record: { id: SEED.recordId, properties: { ticket_name: null, money: null, my_files: null } } }
+  const properties = { ticket_name: null, money: null, my_files: null, type_of_ticket: '', section_of_app: [] }
+  const body = { record: { id: SEED.recordId, properties } }
   simulator.failNext({ method: 'PUT', kind: 'status', status: 200, body })
 
-  const reply = await patch({ properties: { ticket_name: 'x', money: null, my_files: { remove: [] } } })
+  const lists = { my_files: { remove: [] }, section_of_app: { add: ['contacts'] } }
+  const reply = await patch({ properties: { ticket_name: 'x', money: null, type_of_ticket: 'doubt', ...lists } })
 
-  t.match(reply.json, {
-    code: 'upstream-rejected',
-    applied: 'unknown',
-    errors: [{ pointer: '/properties/ticket_name', code: 'not-stored' }]
-  })
-  t.equal((reply.json['errors'] as unknown[]).length, 1)
+  t.match(reply.json, { code: 'upstream-rejected', applied: 'unknown' })
+  t.strictSame(
+    (reply.json['errors'] as { pointer: string; code: string }[]).map(({ pointer, code }) => [pointer, code]).sort(),
+    ['section_of_app', 'ticket_name', 'type_of_ticket'].map((name) => [`/properties/${name}`, 'not-stored'])
+  )
 })
 
 t.test('without the fields of an object its writes go unchecked, are counted, and said once', async (t) => {
@@ -403,6 +407,121 @@ t.test('a schema that does not come is not waited for to the end', async (t) => 
   t.ok(Number(line?.['schemaMs']) >= 450, `waited ${line?.['schemaMs']} ms`)
 })
 
+t.test('who has little time does not decide how long others wait for a schema', async (t) => {
+  const simulator = await startSimulator(t)
+  const { patch } = await startGateway(t, { simulator })
+  simulator.failNext({ ...readOfObject, kind: 'slow', delayMs: 300 })
+
+  const hasty = await patch(CHANGE, { headers: { 'x-request-timeout-ms': '100' } })
+  const other = await patch({ properties: { section_of_app: 'contacts' } })
+
+  t.equal(hasty.status, 200, 'unchecked, as no schema came in its time')
+  t.match(other.json, { code: 'invalid-properties', applied: 'no' })
+})
+
+t.test(
+  'when HighLevel answers again, the first write is checked, and whoever asks for an object is told',
+  async (t) => {
+    const breakCircuit = async ({ patch }: TestGateway, simulator: Simulator) => {
+      simulator.failNext({ kind: 'reset-before', times: 1_000 })
+      await Promise.all(Array.from({ length: 30 }, () => patch(CHANGE, {}, RECORD)))
+      t.match((await patch(CHANGE)).json, { code: 'upstream-unavailable' })
+      simulator.clearFaults()
+    }
+    const open = async () => {
+      const simulator = await startSimulator(t)
+      return { simulator, gateway: await startGateway(t, { simulator }) }
+    }
+    const [written, described] = [await open(), await open()]
+    await breakCircuit(written.gateway, written.simulator)
+    await breakCircuit(described.gateway, described.simulator)
+    await sleep(2_200)
+
+    const write = await written.gateway.patch({ properties: { section_of_app: 'contacts' } })
+    const object = await described.gateway.call(OBJECT)
+
+    t.match(write.json, { code: 'invalid-properties' })
+    t.equal(object.status, 200)
+    t.equal((await written.gateway.patch(CHANGE)).status, 200)
+    t.equal((await described.gateway.patch(CHANGE)).status, 200)
+  }
+)
+
+t.test('a write does not go unchecked because its object’s read stands in line', async (t) => {
+  const simulator = await startSimulator(t, { burstMax: 2, burstWindowMs: 2_000 })
+  const env = { LOCATION_BURST_MAX: '2', LOCATION_BURST_WINDOW_MS: '2000' }
+  const { patch, call } = await startGateway(t, { simulator, env })
+  await Promise.all([call(RECORD), call(RECORD)])
+  const write = (properties: object, ms: number) =>
+    patch({ properties }, { headers: { 'x-request-timeout-ms': String(ms) } })
+
+  const replies = await Promise.all([
+    write({ type_of_ticket: 'Feature Request' }, 3_500),
+    write({ section_of_app: 'contacts' }, 3_500),
+    write({ money: 5 }, 200)
+  ])
+
+  t.match(replies, [
+    { status: 200 },
+    { json: { code: 'invalid-properties', applied: 'no' } },
+    { json: { code: 'deadline-exceeded', applied: 'no' } }
+  ])
+  t.equal(stored(simulator)['type_of_ticket'], 'feature_request')
+})
+
+t.test('a caller who hangs up while the object is read lets the next one have its turn', async (t) => {
+  const simulator = await startSimulator(t)
+  const { patch, origin, key } = await startGateway(t, { simulator })
+  simulator.failNext({ ...readOfObject, kind: 'hang' })
+  const leaving = new AbortController()
+  const gone = fetch(`${origin}${RECORD}`, {
+    method: 'PATCH',
+    headers: { 'content-type': 'application/json', authorization: `Bearer ${key}` },
+    body: JSON.stringify(CHANGE),
+    signal: leaving.signal
+  }).catch(() => 'gone')
+  await until(() => schemaReads(simulator).length === 1)
+  const since = performance.now()
+  leaving.abort()
+
+  const reply = await patch({ followers: { add: ['new'] } })
+
+  t.equal(await gone, 'gone')
+  t.equal(reply.status, 200)
+  t.ok(performance.now() - since < 2_000)
+})
+
+t.test('a list for which the record holds something else is refused, with the way out', async (t) => {
+  const simulator = await startSimulator(t)
+  const { patch } = await startGateway(t, { simulator })
+  const properties = { section_of_app: 'a text of old' }
+  simulator.putRecord(SEED.schemaKey, { id: SEED.recordId, locationId: SEED.locationId, properties })
+
+  const refused = await patch({ properties: { section_of_app: ['contacts'] } })
+  const cleared = await patch({ properties: { section_of_app: null } })
+  const written = await patch({ properties: { section_of_app: ['contacts'] } })
+
+  t.match(refused.json, {
+    code: 'invalid-properties',
+    applied: 'no',
+    errors: [{ pointer: '/properties/section_of_app', code: 'conflict', detail: /clear it with null/ }]
+  })
+  t.strictSame([cleared.status, written.status], [200, 200])
+  t.strictSame(stored(simulator)['section_of_app'], ['contacts'])
+})
+
+t.test('users are named once, and not both added and removed', async (t) => {
+  const simulator = await startSimulator(t)
+  const { patch } = await startGateway(t, { simulator })
+
+  const refused = await patch({ followers: { add: ['a', 'b'], remove: ['b'] }, owner: { add: ['c'] } })
+  const twice = await patch({ followers: { add: ['a', 'a'] } })
+
+  t.match(refused.json, { code: 'invalid-properties', errors: [{ pointer: '/followers', code: 'conflict' }] })
+  t.equal(twice.status, 200)
+  t.strictSame(bodies(simulator), [{ followers: { add: ['a'] } }])
+})
+
 t.test('one read serves all who wait, and a copy serves while the next one is read', async (t) => {
   const simulator = await startSimulator(t, { burstMax: 1_000 })
   const clock = createClock(Date.now())
@@ -450,7 +569,7 @@ t.test('a frontend can ask what an object takes, and whether that has changed', 
       type_of_ticket: { anyOf: [{ anyOf: [{ const: 'doubt', title: 'Doubt' }, {}, {}] }, { type: 'null' }] }
     }
   })
-  t.match(tag, /^"[\w-]+"$/)
+  t.match(tag, /^"[\w-]{22}-[\w.-]+"$/)
   t.equal(same.status, 304)
   t.equal(same.text, '')
   t.match(unknown.json, { status: 404, code: 'object-not-found' })

@@ -280,3 +280,15 @@ t.test('odd words of HighLevel’s are stored and shown all the same', async (t)
     t.match(await grant(), { stateReason: /a b \[31mc/, failures: 1 }, store)
   }
 })
+
+t.test('a key that cannot be looked up in time is answered in time', async (t) => {
+  const site = await behindProxy(t)
+  if (site === undefined) return void t.pass('not run', { skip: NO_POSTGRES })
+  site.proxy.set('hang')
+  const since = performance.now()
+
+  const reply = await site.patch(CHANGE, { key: 'rgk_unknown', headers: { 'x-request-timeout-ms': '300' } })
+
+  t.match(reply.json, { code: 'vault-unavailable', applied: 'no' })
+  t.ok(performance.now() - since < 600)
+})

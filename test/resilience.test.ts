@@ -339,3 +339,15 @@ t.test('calls under way are answered when the process ends, as far as HighLevel 
     ['200', '503 shutting-down unknown', '503 shutting-down no', '503 shutting-down no']
   )
 })
+
+t.test('what is cut off while it reads has written nothing', async (t) => {
+  const simulator = await startSimulator(t)
+  const gateway = await startGateway(t, { simulator, env: { SHUTDOWN_GRACE_MS: '1000', ...BARE } })
+  simulator.failNext({ kind: 'hang', method: 'GET' })
+  const sent = gateway.patch(CHANGE, { headers: { 'if-match': '"any"' } })
+  await until(() => simulator.received({ method: 'GET' }).length === 1)
+
+  await gateway.close()
+
+  t.match((await sent).json, { code: 'shutting-down', applied: 'no' })
+})

@@ -94,14 +94,17 @@ t.test('a delivery that is no event of this gateway’s app is taken and ignored
 })
 
 t.test('an uninstall forgets the tokens of a location, at once', async (t) => {
-  const { deliver, patch, grant } = await open(t)
+  const { deliver, patch, call, grant } = await open(t)
+  const object = `/objects/${SEED.schemaKey}?locationId=${SEED.locationId}`
   await patch(CHANGE)
+  t.equal((await call(object)).status, 200)
 
   const reply = await deliver(uninstall)
 
   t.match(reply, { status: 200, json: { status: 'done' } })
   t.match(await grant(), { state: 'uninstalled', tokens: null, stateReason: 'the app was uninstalled' })
   t.equal((await patch(CHANGE)).json['code'], 'location-not-connected')
+  t.equal((await call(object)).json['code'], 'location-not-connected')
 })
 
 t.test('an uninstall of a company forgets its tokens and those minted from it', async (t) => {

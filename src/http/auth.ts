@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { Problem } from '../problems.ts'
 import { credentialHash } from '../tokens/credential-hash.ts'
+import { before } from '../upstream/deadline.ts'
 import type { Caller, Callers } from './callers.ts'
 import type { FailureLimit } from './rate-limit.ts'
 
@@ -20,20 +21,34 @@ const unauthenticated = (detail: string, error?: string) =>
     headers: { 'www-authenticate': `Bearer realm="records-gateway"${error === undefined ? '' : `, error="${error}"`}` }
   })
 
+const late = () =>
+  new Problem('vault-unavailable', 'The time of the call ended while its API key or token was looked up', {
+    retryAfterSeconds: 5
+  })
+
+interface Options {
+  callers: Callers
+  failures: FailureLimit
+  /** The longest that a call may take. */
+  deadlineMs: number
+}
+
 /**
  * Guards every route of the scope it is registered in, before a body is read. Public routes stand outside that scope.
  * Failures are limited by address, but a credential is always looked at first: other callers may share the address, and
  * must not be locked out by one that guesses.
  */
 export default fp(
-  async (app: FastifyInstance, { callers, failures }: { callers: Callers; failures: FailureLimit }) => {
+  async (app: FastifyInstance, { callers, failures, deadlineMs }: Options) => {
     const refuse = async (request: FastifyRequest, problem: Problem): Promise<never> => {
       await failures.count(request)
       throw problem
     }
 
     const identify = async (request: FastifyRequest, credential: string, digest: string): Promise<Caller> => {
-      const caller = await callers.identify(credential, digest)
+      const wantedMs = Number(request.headers['x-request-timeout-ms'])
+      const deadlineAt = performance.now() + (wantedMs > 0 ? Math.min(wantedMs, deadlineMs) : deadlineMs)
+      const caller = await before(deadlineAt, callers.identify(credential, digest), late)
       const detail = 'This API key or token is unknown, revoked or expired'
       return caller ?? refuse(request, unauthenticated(detail, 'invalid_token'))
     }

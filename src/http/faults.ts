@@ -3,6 +3,7 @@ import { Compile } from 'typebox/compile'
 import type { TLocalizedValidationError } from 'typebox/error'
 import '../shared/all-faults.ts'
 import type { Fault } from '../problems.ts'
+import { isObject } from '../shared/is-object.ts'
 import { pointerPart } from '../shared/json-pointer.ts'
 
 type Entry = TLocalizedValidationError
@@ -47,6 +48,17 @@ function withoutOtherBranches(schema: TSchema, entries: readonly Entry[]): Entry
   })
 }
 
+/** More entries than any list may have: what comes after them says nothing new, and takes long to say. */
+const MAX_LISTED = 200
+/** `{ followers: { add: [...] } }` is the deepest that a list stands. */
+const LIST_DEPTH = 2
+
+const shortened = (value: unknown, depth = LIST_DEPTH): unknown => {
+  if (Array.isArray(value)) return value.slice(0, MAX_LISTED)
+  if (depth === 0 || !isObject(value)) return value
+  return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, shortened(member, depth - 1)]))
+}
+
 /**
  * Compiles a schema into a function that lists every fault of a value, none for a value that fits. `lead` says where
  * a JSON Pointer leads.
@@ -77,7 +89,7 @@ export function compileFaults(schema: TSchema, lead: (pointer: string) => { poin
 
   return (value: unknown): readonly Fault[] => {
     if (validator.Check(value)) return none
-    const faults = withoutOtherBranches(schema, validator.Errors(value)).flatMap(faultsOf)
+    const faults = withoutOtherBranches(schema, validator.Errors(shortened(value))).flatMap(faultsOf)
     // A value that does not fit has a fault, whatever became of the entries: an empty list would let it pass.
     return faults.length > 0 ? faults : [{ ...place(''), code: 'invalid', detail: 'does not fit' }]
   }

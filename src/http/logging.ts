@@ -108,7 +108,7 @@ export default fp(
         metrics.observe('total', reply.elapsedTime)
         if (request.work.trace.queueMs > 0) metrics.observe('queue', request.work.trace.queueMs)
         if (request.work.trace.tokenMs > 0) metrics.observe('token', request.work.trace.tokenMs)
-        metrics.observe('upstream', request.work.trace.upstreamMs)
+        if (request.work.trace.attempts > 0) metrics.observe('upstream', request.work.trace.upstreamMs)
       }
       if (record.status < 500) writeLine('info', record, 'call')
       else log.error({ ...record, err: request.problem?.extras.cause }, 'call')

@@ -1,13 +1,13 @@
 import type { BaseLogger } from 'pino'
 import { Problem } from '../problems.ts'
 import { within } from '../shared/within.ts'
-import { type CallContext, createTrace } from '../upstream/call.ts'
+import { type CallContext, createTrace, type Trace } from '../upstream/call.ts'
 import type { ObjectRef } from '../upstream/client.ts'
 import { createCopies } from './copies.ts'
-import { createWarning, type Missing, outcomeOf } from './missing.ts'
+import { createWarning, type Missing, missingOf } from './missing.ts'
 import { type ObjectSchema, readObjectSchema } from './object-schema.ts'
 
-/** The longest that a call waits for a schema, and the share of its time: without one it is not checked, but it is sent. */
+/** The longest that calls wait for one read, and the share of a call's own time: without a schema it is not checked, but it is sent. */
 const PATIENCE_MS = 5_000
 const PATIENCE_SHARE = 0.5
 /** A read serves whoever comes next: it is not bound to the time of the call that began it. */
@@ -23,6 +23,10 @@ export interface Known {
 
 interface Flight {
   landing: Promise<void>
+  trace: Trace
+  /** When it was seen to be on the wire, on the clock of `performance.now()`. */
+  sentAt: number | undefined
+  isOver: boolean
   /** The object changed while it was read. */
   isOutdated: boolean
 }
@@ -30,12 +34,20 @@ interface Flight {
 interface Deps {
   /** HighLevel's answer. Rejects with a Problem. */
   read: (ref: ObjectRef, context: CallContext) => Promise<unknown>
+  /** Rejects with a Problem where the location is not connected. */
+  requireConnected: (locationId: string, context: CallContext) => Promise<void>
   /** How much is kept in all, in characters of what HighLevel sent. */
   maxChars: number
   now: () => number
   log: Pick<BaseLogger, 'warn'>
   countRead: (result: 'read' | Missing) => void
 }
+
+/** How often those who wait look whether the read is on the wire yet. */
+const LOOK_EVERY_MS = 20
+
+const late = () =>
+  new Problem('deadline-exceeded', 'The time of the call ended while the read of its object waited to be sent')
 
 /** Whoever began a read may be gone before it is done: others wait for it. */
 const response = { destroyed: false, once: () => undefined, off: () => undefined }
@@ -48,62 +60,73 @@ function schemaIn(answer: unknown): ObjectSchema {
   return schema
 }
 
+/** Resolves once the read is on the wire: until then the write would stand behind it in line. Rejects with a Problem at the deadline. */
+async function sent(flight: Flight, deadlineAt: number): Promise<void> {
+  while (!flight.isOver && flight.trace.attempts === 0) {
+    const leftMs = deadlineAt - performance.now()
+    if (leftMs <= 0) throw late()
+    await within(Math.min(leftMs, LOOK_EVERY_MS), () => flight.landing)
+  }
+  flight.sentAt ??= performance.now()
+}
+
+/** Waits for the read as long as a call can bear it, and not at all for one that takes too long already. */
+async function landed(flight: Flight, deadlineAt: number): Promise<void> {
+  await sent(flight, deadlineAt)
+  const at = performance.now()
+  const patienceMs = Math.min((flight.sentAt ?? at) + PATIENCE_MS - at, (deadlineAt - at) * PATIENCE_SHARE)
+  await within(Math.max(0, patienceMs), () => flight.landing)
+}
+
 /**
  * The live schemas of locations' objects. A copy is used while the next one is read, reads of one object are one, and
  * reads that fail never fail a write: it is then sent unchecked.
  */
-export function createCatalog({ read, maxChars, now, log, countRead }: Deps) {
+export function createCatalog({ read, requireConnected, maxChars, now, log, countRead }: Deps) {
   const copies = createCopies(maxChars, now)
   const { held } = copies
   const flights = new Map<string, Flight>()
-  /** Reads for which somebody has lost patience: nobody waits for these any more. */
-  const slow = new Set<string>()
   const warn = createWarning(log, now)
 
   const fly = async (ref: ObjectRef, callerId: string, isDoubted: boolean, flight: Flight) => {
     const key = keyOf(ref)
     try {
       const waiting = { id: callerId, response }
-      const context = { deadlineAt: performance.now() + READ_MS, trace: createTrace(), waiting }
+      const context = { deadlineAt: performance.now() + READ_MS, trace: flight.trace, waiting }
       const schema = schemaIn(await read(ref, context))
       // Somebody may have read it anew meanwhile.
-      if (flight.isOutdated) return held(key) === undefined ? await load(ref, callerId, isDoubted) : undefined
+      if (flight.isOutdated) return held(key) === undefined ? await load(ref, callerId, isDoubted).landing : undefined
       copies.keep(key, schema, isDoubted)
       countRead('read')
     } catch (error) {
-      const { why, isKept } = outcomeOf(error)
+      const why = missingOf(error)
       if (why === undefined) throw error
       countRead(why)
-      if (!isKept) return
       copies.fail(key, why)
       warn(ref, why, error)
     }
   }
 
   /** Shared by all who want the object, unless it has changed since it took off. */
-  const load = (ref: ObjectRef, callerId: string, isDoubted = false): Promise<void> => {
+  const load = (ref: ObjectRef, callerId: string, isDoubted = false): Flight => {
     const key = keyOf(ref)
     const running = flights.get(key)
-    if (running !== undefined && !running.isOutdated) return running.landing
-    const flight: Flight = { landing: Promise.resolve(), isOutdated: false }
+    if (running !== undefined && !running.isOutdated) return running
+    const trace = createTrace()
+    const landing = Promise.resolve()
+    const flight: Flight = { landing, trace, sentAt: undefined, isOver: false, isOutdated: false }
     flights.set(key, flight)
     flight.landing = fly(ref, callerId, isDoubted, flight).finally(() => {
-      if (flights.get(key) !== flight) return
-      flights.delete(key)
-      slow.delete(key)
+      flight.isOver = true
+      if (flights.get(key) === flight) flights.delete(key)
     })
-    return flight.landing
+    // Whoever wanted it may have left by then.
+    flight.landing.catch(() => undefined)
+    return flight
   }
 
-  /** Waits for the read as long as the call can bear it. */
-  const awaited = async (ref: ObjectRef, { deadlineAt, waiting }: CallContext, isDoubted = false): Promise<void> => {
-    const key = keyOf(ref)
-    if (slow.has(key)) return
-    const patienceMs = Math.max(0, Math.min(PATIENCE_MS, (deadlineAt - performance.now()) * PATIENCE_SHARE))
-    const landing = load(ref, waiting.id, isDoubted)
-    await within(patienceMs, () => landing)
-    if (flights.has(key)) slow.add(key)
-  }
+  const awaited = (ref: ObjectRef, { deadlineAt, waiting }: CallContext, isDoubted = false): Promise<void> =>
+    landed(load(ref, waiting.id, isDoubted), deadlineAt)
 
   return {
     /** What is known of the object, at once where a copy is held. Rejects with a Problem that stops the write too. */
@@ -111,13 +134,14 @@ export function createCatalog({ read, maxChars, now, log, countRead }: Deps) {
       const key = keyOf(ref)
       const entry = held(key)
       if (entry !== undefined) {
-        if (now() >= entry.freshUntil) load(ref, 'gateway').catch(() => undefined)
+        if (now() >= entry.freshUntil) load(ref, 'gateway')
         return entry
       }
       const isNew = !flights.has(key)
       return awaited(ref, context).then(() => {
-        const { schema, why } = held(key) ?? { schema: undefined, why: 'slow' as const }
-        return { schema, why, isNew }
+        const read = held(key)
+        if (read === undefined) warn(ref, 'slow', undefined)
+        return { schema: read?.schema, why: read === undefined ? 'slow' : read.why, isNew }
       })
     },
 
@@ -135,8 +159,12 @@ export function createCatalog({ read, maxChars, now, log, countRead }: Deps) {
     async describe(ref: ObjectRef, context: CallContext): Promise<ObjectSchema> {
       const key = keyOf(ref)
       if (now() >= (held(key)?.freshUntil ?? 0)) await awaited(ref, context)
+      const schema = held(key)?.schema
       // What went wrong is said by a read of the call's own.
-      return held(key)?.schema ?? schemaIn(await read(ref, context))
+      if (schema === undefined) return schemaIn(await read(ref, context))
+      // Others may have read it before the location left.
+      await requireConnected(ref.locationId, context)
+      return schema
     },
 
     /** HighLevel says that an object of the location has changed. */

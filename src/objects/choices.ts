@@ -1,6 +1,7 @@
 import Type, { type TSchema } from 'typebox'
+import { isObject } from '../shared/is-object.ts'
 import { nearest } from '../shared/nearest.ts'
-import type { Field, FieldType, Notes } from './field.ts'
+import type { Delta, Field, FieldType, Notes } from './field.ts'
 import { deltaOf, listSchema, readList } from './lists.ts'
 
 const MAX_LISTED = 10
@@ -48,17 +49,26 @@ const texts = (value: unknown): readonly string[] =>
 export const isLeftover = (stored: unknown): boolean =>
   stored !== undefined && stored !== null && stored !== '' && !Array.isArray(stored)
 
+/** An option goes by its label too where it is removed by it: others than this gateway may have had the label stored. */
+function withLabels(change: Delta | undefined, value: unknown, field: Field): Delta | undefined {
+  if (change?.remove === undefined || !isObject(value)) return change
+  const labels = texts(value['remove']).filter((text) => (keyIn(field, text) ?? text) !== text)
+  return labels.length === 0 ? change : { ...change, remove: [...change.remove, ...new Set(labels)] }
+}
+
 /** Any number of options. */
 export const choices: FieldType = {
-  read: (value, field, notes) =>
-    readList(value, notes, {
+  read(value, field, notes) {
+    const change = readList(value, notes, {
       of: 'options',
       entry: (one, path) => readOption(one, field, notes, path),
       // What is held may be of a time when the field had other options.
       leaving: (one, path) =>
         typeof one === 'string' && one !== '' ? (keyIn(field, one) ?? one) : readOption(one, field, notes, path),
       identity: (key) => key
-    }),
+    })
+    return withLabels(change, value, field)
+  },
   clear: (_, notes) => notes.want([]),
   difference(wanted, stored, field) {
     if (wanted.length === 0 && isLeftover(stored)) return null

@@ -9,7 +9,7 @@ const USABLE_MS = 60 * 60_000
 /** After it was read anew for a doubt, no other doubt of it is followed for so long. */
 const SETTLED_MS = 5_000
 /** What cannot be had is not asked for again for so long: trouble, which passes, and a scope, which lasts. */
-const RETRY_MS = 10_000
+const RETRY_MS = 2_000
 const REFUSED_MS = 5 * 60_000
 
 const isUsable = ({ readAt, usableUntil }: Entry, at: number) =>

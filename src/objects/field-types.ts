@@ -137,16 +137,25 @@ export function withBoxes(fields: readonly Field[]): Map<string, Field> {
   for (const field of fields) {
     byKey.set(field.key, field)
     if (field.type !== textBoxes) continue
-    for (const { key, label } of field.options.all) {
-      const box = {
-        ...field,
-        key: `${field.key}.${key}`,
-        name: `${field.name}: ${label}`,
-        type: text,
-        options: NO_OPTIONS
-      }
-      byKey.set(box.key, box)
-    }
+    for (const { key, label } of field.options.all) byKey.set(`${field.key}.${key}`, boxOf(field, key, label))
   }
   return byKey
+}
+
+const boxOf = (field: Field, key: string, label: string): Field => ({
+  ...field,
+  key: `${field.key}.${key}`,
+  name: `${field.name}: ${label}`,
+  type: text,
+  options: NO_OPTIONS
+})
+
+/** A box of a field whose boxes HighLevel does not tell. */
+export function untoldBox(fields: ReadonlyMap<string, Field>, name: string): Field | undefined {
+  for (let dot = name.indexOf('.'); dot !== -1; dot = name.indexOf('.', dot + 1)) {
+    const field = fields.get(name.slice(0, dot))
+    const key = name.slice(dot + 1)
+    if (field?.type === textBoxes && field.options.all.length === 0 && key !== '') return boxOf(field, key, key)
+  }
+  return undefined
 }

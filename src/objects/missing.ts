@@ -14,26 +14,16 @@ const missing: Partial<Record<ProblemCode, Missing>> = {
   'upstream-failed': 'failed',
   'upstream-timeout': 'failed',
   'upstream-unreadable': 'failed',
-  internal: 'failed'
+  internal: 'failed',
+  'deadline-exceeded': 'slow'
 }
-
-/** The read did not come to HighLevel: the write may all the same, and the next read too. */
-const passing: ReadonlySet<ProblemCode> = new Set([
-  'location-burst-exhausted',
-  'location-daily-exhausted',
-  'overloaded',
-  'upstream-unavailable',
-  'deadline-exceeded'
-])
 
 /** What passes by itself is asked for again soon. */
 export const isLasting = (why: Missing): boolean => why === 'scope' || why === 'endpoint'
 
-/** Why a read brought nothing, and whether that is kept; no reason where the same stops the write too. */
-export function outcomeOf(error: unknown): { why: Missing | undefined; isKept: boolean } {
-  if (!(error instanceof Problem)) return { why: 'failed', isKept: true }
-  return passing.has(error.code) ? { why: 'slow', isKept: false } : { why: missing[error.code], isKept: true }
-}
+/** Why a read brought nothing; no reason where the same stops the write too, such as a quota that is used up. */
+export const missingOf = (error: unknown): Missing | undefined =>
+  error instanceof Problem ? missing[error.code] : 'failed'
 
 const WARN_EVERY_MS = 60 * 60_000
 const MAX_LOCATIONS = 10_000

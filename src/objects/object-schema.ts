@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import type { Field, Option, Options } from './field.ts'
-import { NO_OPTIONS, typeOf, withBoxes } from './field-types.ts'
+import { NO_OPTIONS, typeOf, untoldBox, withBoxes } from './field-types.ts'
 
 /** A location's object, as far as writes of its records depend on it. */
 export interface ObjectSchema {
@@ -23,6 +23,8 @@ const members = (value: unknown): Members => (typeof value === 'object' && value
 /** Texts for people are kept up to a length: they end up in sentences. */
 const MAX_NAME_CHARS = 200
 const MAX_DESCRIPTION_CHARS = 1_000
+/** What a text box takes as a field of its own, in characters of content. */
+const BOX_CHARS = 200
 const clipped = (text: string | undefined, most = MAX_NAME_CHARS) => text?.slice(0, most)
 
 const word = (value: unknown): string | undefined => (typeof value === 'string' && value !== '' ? value : undefined)
@@ -82,7 +84,8 @@ export function readObjectSchema(body: unknown): ObjectSchema | undefined {
   }
   const content = contentOf(about, read)
   const digest = hash('sha256', content, 'base64url').slice(0, 22)
-  return { ...about, fields: withBoxes(read), digest, chars: content.length }
+  const byName = withBoxes(read)
+  return { ...about, fields: byName, digest, chars: content.length + (byName.size - read.length) * BOX_CHARS }
 }
 
 const byKey = (a: { key: string }, b: { key: string }) => (a.key < b.key ? -1 : 1)
@@ -96,6 +99,8 @@ const contentOf = (about: object, fields: readonly Field[]): string => {
 /** The field that a caller means: by its short key, or by the full one that HighLevel shows elsewhere. */
 export function fieldOf({ key: objectKey, fields }: ObjectSchema, name: string): Field | undefined {
   const field = fields.get(name)
-  if (field !== undefined || !name.startsWith(objectKey) || name[objectKey.length] !== '.') return field
-  return fields.get(name.slice(objectKey.length + 1))
+  if (field !== undefined) return field
+  const isFull = name.startsWith(objectKey) && name[objectKey.length] === '.'
+  const short = isFull ? name.slice(objectKey.length + 1) : name
+  return fields.get(short) ?? untoldBox(fields, short)
 }

@@ -1,6 +1,7 @@
 import type { Fault } from '../problems.ts'
 import { pointerPart } from '../shared/json-pointer.ts'
 import { nearest } from '../shared/nearest.ts'
+import { isLeftover } from './choices.ts'
 import type { Field, Notes } from './field.ts'
 import { fieldOf, type ObjectSchema } from './object-schema.ts'
 
@@ -8,6 +9,8 @@ type Properties = Record<string, unknown>
 
 /** A list that a caller wants a field to hold. */
 interface Wanted {
+  /** As the caller names it. */
+  name: string
   field: Field
   items: readonly unknown[]
 }
@@ -53,7 +56,7 @@ function createPlanning(isSaid: boolean) {
   const notes: Notes = {
     fault,
     want(items) {
-      if (field !== undefined && isNew(field.key)) wanted.push({ field, items })
+      if (field !== undefined && isNew(field.key)) wanted.push({ name, field, items })
     },
     set(key, value) {
       if (isNew(key)) ready[key] = value
@@ -104,6 +107,16 @@ export function planUnchecked(schema: ObjectSchema, properties: Properties): Pla
   }
   return { faults: [], ready, wanted }
 }
+
+/** Lists that are wanted where the record holds what is none: HighLevel fails to change that, and takes only null. */
+export const leftoverFaults = ({ wanted }: Plan, held: Properties): readonly Fault[] =>
+  wanted
+    .filter(({ field, items }) => items.length > 0 && isLeftover(held[field.key]))
+    .map(({ name }) => ({
+      pointer: `/properties/${pointerPart(name)}`,
+      code: 'conflict',
+      detail: 'holds a value of a former type of the field: clear it with null, then write the list'
+    }))
 
 /** The properties of the write, once for each plan, given what the record holds; `undefined` where there are none. */
 export function settleProperties({ ready, wanted }: Plan, held: Properties): Properties | undefined {

@@ -5,6 +5,7 @@ import { type CallOptions, createCalls } from '../http/calls.ts'
 import { isKnown, Tags } from '../http/etag.ts'
 import { locationFaults, locationOf } from '../http/location.ts'
 import { LocationId, SchemaKey, TimeoutMs } from '../http/parameters.ts'
+import { version } from '../version.ts'
 import type { Catalog } from './catalog.ts'
 import { propertiesSchema } from './json-schema.ts'
 import type { ObjectSchema } from './object-schema.ts'
@@ -51,7 +52,8 @@ const objectRoutes: FastifyPluginAsyncTypebox<Options> = async (app, options) =>
     const context = calls.begin(request, reply, ref)
     try {
       const object = await options.describe(ref, context)
-      const tag = `"${object.digest}"`
+      // What the schema says of a field is this version's own.
+      const tag = `"${object.digest}-${version}"`
       reply.header('etag', tag)
       if (isKnown(request.headers['if-none-match'], tag)) return reply.code(304).send()
       return reply.header('content-type', 'application/schema+json').send(render(object))

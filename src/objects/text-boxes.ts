@@ -8,16 +8,18 @@ function unknownBox({ name, options }: Field, text: string): string {
   return `is not a box of ${name}${near === undefined ? '' : `: did you mean "${options.keyOf.get(near)}"?`}`
 }
 
+/** Boxes that are not told are taken as they are named. */
+const boxIn = ({ options }: Field, name: string): string | undefined =>
+  options.keyOf.get(name) ?? (options.all.length === 0 && name !== '' ? name : undefined)
+
 /** The boxes of one field. HighLevel's `properties` hold each under `<field>.<option>`, and take them one by one alone; those that are not named keep their texts. */
 export const textBoxes: FieldType = {
   read(value, field, notes) {
-    // Boxes that are not told are taken as they come.
-    if (field.options.all.length === 0) return value
     if (typeof value !== 'object' || value === null || Array.isArray(value)) {
       return notes.fault('wrong-type', `must be an object of texts, one for each box of ${field.name} to change`)
     }
     for (const [name, text] of Object.entries(value)) {
-      const box = field.options.keyOf.get(name)
+      const box = boxIn(field, name)
       const path = `/${pointerPart(name)}`
       if (box === undefined) notes.fault('unknown-option', () => unknownBox(field, name), path)
       else if (text === null || typeof text === 'string') notes.set(`${field.key}.${box}`, text)
@@ -32,7 +34,7 @@ export const textBoxes: FieldType = {
   },
   schema: ({ options }) =>
     options.all.length === 0
-      ? Type.Unknown()
+      ? Type.Record(Type.String({ minLength: 1 }), Type.Union([Type.String(), Type.Null()]))
       : Type.Object(
           Object.fromEntries(
             options.all.map(({ key, label }) => [

@@ -23,12 +23,16 @@ const MAX_ADDED = 100
 
 /** Whether something was to be stored. A change of a list that only takes away may leave nothing. */
 function isFilled(value: unknown): boolean {
-  if (value === null || value === undefined || value === '') return false
+  if (value === null || value === undefined) return false
+  if (typeof value === 'string') return value.trim() !== ''
   if (typeof value !== 'object') return true
   if ('remove' in value || 'add' in value) return 'add' in value && Array.isArray(value.add) && value.add.length > 0
   for (const _ in value) return true
   return false
 }
+
+/** In whatever way HighLevel shows a field that holds nothing. */
+const isEmpty = (stored: unknown) => stored === null || stored === '' || (Array.isArray(stored) && stored.length === 0)
 
 /** The day that HighLevel has made of an empty text. */
 const isEpoch = (sent: unknown, stored: unknown) =>
@@ -51,7 +55,7 @@ export function compare(sent: Properties | undefined, record: Properties): Compa
   let isDoubtful = false
   for (const key of Object.keys(sent)) {
     const [change, value] = [sent[key], stored[key]]
-    if (value === null ? isFilled(change) : isEpoch(change, value)) {
+    if (isEmpty(value) ? isFilled(change) : isEpoch(change, value)) {
       lost ??= []
       if (lost.push(key) === MAX_FAULTS) break
     } else if (lacksAdded(change, value)) isDoubtful = true

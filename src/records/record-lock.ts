@@ -21,7 +21,7 @@ const MAX_DELAY_MS = 50
 /** Who has waited for long need not ask as often. */
 const DELAY_SHARE = 0.1
 const LEAVE_EVERY_MS = 500
-/** For how long Redis is waited for: who asks for a condition would rather wait than have it not hold. */
+/** For how long Redis is waited for by who asks for a condition, and would rather wait than have it not hold. */
 const PATIENCE_MS = 500
 
 /** Joins the queue, drops those at its head whose time is over, and tells whether it is one's turn. First come, first served. */
@@ -55,8 +55,11 @@ return redis.call('ZREM', KEYS[1], ARGV[1])
 export type Release = () => void
 
 export interface RecordLock {
-  /** Resolves when no other process writes the record on what it has read. Rejects with a Problem. */
-  acquire(record: string, context: CallContext): Promise<Release>
+  /**
+   * Resolves when no other process writes the record on what it has read. Rejects with a Problem. `isPatient` where it is
+   * worth a wait for a Redis that does not answer.
+   */
+  acquire(record: string, context: CallContext, isPatient: boolean): Promise<Release>
   /** Whoever waits is told to go elsewhere. */
   close(): void
 }
@@ -84,9 +87,9 @@ export function createRecordLock(redis: SharedRedis | undefined): RecordLock {
   redis?.client.defineCommand('leaveRecord', { numberOfKeys: 2, lua: LEAVE })
 
   return {
-    async acquire(record, context) {
+    async acquire(record, context, isPatient) {
       if (redis === undefined) return free
-      const { client, insist } = redis
+      const { client, attempt, insist } = redis
       const keys = [`rg:{${record}}:queue`, `rg:{${record}}:ends`] as const
       const self = randomBytes(12).toString('base64url')
       const since = performance.now()
@@ -102,7 +105,8 @@ export function createRecordLock(redis: SharedRedis | undefined): RecordLock {
       }
       try {
         for (;;) {
-          const turn = await insist(PATIENCE_MS, queue)
+          const leftMs = context.deadlineAt - performance.now()
+          const turn = await (isPatient ? insist(Math.min(PATIENCE_MS, leftMs), queue) : attempt(queue))
           // Where its answer is late it may be in the queue all the same: it leaves it in either case.
           if (turn !== 0) return leave
           const waited = (performance.now() - since) * DELAY_SHARE

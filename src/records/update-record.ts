@@ -1,5 +1,6 @@
 import type { Catalog, Known } from '../objects/catalog.ts'
 import type { Missing } from '../objects/missing.ts'
+import { leftoverFaults } from '../objects/properties.ts'
 import { type Fault, Problem } from '../problems.ts'
 import type { CallContext } from '../upstream/call.ts'
 import { asSure, type RecordAnswer, type RecordRef, recordPath, type UpstreamClient } from '../upstream/client.ts'
@@ -11,7 +12,7 @@ import type { RecordLock } from './record-lock.ts'
 import type { RecordTurns } from './record-turns.ts'
 import { rejectionIn } from './rejection.ts'
 import type { RecordPatch } from './schemas.ts'
-import { bodyOf, planWrite, type WriteBody, type WritePlan, type WriteRules } from './write-plan.ts'
+import { bodyOf, heldProperties, planWrite, type WriteBody, type WritePlan, type WriteRules } from './write-plan.ts'
 
 interface Deps {
   upstream: UpstreamClient
@@ -69,7 +70,7 @@ function send(
 ): Promise<RecordAnswer | DryRun> {
   if (isDry) {
     const request = body === undefined ? null : ({ method: 'PUT', path: recordPath(ref), body } as const)
-    return Promise.resolve({ request, reads })
+    return upstream.requireConnected(ref.locationId, context).then(() => ({ request, reads }))
   }
   if (body !== undefined) return upstream.putRecord(ref, body, context)
   // Everything is as it should be already: HighLevel need not be asked to change nothing.
@@ -82,12 +83,13 @@ export function createUpdateRecord({ upstream, catalog, turns, lock, rules, coun
   /** Writes on what is read just before, held against others meanwhile. */
   const writeHeld = async (write: Write, plan: WritePlan): Promise<RecordAnswer | DryRun> => {
     const { ref, context, ifMatch, isDry } = write
-    const release = isDry ? undefined : await lock.acquire(recordKey(ref), context)
+    const release = isDry ? undefined : await lock.acquire(recordKey(ref), context, ifMatch !== undefined)
     try {
-      // Nothing is written yet: whoever is gone holds up nobody.
       const current = await orGone(context, upstream.getRecord(ref, context))
       write.reads.push({ method: 'GET', path: recordPath(ref) })
       if (ifMatch !== undefined) verifyMatch(ifMatch, current.record)
+      const stuck = plan.properties ? leftoverFaults(plan.properties, heldProperties(current.record)) : []
+      if (stuck.length > 0) throw refusal(stuck)
       return await send(upstream, write, bodyOf(plan, write.patch, current.record), current)
     } finally {
       release?.()
@@ -156,7 +158,8 @@ export function createUpdateRecord({ upstream, catalog, turns, lock, rules, coun
     try {
       const write: Write = { ref, patch, context, reads: [], losses: [], ifMatch, isDry }
       const found = fields.find(write)
-      const known = found instanceof Promise ? await found : found
+      // Nothing is written yet: whoever is gone holds up nobody.
+      const known = found instanceof Promise ? await orGone(context, found) : found
       if (known.why !== undefined) countUnchecked(known.why)
       return await persist(write, known)
     } finally {

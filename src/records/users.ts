@@ -20,11 +20,20 @@ const currentUsers = (record: Record<string, unknown>, names: readonly string[])
 export const ownersOf = (record: Record<string, unknown>) => currentUsers(record, ['owners', 'owner'])
 export const followersOf = (record: Record<string, unknown>) => currentUsers(record, ['followers', 'follower'])
 
+const once = (ids: readonly string[]): readonly string[] => [...new Set(ids)]
+
+/** Somebody is to be added and removed. */
+export const isConflict = (users: Users | undefined): boolean => {
+  if (users === undefined || isList(users)) return false
+  const { add, remove = [] } = users
+  return add?.some((id) => remove.includes(id)) ?? false
+}
+
 /** The change that makes `current` the wanted users; `undefined` where there is nothing to change. */
 export function usersDelta(wanted: Users, current: readonly string[]): UsersDelta | undefined {
   const { add = [], remove = [] } = isList(wanted)
     ? { add: wanted.filter((id) => !current.includes(id)), remove: current.filter((id) => !wanted.includes(id)) }
     : wanted
   if (add.length === 0 && remove.length === 0) return undefined
-  return { ...(add.length > 0 && { add }), ...(remove.length > 0 && { remove }) }
+  return { ...(add.length > 0 && { add: once(add) }), ...(remove.length > 0 && { remove: once(remove) }) }
 }

@@ -3,7 +3,7 @@ import { type Plan, planProperties, planUnchecked, settleProperties } from '../o
 import type { Fault } from '../problems.ts'
 import type { RecordRef } from '../upstream/client.ts'
 import type { RecordPatch } from './schemas.ts'
-import { followersOf, needsRecord, ownersOf, type UsersDelta, usersDelta } from './users.ts'
+import { followersOf, isConflict, needsRecord, ownersOf, type UsersDelta, usersDelta } from './users.ts'
 
 /** Which of its two services to a write the gateway does. */
 export interface WriteRules {
@@ -31,6 +31,14 @@ export interface WritePlan {
 
 const none: readonly Fault[] = []
 
+const usersMembers = ['owner', 'followers'] as const
+
+const conflict = (member: string): Fault => ({
+  pointer: `/${member}`,
+  code: 'conflict',
+  detail: 'holds a user who is both added and removed'
+})
+
 const misplaced = (member: string): Fault => ({
   pointer: `/${member}`,
   code: 'not-allowed',
@@ -40,8 +48,10 @@ const misplaced = (member: string): Fault => ({
 /** HighLevel documents owners and followers for custom objects alone. */
 function memberFaults({ schemaKey }: RecordRef, patch: RecordPatch, schema: ObjectSchema | undefined) {
   if (patch.owner === undefined && patch.followers === undefined) return none
-  if (!(schema?.isStandard ?? schemaKey === 'business')) return none
-  return (['owner', 'followers'] as const).filter((member) => patch[member] !== undefined).map(misplaced)
+  if (!(schema?.isStandard ?? schemaKey === 'business')) {
+    return usersMembers.filter((member) => isConflict(patch[member])).map(conflict)
+  }
+  return usersMembers.filter((member) => patch[member] !== undefined).map(misplaced)
 }
 
 /** What is to be written, as far as it can be told without the record. */

@@ -162,7 +162,9 @@ function pause(allowance: Allowance, answer: Answer, at: number): void {
   allowance.proof = 'due'
   const seconds = numberOf(answer, 'retry-after')
   if (seconds !== undefined && seconds > 0) {
-    allowance.pausedUntil = Math.max(allowance.pausedUntil, at + Math.min(seconds * 1_000, LONGEST_PAUSE_MS))
+    // It counts in whole seconds: part of one that is believed would have calls repeated without end.
+    const pauseMs = Math.min(Math.ceil(seconds) * 1_000, LONGEST_PAUSE_MS)
+    allowance.pausedUntil = Math.max(allowance.pausedUntil, at + pauseMs)
   } else if (at >= allowance.pausedUntil) {
     // Calls that were sent together are refused together: that is one refusal.
     const { pauseMs, windowMs } = allowance

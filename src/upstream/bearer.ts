@@ -1,6 +1,6 @@
 import { isTokenFault } from './answers.ts'
 import type { Answer, Layer, LocationCall } from './call.ts'
-import { before } from './deadline.ts'
+import { before, lateToken } from './deadline.ts'
 
 /** The tokens of locations, as the bearer layer needs them. Every method rejects with a Problem. */
 export interface TokenSource {
@@ -45,7 +45,7 @@ export const bearer =
     const timed = async <T>(call: LocationCall, wait: Promise<T>): Promise<T> => {
       const startedAt = performance.now()
       try {
-        return await before(call.deadlineAt, wait)
+        return await before(call.deadlineAt, wait, lateToken)
       } finally {
         call.trace.tokenMs += performance.now() - startedAt
       }

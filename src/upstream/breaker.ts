@@ -96,18 +96,22 @@ export function createBreaker({ log, onChange }: Deps) {
     const circuit = openFor(call.locationId)
     if (circuit === undefined) return next(call)
     const at = performance.now()
-    if (at < circuit.probeAt || call.isAside) return Promise.reject(unavailable(circuit, at))
+    if (at < circuit.probeAt) return Promise.reject(unavailable(circuit, at))
     circuit.probeAt = at + PROBE_EVERY_MS
     return next({ ...call, isProbe: true })
   }
 
   const end = (call: LocationCall, outcome: unknown, at: number): void => {
-    if (call.isAside) return
     const isAnswer = !(outcome instanceof Error)
-    underWay.end(call.locationId, isAnswer, at)
     const failure = failureOf(outcome)
+    const isProof = isAnswer && failure === undefined
+    if (call.isAside) {
+      if (isProof && call.isProbe) close(call.locationId)
+      return
+    }
+    underWay.end(call.locationId, isAnswer, at)
     if (failure !== undefined) judge(call.locationId, failure, at)
-    else if (isAnswer) {
+    else if (isProof) {
       evidence.succeeded(call.locationId, at)
       if (upstream !== undefined || locations.size > 0) close(call.locationId)
     }

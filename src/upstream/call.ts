@@ -9,6 +9,8 @@ export interface Trace {
   schemaMs: number
   /** In line: for the location's quota, and behind earlier writes of the record. */
   queueMs: number
+  /** A write was put on the wire. */
+  wrote: boolean
   /** An attempt to write got no answer that says whether it was carried out. */
   unsure: boolean
 }
@@ -21,6 +23,7 @@ export const createTrace = (): Trace => ({
   tokenMs: 0,
   schemaMs: 0,
   queueMs: 0,
+  wrote: false,
   unsure: false
 })
 
@@ -70,10 +73,10 @@ export interface LocationCall extends Call, CallContext {
   locationId: string
   /** It finds out whether HighLevel works again: an open circuit lets it pass. */
   isProbe: boolean
-  /** It reads what the gateway itself would like to know: it is no probe, and its failures say nothing of calls. */
+  /** It reads what the gateway would like to know of an object: its failures say nothing of calls. */
   isAside: boolean
-  /** HighLevel has refused it once with 429: it goes to the head of the line. */
-  isRepeat: boolean
+  /** It goes to the head of the line: HighLevel has refused it once with 429, or others wait for what it reads. */
+  isUrgent: boolean
 }
 
 /** A whole answer, of any status. */

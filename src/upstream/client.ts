@@ -2,7 +2,9 @@ import { isUtf8 } from 'node:buffer'
 import { Problem } from '../problems.ts'
 import { isObject } from '../shared/is-object.ts'
 import { problemOf } from './answers.ts'
+import type { TokenSource } from './bearer.ts'
 import { type Answer, type CallContext, type LocationCall, type Send, writes } from './call.ts'
+import { before, lateToken } from './deadline.ts'
 import { traceIdOf } from './words.ts'
 
 /** A record of a location's object. All three parts have passed their patterns. */
@@ -80,11 +82,11 @@ const callOf = (
   locationId,
   isProbe: false,
   isAside: false,
-  isRepeat: false
+  isUrgent: false
 })
 
 /** The calls to HighLevel that use cases make. Each rejects with a Problem for every answer but what it asks for. */
-export function createUpstreamClient(send: Send<LocationCall>) {
+export function createUpstreamClient(send: Send<LocationCall>, { tokenFor }: Pick<TokenSource, 'tokenFor'>) {
   const ask = async <T>(
     call: LocationCall,
     sent: unknown,
@@ -110,11 +112,16 @@ export function createUpstreamClient(send: Send<LocationCall>) {
     putRecord: (ref: RecordRef, body: object, context: CallContext) =>
       ask(callOf('PUT', recordPath(ref), ref.locationId, JSON.stringify(body), context), body, readRecord),
 
+    /** Resolves where the location has a token to call with, without calling. */
+    requireConnected: async (locationId: string, { deadlineAt }: CallContext): Promise<void> => {
+      await before(deadlineAt, Promise.resolve(tokenFor(locationId)), lateToken)
+    },
+
     /** What HighLevel says of an object and its fields. */
     getObject: async (ref: ObjectRef, context: CallContext): Promise<unknown> =>
       (
         await ask(
-          { ...callOf('GET', objectPath(ref), ref.locationId, undefined, context), isAside: true },
+          { ...callOf('GET', objectPath(ref), ref.locationId, undefined, context), isAside: true, isUrgent: true },
           undefined,
           readObject
         )

@@ -3,21 +3,21 @@ import { Problem } from '../problems.ts'
 import { type CallContext, isGone, onGone } from './call.ts'
 
 /**
- * Waits for `work` until `deadlineAt` (on the clock of `performance.now()`), then rejects with `deadline-exceeded`.
+ * Waits for `work` until `deadlineAt` (on the clock of `performance.now()`), then rejects with the problem `late`.
  * The work itself goes on: it may serve others.
  */
-export async function before<T>(deadlineAt: number, work: Promise<T>): Promise<T> {
+export async function before<T>(deadlineAt: number, work: Promise<T>, late: () => Problem): Promise<T> {
   const { promise: expiry, reject } = Promise.withResolvers<never>()
-  const timer = setTimeout(
-    () => reject(new Problem('deadline-exceeded', 'The time of the call ended while the location’s token was renewed')),
-    Math.max(1, deadlineAt - performance.now())
-  )
+  const timer = setTimeout(() => reject(late()), Math.max(1, deadlineAt - performance.now()))
   try {
     return await Promise.race([work, expiry])
   } finally {
     clearTimeout(timer)
   }
 }
+
+export const lateToken = (): Problem =>
+  new Problem('deadline-exceeded', 'The time of the call ended while the location’s token was renewed')
 
 /** The process ends first. */
 export const closingProblem = (): Problem =>

@@ -47,7 +47,7 @@ export function openUpstream({ wire, timeoutMs, tokens, redis, log, metrics, ...
   )
 
   return {
-    client: createUpstreamClient(send),
+    client: createUpstreamClient(send, tokens),
     quota,
     circuit: breaker.state,
     /** How many processes share the limits, this one included. */

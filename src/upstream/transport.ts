@@ -148,6 +148,7 @@ function collect(
       if (expired !== undefined) return started.abort(expired)
       controller = started
       call.trace.attempts += 1
+      if (writes(call)) call.trace.wrote = true
     },
     onResponseStart(_, statusCode, responseHeaders) {
       status = statusCode

@@ -115,7 +115,10 @@ export function createEvents({ vault, appId, forget, dropSchemas, now, log }: De
     const hasChanged = await handler(event, Math.min(event.timestamp ?? now(), now()))
     // After the change: a process that dies between the two carries it out again, which changes nothing more.
     await vault.addWebhook(event.id, now() - KEPT_MS)
-    if (event.locationId !== undefined) forget(event.locationId)
+    if (event.locationId !== undefined) {
+      forget(event.locationId)
+      dropSchemas(event.locationId)
+    }
     log.info({ type: event.type, location: event.locationId, company: event.companyId, hasChanged }, 'a webhook')
     return 'done'
   }

@@ -37,6 +37,15 @@ t.test('a body that fits has no fault', async (t) => {
   ])
 })
 
+t.test('of a list that is far too long no more is said than of its beginning', async (t) => {
+  const tooMany = 'must be a list of at most 10 user ids'
+
+  table(t, RecordPatch, inBody, [
+    [{ followers: new Array(50_000).fill('user') }, [['/followers', 'too-many', tooMany]]],
+    [{ followers: { add: [...new Array(50_000).fill('user'), 5] } }, [['/followers/add', 'too-many', tooMany]]]
+  ])
+})
+
 t.test('what is no object, or an empty one, is said of the whole body', async (t) => {
   table(t, RecordPatch, inBody, [
     ...[null, undefined, [], [{}], 'text', 17, true].map((value): Row => [value, [['', 'wrong-type', WHOLE]]]),

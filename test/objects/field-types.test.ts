@@ -71,7 +71,8 @@ const optionList = (dataType: string): Row => ({
     [{ add: ['Dark blue'], remove: ['red'] }, { part: { add: ['dark_blue'], remove: ['red'] } }],
     [{ add: [], remove: [] }, 'nothing'],
     [{ remove: ['red'] }, { part: { remove: ['red'] } }],
-    [{ remove: ['Red', 'an option of old'] }, { part: { remove: ['red', 'an option of old'] } }],
+    // The label may be what is stored, by others than this gateway.
+    [{ remove: ['Red', 'an option of old', 'Red'] }, { part: { remove: ['red', 'an option of old', 'Red'] } }],
     [null, { part: null }, 'a text of old'],
     [[], { part: null }, 'a text of old']
   ],
@@ -301,8 +302,14 @@ t.test('a field whose options HighLevel does not tell takes any but an empty one
   t.strictSame(sent({ dataType: 'SINGLE_OPTIONS' }, ''), at('unknown-option'))
   t.strictSame(sent({ dataType: 'CHECKBOX' }, { add: ['red'] }), { part: { add: ['red'] } })
   t.strictSame(sent({ dataType: 'CHECKBOX' }, [''], []), at('unknown-option', '/0'))
-  t.strictSame(sent({ dataType: 'TEXTBOX_LIST' }, { red: 'a' }), { part: { red: 'a' } })
-  t.strictSame(sent({ dataType: 'TEXTBOX_LIST' }, null), { part: null })
+  const untold = { dataType: 'TEXTBOX_LIST' }
+  t.strictSame(sent(untold, { red: 'a', blue: null }), { 'part.red': 'a', 'part.blue': null })
+  t.strictSame(sent(untold, 'a', undefined, 'part.dark.blue'), { 'part.dark.blue': 'a' })
+  t.strictSame(sent(untold, 5, undefined, 'part.red'), [{ pointer: '/properties/part.red', code: 'wrong-type' }])
+  t.strictSame(sent(untold, 'a'), at('wrong-type'))
+  t.strictSame(sent(untold, { '': 'a' }), at('unknown-option', '/'))
+  t.strictSame(sent(untold, 'a', undefined, 'part.'), [{ pointer: '/properties/part.', code: 'unknown-field' }])
+  t.strictSame(sent(untold, null), { part: null })
 })
 
 t.test('thousands of slips are told within the time of a call, and fifty of them shown', async (t) => {
@@ -320,6 +327,18 @@ t.test('thousands of slips are told within the time of a call, and fifty of them
   t.equal((box as unknown[]).length, 50)
   // It took more than ten seconds where every entry was compared with every option.
   t.ok(performance.now() - since < 2_000)
+})
+
+t.test('names that are much alike are compared in little time', async (t) => {
+  const options = Array.from({ length: 5_000 }, (_, i) => ({ key: `${'an_option_of_'.repeat(4)}${i}`, label: `${i}` }))
+  const slips = Array.from({ length: 10 }, (_, i) => `${'an_option_of_'.repeat(4)}x${i}`)
+  const since = performance.now()
+
+  const faults = sent({ dataType: 'CHECKBOX', options }, { add: slips })
+
+  t.equal((faults as unknown[]).length, 10)
+  // It took seconds where each was compared as a whole.
+  t.ok(performance.now() - since < 500)
 })
 
 t.test('a full field key is taken for the short one, and a box of a list by its flat key', async (t) => {

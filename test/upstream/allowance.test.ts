@@ -139,6 +139,7 @@ t.test('a 429 is waited for as HighLevel says, else longer each time; those sent
   t.equal(refuse(25_001), 1_000, 'what passes makes up for it')
   t.equal(refuse(30_000, { 'retry-after': '7' }), 7_000)
   t.equal(refuse(40_000, { 'retry-after': '0' }), 2_000)
+  t.equal(refuse(45_000, { 'retry-after': '0.001' }), 1_000, 'whole seconds')
   t.equal(refuse(50_000, { 'retry-after': '86400' }), 600_000, 'ten minutes, then one call asks')
   t.end()
 })
