@@ -54,7 +54,8 @@ export function compare(sent: Properties | undefined, record: Properties): Compa
   let lost: string[] | undefined
   let isDoubtful = false
   for (const key of Object.keys(sent)) {
-    const [change, value] = [sent[key], stored[key]]
+    const change = sent[key]
+    const value = stored[key]
     if (isEmpty(value) ? isFilled(change) : isEpoch(change, value)) {
       lost ??= []
       if (lost.push(key) === MAX_FAULTS) break
