@@ -1,3 +1,4 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import t, { type Test } from 'tap'
 import { SEED } from './simulator/seed.ts'
 import type { Fault, Simulator } from './simulator/simulator.ts'
@@ -295,7 +296,10 @@ t.test('whatever goes wrong, every call is answered in time, and what it says of
       outcomes.push({ path, reply, ms: performance.now() - at })
     }
   }
+  const lag = monitorEventLoopDelay({ resolution: 10 })
+  lag.enable()
   await Promise.all(Array.from({ length: 40 }, worker))
+  lag.disable()
 
   const counts = tally(outcomes.map(({ reply }) => reply))
   t.comment(counts)
@@ -315,9 +319,10 @@ t.test('whatever goes wrong, every call is answered in time, and what it says of
     'what is said not to be stored is not'
   )
   const latest = Math.max(...outcomes.map(({ ms }) => ms))
-  t.comment(`the slowest took ${Math.round(latest)} of ${DEADLINE_MS} ms`)
-  // The clients share this process with both servers.
-  t.ok(latest < DEADLINE_MS + 500)
+  const stoodMs = lag.max / 1e6
+  t.comment(`the slowest took ${Math.round(latest)} of ${DEADLINE_MS} ms; once all stood for ${Math.round(stoodMs)} ms`)
+  // The clients share this process with both servers: what it stands still each of them stands still.
+  t.ok(latest < DEADLINE_MS + 50 + 5 * stoodMs)
 })
 
 const idOf = (path: string) => /records\/[^/]+\/([0-9a-f]{24})/.exec(path)?.[1] ?? ''
