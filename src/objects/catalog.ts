@@ -91,7 +91,8 @@ export function createCatalog({ read, requireConnected, maxChars, now, log, coun
   const fly = async (ref: ObjectRef, callerId: string, isDoubted: boolean, flight: Flight) => {
     const key = keyOf(ref)
     try {
-      const waiting = { id: callerId, response }
+      // A turn of its own in the location's line: not behind the caller's other calls, nor before those of other callers.
+      const waiting = { id: `${callerId} objects`, response }
       const context = { deadlineAt: performance.now() + READ_MS, trace: flight.trace, waiting }
       const schema = schemaIn(await read(ref, context))
       // Somebody may have read it anew meanwhile.

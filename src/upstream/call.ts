@@ -75,8 +75,8 @@ export interface LocationCall extends Call, CallContext {
   isProbe: boolean
   /** It reads what the gateway would like to know of an object: its failures say nothing of calls. */
   isAside: boolean
-  /** It goes to the head of the line: HighLevel has refused it once with 429, or others wait for what it reads. */
-  isUrgent: boolean
+  /** HighLevel has refused it once with 429: it goes to the head of the line. */
+  isRepeat: boolean
 }
 
 /** A whole answer, of any status. */

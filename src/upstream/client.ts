@@ -82,7 +82,7 @@ const callOf = (
   locationId,
   isProbe: false,
   isAside: false,
-  isUrgent: false
+  isRepeat: false
 })
 
 /** The calls to HighLevel that use cases make. Each rejects with a Problem for every answer but what it asks for. */
@@ -121,7 +121,7 @@ export function createUpstreamClient(send: Send<LocationCall>, { tokenFor }: Pic
     getObject: async (ref: ObjectRef, context: CallContext): Promise<unknown> =>
       (
         await ask(
-          { ...callOf('GET', objectPath(ref), ref.locationId, undefined, context), isAside: true, isUrgent: true },
+          { ...callOf('GET', objectPath(ref), ref.locationId, undefined, context), isAside: true },
           undefined,
           readObject
         )

@@ -54,12 +54,12 @@ function wait(deps: PlacesDeps, location: Location, call: LocationCall, at: numb
   const { id: callerId } = call.waiting
   if (at >= call.deadlineAt) throw slowProblem()
   const limit = limitOf(deps, location, at)
-  const ms = placeInMs(location, limit, call.isUrgent ? 0 : line.ahead(callerId), at)
+  const ms = placeInMs(location, limit, call.isRepeat ? 0 : line.ahead(callerId), at)
   if (at + ms > call.deadlineAt) throw burstProblem(ms)
   if (isGone(call.waiting)) throw hungUp()
   // Those for whom there is quota wait for the wire alone.
   const room = deps.queueMax + Math.max(0, limit - usedOf(location.spent))
-  if (!call.isUrgent && line.size >= room) {
+  if (!call.isRepeat && line.size >= room) {
     const last = line.makeRoom(callerId)
     if (last === undefined) throw lineProblem(ms)
     last.refuse(lineProblem(ms))
@@ -71,7 +71,7 @@ function wait(deps: PlacesDeps, location: Location, call: LocationCall, at: numb
     return lateMs > 0 ? burstProblem(lateMs) : slowProblem()
   }
   const { waiter, place } = createWaiter(call, { remove: line.remove, late })
-  if (call.isUrgent) line.unshift(waiter)
+  if (call.isRepeat) line.unshift(waiter)
   else line.push(waiter)
   if (!deps.shared?.isUp()) waiter.arm()
   pump(deps, location)

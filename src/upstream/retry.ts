@@ -85,7 +85,7 @@ export function createRetry({ count, closing, random = Math.random }: Deps): Lay
       else if (isGone(call.waiting)) throw hungUp()
       count(reason)
       refused = reason === 'refused' ? answer : undefined
-      current = refused === undefined ? call : { ...call, isUrgent: true }
+      current = refused === undefined ? call : { ...call, isRepeat: true }
     }
   }
 }

@@ -13,7 +13,7 @@ const call = (locationId: string, isProbe = false): LocationCall => ({
   path: '/',
   locationId,
   isProbe,
-  isUrgent: false,
+  isRepeat: false,
   isAside: false,
   deadlineAt: performance.now() + 60_000,
   trace: createTrace(),
