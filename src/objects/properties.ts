@@ -108,10 +108,13 @@ export function planUnchecked(schema: ObjectSchema, properties: Properties): Pla
   return { faults: [], ready, wanted }
 }
 
+/** A field may be called as a member is that every object inherits, such as `constructor`. */
+const own = (held: Properties, key: string): unknown => (Object.hasOwn(held, key) ? held[key] : undefined)
+
 /** Lists that are wanted where the record holds what is none: HighLevel fails to change that, and takes only null. */
 export const leftoverFaults = ({ wanted }: Plan, held: Properties): readonly Fault[] =>
   wanted
-    .filter(({ field, items }) => items.length > 0 && isLeftover(held[field.key]))
+    .filter(({ field, items }) => items.length > 0 && isLeftover(own(held, field.key)))
     .map(({ name }) => ({
       pointer: `/properties/${pointerPart(name)}`,
       code: 'conflict',
@@ -121,7 +124,7 @@ export const leftoverFaults = ({ wanted }: Plan, held: Properties): readonly Fau
 /** The properties of the write, once for each plan, given what the record holds; `undefined` where there are none. */
 export function settleProperties({ ready, wanted }: Plan, held: Properties): Properties | undefined {
   for (const { field, items } of wanted) {
-    const change = field.type.difference?.(items, held[field.key], field)
+    const change = field.type.difference?.(items, own(held, field.key), field)
     if (change !== undefined) ready[field.key] = change
   }
   return isEmpty(ready) ? undefined : ready

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { readObjectSchema } from '../../src/objects/object-schema.ts'
-import { planProperties, settleProperties } from '../../src/objects/properties.ts'
+import { leftoverFaults, planProperties, settleProperties } from '../../src/objects/properties.ts'
 
 const OBJECT = 'custom_objects.car'
 
@@ -367,6 +367,15 @@ t.test('a field that is named twice is refused, whatever the names', async (t) =
   ])
   t.match(faultsOf({ colours: ['red'], [`${OBJECT}.colours`]: { add: ['red'] } }), [{ code: 'duplicate-field' }])
   t.match(faultsOf({ colours: { add: ['red'] }, [`${OBJECT}.colours`]: [] }), [{ code: 'duplicate-field' }])
+})
+
+t.test('a field may be called as what every object has', async (t) => {
+  const fields = [{ name: 'C', fieldKey: `${OBJECT}.constructor`, dataType: 'CHECKBOX', options: OPTIONS }]
+  const schema = readObjectSchema({ object: { key: OBJECT }, fields })
+  const plan = schema && planProperties(schema, { constructor: ['red'] })
+
+  t.strictSame(plan && leftoverFaults(plan, {}), [])
+  t.equal(JSON.stringify(plan && settleProperties(plan, {})), '{"constructor":{"add":["red"]}}')
 })
 
 t.test('what was probably meant is named', async (t) => {
