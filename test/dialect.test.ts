@@ -494,10 +494,13 @@ t.test('a caller who hangs up while the object is read lets the next one have it
 t.test('a list for which the record holds something else is refused, with the way out', async (t) => {
   const simulator = await startSimulator(t)
   const { patch } = await startGateway(t, { simulator })
+  const unchecked = await startGateway(t, { simulator, env: { SCHEMA_VALIDATION: 'off' } })
   const properties = { section_of_app: 'a text of old' }
   simulator.putRecord(SEED.schemaKey, { id: SEED.recordId, locationId: SEED.locationId, properties })
 
   const refused = await patch({ properties: { section_of_app: ['contacts'] } })
+  await unchecked.patch({ properties: { section_of_app: ['contacts'] } })
+  t.strictSame(bodies(simulator).at(-1), { properties: { section_of_app: { add: ['contacts'] } } }, 'HighLevel judges')
   const cleared = await patch({ properties: { section_of_app: null } })
   const written = await patch({ properties: { section_of_app: ['contacts'] } })
 

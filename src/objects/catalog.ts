@@ -7,7 +7,10 @@ import { createCopies } from './copies.ts'
 import { createWarning, type Missing, missingOf } from './missing.ts'
 import { type ObjectSchema, readObjectSchema } from './object-schema.ts'
 
-/** The longest that calls wait for one read, and the share of a call's own time: without a schema it is not checked, but it is sent. */
+/**
+ * The longest that calls wait for one read once it is on the wire, and the share of a call's own time: without a schema
+ * it is not checked, but it is sent.
+ */
 const PATIENCE_MS = 5_000
 const PATIENCE_SHARE = 0.5
 /** A read serves whoever comes next: it is not bound to the time of the call that began it. */
@@ -60,7 +63,10 @@ function schemaIn(answer: unknown): ObjectSchema {
   return schema
 }
 
-/** Resolves once the read is on the wire: until then the write would stand behind it in line. Rejects with a Problem at the deadline. */
+/**
+ * Resolves once the read is on the wire: where there is no quota for it, there is none for the write. Rejects with a
+ * Problem at the deadline.
+ */
 async function sent(flight: Flight, deadlineAt: number): Promise<void> {
   while (!flight.isOver && flight.trace.attempts === 0) {
     const leftMs = deadlineAt - performance.now()

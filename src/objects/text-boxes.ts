@@ -1,4 +1,5 @@
 import Type from 'typebox'
+import { isObject } from '../shared/is-object.ts'
 import { pointerPart } from '../shared/json-pointer.ts'
 import { nearest } from '../shared/nearest.ts'
 import type { Field, FieldType } from './field.ts'
@@ -12,10 +13,13 @@ function unknownBox({ name, options }: Field, text: string): string {
 const boxIn = ({ options }: Field, name: string): string | undefined =>
   options.keyOf.get(name) ?? (options.all.length === 0 && name !== '' ? name : undefined)
 
-/** The boxes of one field. HighLevel's `properties` hold each under `<field>.<option>`, and take them one by one alone; those that are not named keep their texts. */
+/**
+ * The boxes of one field. HighLevel's `properties` hold each under `<field>.<option>`, and take them one by one alone;
+ * those that are not named keep their texts.
+ */
 export const textBoxes: FieldType = {
   read(value, field, notes) {
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    if (!isObject(value)) {
       return notes.fault('wrong-type', `must be an object of texts, one for each box of ${field.name} to change`)
     }
     for (const [name, text] of Object.entries(value)) {

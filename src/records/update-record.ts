@@ -88,8 +88,8 @@ export function createUpdateRecord({ upstream, catalog, turns, lock, rules, coun
       const current = await orGone(context, upstream.getRecord(ref, context))
       write.reads.push({ method: 'GET', path: recordPath(ref) })
       if (ifMatch !== undefined) verifyMatch(ifMatch, current.record)
-      const stuck = plan.properties ? leftoverFaults(plan.properties, heldProperties(current.record)) : []
-      if (stuck.length > 0) throw refusal(stuck)
+      const stuck = rules.checks && plan.properties && leftoverFaults(plan.properties, heldProperties(current.record))
+      if (stuck && stuck.length > 0) throw refusal(stuck)
       return await send(upstream, write, bodyOf(plan, write.patch, current.record), current)
     } finally {
       release?.()

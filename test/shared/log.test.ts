@@ -111,19 +111,24 @@ t.test('of what is no error only its type is written, since it may be a value', 
   t.strictSame(last()['err'], { type: 'string' })
 })
 
-t.test('lines for standard output are all written when the log is closed, even right before the end', async (t) => {
+/** A process of its own that writes 500 lines to standard output and ends like this. */
+function write(end: string) {
   const program = `
     import { openLog } from ${JSON.stringify(new URL('../../src/shared/log.ts', import.meta.url).href)}
     const { log, close } = openLog('info')
     for (let line = 0; line < 500; line += 1) log.info({ line }, 'x'.repeat(100))
-    await close()
-    process.kill(process.pid, 'SIGKILL')
+    ${end}
   `
+  const ended = spawnSync(process.execPath, ['--input-type=module-typescript', '--eval', program], { encoding: 'utf8' })
+  return { ...ended, lines: ended.stdout.match(/"line":/g)?.length }
+}
 
-  const { stdout, signal } = spawnSync(process.execPath, ['--input-type=module-typescript', '--eval', program], {
-    encoding: 'utf8'
-  })
+t.test('lines for standard output are all written when the log is closed, even right before the end', async (t) => {
+  t.match(write("await close(); process.kill(process.pid, 'SIGKILL')"), { signal: 'SIGKILL', lines: 500 })
+})
 
-  t.equal(signal, 'SIGKILL')
-  t.equal(stdout.match(/"line":/g)?.length, 500)
+t.test('lines for standard output are all written where the process ends by itself, or at once', async (t) => {
+  t.match(write(''), { status: 0, lines: 500, stderr: '' })
+  t.match(write('setTimeout(() => process.exit(3), 300)'), { status: 3, lines: 500, stderr: '' })
+  t.match(write("log.info({ line: 500 }, 'the last one'); process.exit(3)"), { status: 3, lines: 501, stderr: '' })
 })
