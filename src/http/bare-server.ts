@@ -16,15 +16,23 @@ interface Options {
   isDraining: () => boolean
 }
 
+/**
+ * A child logger a request would serve nobody. Not by `childLoggerFactory`: what one returns Fastify looks over with each
+ * request, method by method.
+ */
+function childless(log: Logger): Logger {
+  const own: Logger = Object.create(log, { child: { value: () => own } })
+  return own
+}
+
 /** The bare server of either listener: what must be decided before anything is registered. */
 export function createServer({ config, log, isDraining }: Options): FastifyInstance {
   const connectUrl = config.HIGHLEVEL_CLIENT_ID === undefined ? undefined : `${config.PUBLIC_URL}/oauth/install`
   const sendProblem = createSendProblem({ connectUrl })
   const app = Fastify({
-    loggerInstance: log,
-    // One line a call, written by http/logging; a child logger a request would serve nobody.
+    loggerInstance: childless(log),
+    // One line a call, written by http/logging.
     logController: new LogController({ disableRequestLogging: true }),
-    childLoggerFactory: (parent) => parent,
     genReqId: requestId,
     requestIdHeader: false,
     bodyLimit: config.BODY_LIMIT_BYTES,

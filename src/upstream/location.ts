@@ -27,21 +27,22 @@ export interface Location extends Allowance {
   elsewhereAt: number
 }
 
-export const createLocation = (id: string, limits: QuotaLimits): Location =>
-  Object.assign(createAllowance(limits), {
-    id,
-    spent: createSpent(),
-    inFlight: 0,
-    line: undefined,
-    timer: undefined,
-    seenAt: 0,
-    isAsking: false,
-    isShared: false,
-    sharedUsed: 0,
-    freeFrom: 0,
-    elsewhere: 0,
-    elsewhereAt: Number.NEGATIVE_INFINITY
-  })
+/** One literal: an object to which so many members are assigned becomes a hash table, and each use of a member a lookup. */
+export const createLocation = (id: string, limits: QuotaLimits): Location => ({
+  ...createAllowance(limits),
+  id,
+  spent: createSpent(),
+  inFlight: 0,
+  line: undefined,
+  timer: undefined,
+  seenAt: 0,
+  isAsking: false,
+  isShared: false,
+  sharedUsed: 0,
+  freeFrom: 0,
+  elsewhere: 0,
+  elsewhereAt: Number.NEGATIVE_INFINITY
+})
 
 export const windowOf = ({ windowMs }: Location): number => windowMs + GUARD_MS
 
