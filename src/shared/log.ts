@@ -104,7 +104,8 @@ export interface Log {
 export function openLog(level: string, stream?: DestinationStream): Log {
   const output =
     stream === undefined ? openOutput() : { write: stream.write.bind(stream), close: async () => undefined }
-  const serializers = { err: (error: unknown) => errorLine(error) }
+  // Requests and replies hold values and keys: whatever hangs one on a line, it is not written.
+  const serializers = { err: (error: unknown) => errorLine(error), req: () => undefined, res: () => undefined }
   const log = pino({ level, base: null, timestamp: pino.stdTimeFunctions.epochTime, serializers }, output)
   return { log, writeLine: lineWriter(log, output), close: output.close }
 }

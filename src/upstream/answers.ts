@@ -55,9 +55,13 @@ export function problemOf(call: Call, answer: Answer, sent: unknown): Problem {
     const { code, detail, retryAfterSeconds } = exhausted(answer)
     return new Problem(code, detail, { upstream, retryAfterSeconds })
   }
+  // These do not say how far HighLevel came.
+  const isOpen = answer.status >= 500 || answer.status === 408 || answer.status === 499
+  const applied = isOpen && writes(call) ? 'unknown' : 'no'
   if (!words.readable && answer.status < 500) {
     return new Problem('upstream-unreadable', 'HighLevel’s answer is not JSON: something before it may have answered', {
-      upstream
+      upstream,
+      applied
     })
   }
   // What a guard says names no value; what a validation says may repeat one, and a value must not decide.
@@ -70,8 +74,5 @@ export function problemOf(call: Call, answer: Answer, sent: unknown): Problem {
     })
 
   const errors = rule.code === 'duplicate-value' ? faultsOf(words) : undefined
-  // These do not say how far HighLevel came.
-  const isOpen = answer.status >= 500 || answer.status === 408 || answer.status === 499
-  const applied = isOpen && writes(call) ? 'unknown' : 'no'
   return new Problem(rule.code, rule.detail, { upstream, applied, ...(errors && { errors }) })
 }

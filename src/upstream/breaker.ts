@@ -1,6 +1,6 @@
 import { Problem } from '../problems.ts'
 import { createEvidence, type Failure } from './breaker-evidence.ts'
-import type { Answer, Layer, LocationCall } from './call.ts'
+import type { Answer, Layer, LocationCall, Send } from './call.ts'
 import { createUnderWay } from './under-way.ts'
 
 /** An open circuit lets one call through this often, to see. */
@@ -90,6 +90,17 @@ export function createBreaker({ log, onChange }: Deps) {
 
   const openFor = (locationId: string): Circuit | undefined => upstream ?? locations.get(locationId)
 
+  const probe = async (next: Send<LocationCall>, call: LocationCall, circuit: Circuit, nextAt: number) => {
+    circuit.probeAt = nextAt
+    const { attempts } = call.trace
+    try {
+      return await next({ ...call, isProbe: true })
+    } finally {
+      // It was never sent, for want of quota or of a caller: another may find out at once.
+      if (call.trace.attempts === attempts && circuit.probeAt === nextAt) circuit.probeAt = performance.now()
+    }
+  }
+
   const guard: Layer<LocationCall> = (next) => (call) => {
     if (underWay.isMany()) listen(call.locationId, performance.now())
     if (upstream === undefined && locations.size === 0) return next(call)
@@ -97,8 +108,7 @@ export function createBreaker({ log, onChange }: Deps) {
     if (circuit === undefined) return next(call)
     const at = performance.now()
     if (at < circuit.probeAt) return Promise.reject(unavailable(circuit, at))
-    circuit.probeAt = at + PROBE_EVERY_MS
-    return next({ ...call, isProbe: true })
+    return probe(next, call, circuit, at + PROBE_EVERY_MS)
   }
 
   const end = (call: LocationCall, outcome: unknown, at: number): void => {

@@ -150,13 +150,27 @@ function hand(deps: PlacesDeps, location: Location, line: Line<Waiter>, given: G
     weighEvidence(location, at)
   }
   const last = given.names.length - 1
+  let returned = 0
   for (const [i, shared] of given.names.entries()) {
     const place = { used: given.used - last + i, taken: given.taken - last + i, day, shared }
-    occupy(location)
-    const waiter = line.shift()
-    if (waiter) waiter.give(place)
-    else leave(deps, location, place, false, at)
+    // While Redis was asked, HighLevel may have refused a call, or others may have gone without Redis.
+    const isFree = at >= location.pausedUntil && mayGo(location) > 0 && usedOf(location.spent) < burstLimit(location)
+    const waiter = isFree ? line.shift() : undefined
+    if (waiter === undefined) {
+      giveBack(deps, location, place)
+      returned += 1
+    } else {
+      occupy(location)
+      waiter.give(place)
+    }
   }
-  location.elsewhere = Math.max(0, given.used - usedOf(location.spent))
+  location.elsewhere = Math.max(0, given.used - returned - usedOf(location.spent))
   location.elsewhereAt = at
+}
+
+/** Of a place that nobody was sent from. */
+function giveBack(deps: PlacesDeps, location: Location, { shared, day }: Required<Place>): void {
+  if (day === location.day) location.taken -= 1
+  location.freeFrom = 0
+  deps.shared?.settle(location.id, shared, false, { windowMs: windowOf(location), day })
 }

@@ -53,7 +53,6 @@ export function createRetry({ count, closing, random = Math.random }: Deps): Lay
   const delayMs = (reason: RetryReason, answer: Answer | undefined, attempt: number): number | undefined => {
     if (reason === 'refused') return 0
     if (attempt >= MAX_ATTEMPTS || budget < 1) return undefined
-    budget -= 1
     // Full jitter: those that failed together do not come back together.
     const backoff = random() * Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** (attempt - 1))
     return Math.max(backoff, askedToWaitMs(answer))
@@ -80,6 +79,7 @@ export function createRetry({ count, closing, random = Math.random }: Deps): Lay
         if (answer) return answer
         throw problem
       }
+      if (reason !== 'refused') budget -= 1
       if (isUnsure(call, answer, problem)) call.trace.unsure = true
       if (wait > 0) await pause(wait, call, closing)
       else if (isGone(call.waiting)) throw hungUp()

@@ -8,9 +8,11 @@ const MANY = 10
  * grows, and that cost every call a tenth of its time. Times are on the clock of `performance.now()`.
  */
 export function createUnderWay() {
-  const locations = new Map<string, { calls: number; aliveAt: number }>()
+  const locations = new Map<string, { calls: number; aliveAt: number; manySince: number }>()
   let calls = 0
   let lastAnswerAt = 0
+  /** Before that there were few: an old one among them tells nothing of those that have just begun. */
+  let manySince = 0
   const isSilent = (since: number, at: number) => at - since >= SILENCE_MS
 
   return {
@@ -18,13 +20,16 @@ export function createUnderWay() {
 
     begin(locationId: string): void {
       const own = locations.get(locationId)
-      if (own !== undefined) own.calls += 1
-      else {
+      if (own !== undefined) {
+        own.calls += 1
+        if (own.calls === MANY) own.manySince = performance.now()
+      } else {
         const at = performance.now()
-        locations.set(locationId, { calls: 1, aliveAt: at })
+        locations.set(locationId, { calls: 1, aliveAt: at, manySince: at })
         if (calls === 0) lastAnswerAt = at
       }
       calls += 1
+      if (calls === MANY) manySince = performance.now()
     },
 
     end(locationId: string, isAnswer: boolean, at: number): void {
@@ -40,13 +45,14 @@ export function createUnderWay() {
     /** Where there is silence: in HighLevel as a whole, or for this location alone. */
     silence(locationId: string, at: number): 'upstream' | 'location' | undefined {
       if (calls < MANY) return undefined
-      if (isSilent(lastAnswerAt, at)) {
+      if (isSilent(Math.max(lastAnswerAt, manySince), at)) {
         let silent = 0
         for (const { aliveAt } of locations.values()) if (isSilent(aliveAt, at)) silent += 1
         if (silent > 1) return 'upstream'
       }
       const own = locations.get(locationId)
-      return own !== undefined && own.calls >= MANY && isSilent(own.aliveAt, at) ? 'location' : undefined
+      if (own === undefined || own.calls < MANY) return undefined
+      return isSilent(Math.max(own.aliveAt, own.manySince), at) ? 'location' : undefined
     }
   }
 }

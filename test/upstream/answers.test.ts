@@ -90,6 +90,15 @@ t.test('an error of HighLevel’s own leaves a write unknown, and a read unwritt
   t.equal(problemOf(call('GET'), answer, undefined).extras.applied, 'no')
 })
 
+t.test('a page in place of an answer that is open leaves a write unknown', async (t) => {
+  const page = (status: number) => ({ status, headers: { 'content-type': 'text/html' }, body: Buffer.from('<html>') })
+
+  t.match(problemOf(PUT, page(408), {}), { code: 'upstream-unreadable', extras: { applied: 'unknown' } })
+  t.match(problemOf(PUT, page(499), {}), { extras: { applied: 'unknown' } })
+  t.match(problemOf(call('GET'), page(408), {}), { extras: { applied: 'no' } })
+  t.match(problemOf(PUT, page(403), {}), { extras: { applied: 'no' } })
+})
+
 t.test('words of a dead token are no token fault under any status but 401', async (t) => {
   for (const status of [200, 400, 403, 404, 422, 429, 500]) t.equal(isTokenFault(says(status, 'Invalid JWT')), false)
 })

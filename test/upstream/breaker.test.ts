@@ -28,6 +28,7 @@ t.test('an open circuit lets a probe through every second, however many calls co
     const refusal = breaker.begin(one)
     if (refusal) throw refusal
     sent += 1
+    one.trace.attempts += 1
     const error = broken()
     breaker.end(one, error, performance.now())
     throw error
@@ -42,6 +43,28 @@ t.test('an open circuit lets a probe through every second, however many calls co
   }
 
   t.ok(sent >= 2 && sent <= 3, `${sent} probes in 2.5 s`)
+})
+
+t.test('a probe that is never sent leaves its turn to the next call', async (t) => {
+  const breaker = createBreaker({ log })
+  for (let n = 0; n < 10; n += 1) {
+    const one = call(`location${n % 2}`)
+    breaker.begin(one)
+    breaker.end(one, broken(), performance.now())
+  }
+  const ask = breaker.guard(async (one) => {
+    if (one.locationId === 'exhausted') throw new Problem('location-daily-exhausted', 'No calls are left today')
+    one.trace.attempts += 1
+    breaker.begin(one)
+    breaker.end(one, ok, performance.now())
+    return ok
+  })
+  await sleep(1_010)
+
+  await t.rejects(ask(call('exhausted')), { code: 'location-daily-exhausted' })
+
+  t.equal((await ask(call('healthy'))).status, 200)
+  t.notOk(breaker.state().isOpen)
 })
 
 t.test('an answer closes the circuit for all', async (t) => {
@@ -75,6 +98,19 @@ t.test('silence is that of HighLevel where several locations meet it, else of th
   t.equal(underWay.silence('hanging', later + 10), 'location')
   t.equal(underWay.silence('healthy', later + 2 * SILENCE_MS), 'upstream')
   t.end()
+})
+
+t.test('an old call among many that have just begun is no silence', async (t) => {
+  const underWay = createUnderWay()
+  for (const slow of ['a', 'b']) underWay.begin(slow)
+  await sleep(SILENCE_MS + 20)
+  for (let n = 0; n < 20; n += 1) underWay.begin(`location${n}`)
+  for (let n = 0; n < 20; n += 1) underWay.begin('a')
+  const at = performance.now()
+
+  t.equal(underWay.silence('location1', at), undefined)
+  t.equal(underWay.silence('a', at), undefined)
+  t.equal(underWay.silence('a', at + SILENCE_MS), 'upstream')
 })
 
 t.test('few calls that wait are no silence', (t) => {
