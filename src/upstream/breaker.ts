@@ -95,9 +95,11 @@ export function createBreaker({ log, onChange }: Deps) {
     const { attempts } = call.trace
     try {
       return await next({ ...call, isProbe: true })
-    } finally {
-      // It was never sent, for want of quota or of a caller: another may find out at once.
-      if (call.trace.attempts === attempts && circuit.probeAt === nextAt) circuit.probeAt = performance.now()
+    } catch (error) {
+      // It was not even tried, for want of quota or of a caller: another may find out at once.
+      const isTried = call.trace.attempts > attempts || failureOf(error) !== undefined
+      if (!isTried && circuit.probeAt === nextAt) circuit.probeAt = performance.now()
+      throw error
     }
   }
 
