@@ -203,9 +203,10 @@ withRedis('while Redis hangs, who asks for a list or a condition is answered in 
   const wanted = await timed({})
 
   t.equal(conditional.status, 504)
-  t.ok(conditional.ms < 200, `${conditional.ms} ms`)
+  // Far less than the half second for which a turn is waited for, and more than a busy machine adds.
+  t.ok(conditional.ms < 400, `${conditional.ms} ms`)
   t.equal(wanted.status, 200)
-  t.ok(wanted.ms < 300, `${wanted.ms} ms`)
+  t.ok(wanted.ms < 400, `${wanted.ms} ms`)
 })
 
 t.test('a caller that hangs up before the write lets the next one have its turn', async (t) => {

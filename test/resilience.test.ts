@@ -286,14 +286,13 @@ t.test('whatever goes wrong, every call is answered in time, and what it says of
     if (random() < 0.4) simulator.failNext({ ...fault, ...PUTS })
   }
   const DEADLINE_MS = 2_000
-  const outcomes: { path: string; reply: Reply; ms: number }[] = []
+  const outcomes: { path: string; reply: Reply }[] = []
   // Locations in turn, as they come in life.
   const waiting = paths.map((_, n) => paths[(n % 20) * 50 + Math.floor(n / 20)] ?? '')
   const worker = async () => {
     for (let path = waiting.shift(); path !== undefined; path = waiting.shift()) {
-      const at = performance.now()
       const reply = await gateway.patch(CHANGE, { headers: { 'x-request-timeout-ms': String(DEADLINE_MS) } }, path)
-      outcomes.push({ path, reply, ms: performance.now() - at })
+      outcomes.push({ path, reply })
     }
   }
   const lag = monitorEventLoopDelay({ resolution: 10 })
@@ -318,10 +317,12 @@ t.test('whatever goes wrong, every call is answered in time, and what it says of
     [],
     'what is said not to be stored is not'
   )
-  const latest = Math.max(...outcomes.map(({ ms }) => ms))
+  // By the gateway's own lines: the clients share this process with it and with HighLevel, and are late by themselves.
+  const calls = gateway.logged().filter(({ msg, method }) => msg === 'call' && method === 'PATCH')
+  const latest = Math.max(...calls.map(({ ms }) => Number(ms)))
   const stoodMs = lag.max / 1e6
+  t.equal(calls.length, 1_000)
   t.comment(`the slowest took ${Math.round(latest)} of ${DEADLINE_MS} ms; once all stood for ${Math.round(stoodMs)} ms`)
-  // The clients share this process with both servers: what it stands still each of them stands still.
   t.ok(latest < DEADLINE_MS + 50 + 5 * stoodMs)
 })
 
