@@ -70,7 +70,7 @@ export function problemOf(call: Call, answer: Answer, sent: unknown): Problem {
   if (rule === undefined)
     return new Problem('upstream-unreadable', `HighLevel answered with status ${answer.status}`, {
       upstream,
-      applied: 'unknown'
+      applied: writes(call) ? 'unknown' : 'no'
     })
 
   const errors = rule.code === 'duplicate-value' ? faultsOf(words) : undefined
