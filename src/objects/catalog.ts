@@ -1,18 +1,12 @@
 import type { BaseLogger } from 'pino'
 import { Problem } from '../problems.ts'
-import { within } from '../shared/within.ts'
-import { type CallContext, createTrace, type Trace } from '../upstream/call.ts'
+import { type CallContext, createTrace } from '../upstream/call.ts'
 import type { ObjectRef } from '../upstream/client.ts'
 import { createCopies } from './copies.ts'
+import { type Flight, landed } from './flight.ts'
 import { createWarning, type Missing, missingOf } from './missing.ts'
 import { type ObjectSchema, readObjectSchema } from './object-schema.ts'
 
-/**
- * The longest that calls wait for one read once it is on the wire, and the share of a call's own time: without a schema
- * it is not checked, but it is sent.
- */
-const PATIENCE_MS = 5_000
-const PATIENCE_SHARE = 0.5
 /** A read serves whoever comes next: it is not bound to the time of the call that began it. */
 const READ_MS = 15_000
 
@@ -22,16 +16,6 @@ export interface Known {
   why?: Missing | undefined
   /** It was read for this very call: there is no newer one. */
   isNew?: boolean
-}
-
-interface Flight {
-  landing: Promise<void>
-  trace: Trace
-  /** When it was seen to be on the wire, on the clock of `performance.now()`. */
-  sentAt: number | undefined
-  isOver: boolean
-  /** The object changed while it was read. */
-  isOutdated: boolean
 }
 
 interface Deps {
@@ -46,12 +30,6 @@ interface Deps {
   countRead: (result: 'read' | Missing) => void
 }
 
-/** How often those who wait look whether the read is on the wire yet. */
-const LOOK_EVERY_MS = 20
-
-const late = () =>
-  new Problem('deadline-exceeded', 'The time of the call ended while the read of its object waited to be sent')
-
 /** Whoever began a read may be gone before it is done: others wait for it. */
 const response = { destroyed: false, once: () => undefined, off: () => undefined }
 
@@ -61,27 +39,6 @@ function schemaIn(answer: unknown): ObjectSchema {
   const schema = readObjectSchema(answer)
   if (schema === undefined) throw new Problem('upstream-unreadable', 'HighLevel’s answer holds no object')
   return schema
-}
-
-/**
- * Resolves once the read is on the wire: where there is no quota for it, there is none for the write. Rejects with a
- * Problem at the deadline.
- */
-async function sent(flight: Flight, deadlineAt: number): Promise<void> {
-  while (!flight.isOver && flight.trace.attempts === 0) {
-    const leftMs = deadlineAt - performance.now()
-    if (leftMs <= 0) throw late()
-    await within(Math.min(leftMs, LOOK_EVERY_MS), () => flight.landing)
-  }
-  flight.sentAt ??= performance.now()
-}
-
-/** Waits for the read as long as a call can bear it, and not at all for one that takes too long already. */
-async function landed(flight: Flight, deadlineAt: number): Promise<void> {
-  await sent(flight, deadlineAt)
-  const at = performance.now()
-  const patienceMs = Math.min((flight.sentAt ?? at) + PATIENCE_MS - at, (deadlineAt - at) * PATIENCE_SHARE)
-  await within(Math.max(0, patienceMs), () => flight.landing)
 }
 
 /**

@@ -56,7 +56,7 @@ export function problemOf(call: Call, answer: Answer, sent: unknown): Problem {
     return new Problem(code, detail, { upstream, retryAfterSeconds })
   }
   // These do not say how far HighLevel came.
-  const isOpen = answer.status >= 500 || answer.status === 408 || answer.status === 499
+  const isOpen = answer.status < 200 || answer.status >= 500 || answer.status === 408 || answer.status === 499
   const applied = isOpen && writes(call) ? 'unknown' : 'no'
   if (!words.readable && answer.status < 500) {
     return new Problem('upstream-unreadable', 'HighLevel’s answer is not JSON: something before it may have answered', {
@@ -67,11 +67,9 @@ export function problemOf(call: Call, answer: Answer, sent: unknown): Problem {
   // What a guard says names no value; what a validation says may repeat one, and a value must not decide.
   const isGuard = [401, 403, 404].includes(answer.status)
   const rule = ruleFor(answer.status, isGuard || message === undefined ? words : { ...words, message })
-  if (rule === undefined)
-    return new Problem('upstream-unreadable', `HighLevel answered with status ${answer.status}`, {
-      upstream,
-      applied: writes(call) ? 'unknown' : 'no'
-    })
+  if (rule === undefined) {
+    return new Problem('upstream-unreadable', `HighLevel answered with status ${answer.status}`, { upstream, applied })
+  }
 
   const errors = rule.code === 'duplicate-value' ? faultsOf(words) : undefined
   return new Problem(rule.code, rule.detail, { upstream, applied, ...(errors && { errors }) })

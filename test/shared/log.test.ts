@@ -111,6 +111,15 @@ t.test('of what is no error only its type is written, since it may be a value', 
   t.strictSame(last()['err'], { type: 'string' })
 })
 
+t.test('of requests and replies nothing is written', async (t) => {
+  const { log, last } = memoryLog()
+
+  log.info({ req: { headers: { authorization: 'secret' } }, res: { text: 'secret' } }, 'incoming request')
+
+  t.match(last(), { msg: 'incoming request' })
+  t.notOk('req' in last() || 'res' in last())
+})
+
 /** A process of its own that writes 500 lines to standard output and ends like this. */
 function write(end: string) {
   const program = `

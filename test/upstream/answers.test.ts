@@ -133,8 +133,11 @@ t.test('the fields of errors that are no clash are not shown as one', async (t) 
   t.match(problemOf(PUT, answer, {}), { code: 'upstream-rejected', extras: { errors: undefined } })
 })
 
-t.test('a status outside 3xx to 5xx is unreadable, and what it did is unknown', async (t) => {
-  t.match(problemOf(PUT, json(101, {}), {}), { code: 'upstream-unreadable', extras: { applied: 'unknown' } })
+t.test('a status outside 3xx to 5xx is unreadable, and what it did to a record is unknown', async (t) => {
+  for (const status of [101, 600, 999]) {
+    t.match(problemOf(PUT, json(status, {}), {}), { code: 'upstream-unreadable', extras: { applied: 'unknown' } })
+    t.match(problemOf(call('GET'), json(status, {}), undefined), { extras: { applied: 'no' } })
+  }
 })
 
 t.test('a 429 says when to come again: in HighLevel’s words, after one window, or tomorrow', async (t) => {

@@ -21,6 +21,17 @@ const call = (locationId: string, isProbe = false): LocationCall => ({
 })
 const broken = () => new Problem('upstream-failed', 'The connection broke')
 
+/** A breaker whose circuit is open for all. */
+function openCircuit() {
+  const breaker = createBreaker({ log })
+  for (let n = 0; n < 10; n += 1) {
+    const one = call(`location${n % 2}`)
+    breaker.begin(one)
+    breaker.end(one, broken(), performance.now())
+  }
+  return breaker
+}
+
 t.test('an open circuit lets a probe through every second, however many calls come meanwhile', async (t) => {
   const breaker = createBreaker({ log })
   let sent = 0
@@ -45,12 +56,7 @@ t.test('an open circuit lets a probe through every second, however many calls co
 })
 
 t.test('a probe that is never sent leaves its turn to the next call', async (t) => {
-  const breaker = createBreaker({ log })
-  for (let n = 0; n < 10; n += 1) {
-    const one = call(`location${n % 2}`)
-    breaker.begin(one)
-    breaker.end(one, broken(), performance.now())
-  }
+  const breaker = openCircuit()
   const ask = breaker.guard(async (one) => {
     if (one.locationId === 'exhausted') throw new Problem('location-daily-exhausted', 'No calls are left today')
     one.trace.attempts += 1
@@ -67,12 +73,7 @@ t.test('a probe that is never sent leaves its turn to the next call', async (t) 
 })
 
 t.test('an answer closes the circuit for all', async (t) => {
-  const breaker = createBreaker({ log })
-  for (let n = 0; n < 10; n += 1) {
-    const one = call(`location${n % 2}`)
-    breaker.begin(one)
-    breaker.end(one, broken(), performance.now())
-  }
+  const breaker = openCircuit()
   t.match(breaker.begin(call('location1')), { code: 'upstream-unavailable', extras: { retryAfterSeconds: 1 } })
 
   const probe = call('location1', true)
