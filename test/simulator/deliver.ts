@@ -27,13 +27,22 @@ function send(response: ServerResponse, status: number, type: string, text: stri
   response.end(text)
 }
 
+function sendStatus(
+  response: ServerResponse,
+  { status, body = '', headers = {} }: Omit<Fault<'status'>, 'kind'>
+): void {
+  const [type, text] = typeof body === 'string' ? ['text/plain', body] : [JSON_TYPE, JSON.stringify(body)]
+  response.setHeader('content-type', type)
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)
+  response.statusCode = status
+  response.end(text)
+}
+
 const INFLICT: { [K in FaultKind]: Inflict<K> } = {
-  status(response, _carryOut, { status, body = '', headers = {} }) {
-    const [type, text] = typeof body === 'string' ? ['text/plain', body] : [JSON_TYPE, JSON.stringify(body)]
-    response.setHeader('content-type', type)
-    for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)
-    response.statusCode = status
-    response.end(text)
+  status: (response, _carryOut, fault) => sendStatus(response, fault),
+  'status-after'(response, carryOut, fault) {
+    carryOut()
+    sendStatus(response, fault)
   },
   html: (response) => send(response, 403, 'text/html; charset=UTF-8', ERROR_1010),
   slow(response, carryOut, { delayMs }) {

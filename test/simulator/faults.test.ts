@@ -34,6 +34,10 @@ t.test('a fault spoils the answer of a write that is stored', async (t) => {
       { kind: 'slow-body', delayMs: 20 },
       { status: 200, body: { record: Object } }
     ],
+    [
+      { kind: 'status-after', status: 504, body: { message: 'late' } },
+      { status: 504, body: { message: 'late' } }
+    ],
     [{ kind: 'truncated' }, { status: 200, body: /^\{"record":/ }],
     [{ kind: 'empty' }, { status: 200, body: /^$/ }],
     [{ kind: 'wrong-type' }, { status: 200, body: { record: Object } }],

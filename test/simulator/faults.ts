@@ -1,6 +1,8 @@
 interface Kinds {
   /** Answers this instead: an object as JSON, a string as it is (text/plain unless a header says otherwise). */
   status: { status: number; body?: unknown; headers?: Record<string, string> }
+  /** Carries the request out, then answers this instead. */
+  'status-after': Kinds['status']
   /** Cloudflare's 403 page. */
   html: object
   /** Carries the request out at once and answers late. */
