@@ -24,14 +24,20 @@ const wireOf = (config: Config) => ({
   userAgent: `records-gateway/${version}`
 })
 
-/** HighLevel's OAuth, on connections of its own: a renewal must not wait behind calls that hang. */
-function openOAuth(config: Config, now: () => number) {
+/**
+ * HighLevel's OAuth, on connections of its own: a renewal must not wait behind calls that hang. Each call has one to
+ * itself, so that no answer can be left over for the next: a pair in the wrong hands is lost.
+ */
+function openOAuth(config: Config, now: () => number, foreign: (path: string) => void) {
   const { HIGHLEVEL_CLIENT_ID: clientId, HIGHLEVEL_CLIENT_SECRET: clientSecret } = config
   if (clientId === undefined || clientSecret === undefined) return undefined
-  const sockets = openSockets(config.HIGHLEVEL_API_URL)
+  const sockets = openSockets(config.HIGHLEVEL_API_URL, { keepAlive: false })
   const send = createTransport(sockets, wireOf(config), TOKEN_CALL_TIMEOUT_MS)
   const redirectUri = `${config.PUBLIC_URL}/oauth/callback`
-  return { api: createOAuthApi(send, { clientId, clientSecret, redirectUri, now }), close: () => sockets.destroy() }
+  return {
+    api: createOAuthApi(send, { clientId, clientSecret, redirectUri, now, foreign }),
+    close: () => sockets.destroy()
+  }
 }
 
 const limitsOf = (config: Config) => ({
@@ -48,7 +54,10 @@ export async function openParts(config: Config, log: BaseLogger, now: () => numb
   const vault = await openVault(config.DATABASE_URL, config.vaultKeys, { now, log })
   const redis = config.REDIS_URL === undefined ? undefined : await openRedis(config.REDIS_URL, log)
   const metrics = createMetrics({ survey: vault.surveyGrants, now })
-  const oauth = openOAuth(config, now)
+  const oauth = openOAuth(config, now, (path) => {
+    log.error({ path }, 'an answer of HighLevel belongs to another call')
+    metrics.upstream.countForeign()
+  })
   const grants = openGrants({ vault, oauth: oauth?.api, now, log, count: metrics.countRenewal })
   const upstream = openUpstream({
     wire: wireOf(config),

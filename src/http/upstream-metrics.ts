@@ -25,6 +25,7 @@ export function createUpstreamMetrics(registry: Registry) {
   const lows = counter('gateway_day_low_total', 'Locations with at most this share of the day’s calls left', 'left')
   const circuits = counter('gateway_circuit_changes_total', 'Circuits that opened or closed', 'scope', 'state')
   const schemaReads = counter('gateway_schema_reads_total', 'Reads of objects and their fields', 'result')
+  const foreign = counter('gateway_foreign_answers_total', 'Answers of HighLevel that belonged to another call')
   const unchecked = counter('gateway_unchecked_writes_total', 'Writes to objects whose fields are not known', 'why')
   const underWay = gauge('gateway_calls_under_way', 'Record calls that are not yet answered')
   const inLine = gauge('gateway_calls_in_line', 'Record calls that wait for the quota of their location')
@@ -55,6 +56,7 @@ export function createUpstreamMetrics(registry: Registry) {
     /** A write that is not checked, for want of a schema. */
     countUnchecked: (why: Missing) => unchecked.inc({ why }),
     countRetry: (reason: RetryReason) => retries.inc({ reason }),
+    countForeign: () => foreign.inc(),
     countRefusal: () => refusals.inc(),
     /** `share` is 0.2 or 0.05. */
     countLow: (share: number) => lows.inc({ left: `${share * 100}%` }),

@@ -5,7 +5,7 @@ import type { GrantSaves } from './grant-saves.ts'
 import type { Issued, OAuthApi } from './oauth-api.ts'
 import type { Recover } from './recovery.ts'
 import type { Renew } from './renewal.ts'
-import { TokenRefusal } from './token-refusal.ts'
+import { speaksOfGrant, TokenRefusal } from './token-refusal.ts'
 import { isUsable } from './usable.ts'
 import type { GrantStore } from './vault.ts'
 
@@ -18,7 +18,8 @@ export interface Renewed {
 
 /**
  * Asks HighLevel for new tokens of a grant that is under `lease`; where another process has done so already, resolves
- * with the grant in force. Rejects with a TokenRefusal where HighLevel says no, with a Problem else.
+ * with the grant in force. Rejects with a TokenRefusal where HighLevel says no, with an UnknownOutcome where it may have
+ * rotated, with a Problem else.
  */
 export type Issue = (grant: Grant, lease: Lease, renew: Renew) => Promise<Renewed | Grant>
 
@@ -73,8 +74,7 @@ export function createIssue({ vault, saves, oauth, recover, now }: Deps): Issue 
   }
 
   const refresh = async (api: OAuthApi, subject: Subject, refreshToken: string): Promise<Issued> => {
-    const userType = subject.startsWith('company:') ? 'Company' : 'Location'
-    const issued = await askAgain(() => api.refresh(refreshToken, userType))
+    const issued = await askAgain(() => api.refresh(refreshToken, subject))
     // An answer without a new one leaves the old one in force (RFC 6749, section 6).
     return { ...issued, tokens: { refreshToken, ...issued.tokens } }
   }
@@ -96,13 +96,14 @@ export function createIssue({ vault, saves, oauth, recover, now }: Deps): Issue 
         ? Promise.reject(new TokenRefusal('invalid-grant', 0, 'the grant holds no refresh token'))
         : byRefresh(tokens.refreshToken)
     return first.catch((refusal: unknown) => {
-      if (!(refusal instanceof TokenRefusal && refusal.kind === 'invalid-grant')) throw refusal
-      const previous = tokens?.previousRefreshToken
+      if (!speaksOfGrant(refusal)) throw refusal
+      const { refreshToken: current, previousRefreshToken: previous } = tokens ?? {}
+      const again = current === undefined ? undefined : () => byRefresh(current)
       const ways = [
         ...(previous === undefined ? [] : [() => byRefresh(previous)]),
         ...(subject.startsWith('location:') && grant.companyId !== null ? [byMint] : [])
       ]
-      return recover(grant, lease, refusal, ways)
+      return recover({ grant, lease, refusal, again, ways })
     })
   }
 }

@@ -4,7 +4,7 @@ import type { Lease, Subject } from './grant.ts'
 import type { GrantStore } from './vault.ts'
 
 /** Short, so that a dead holder is noticed soon, and extended while its holder lives, however long HighLevel takes. */
-const LEASE_MS = 8_000
+export const LEASE_MS = 8_000
 const BEAT_MS = 2_000
 
 interface Deps {

@@ -1,12 +1,12 @@
 import Type from 'typebox'
 import { Compile } from 'typebox/compile'
 import { Problem } from '../problems.ts'
-import { isTokenFault } from '../upstream/answers.ts'
 import { type Answer, createTrace, type Send } from '../upstream/call.ts'
-import { withoutValues } from '../upstream/redact.ts'
-import { readWords } from '../upstream/words.ts'
+import type { Subject } from './grant.ts'
+import { type Ask, refusalOf } from './read-refusal.ts'
 import { type Issued, readIssued } from './token-answer.ts'
 import { TokenRefusal } from './token-refusal.ts'
+import { UnknownOutcome } from './unknown-outcome.ts'
 
 /** Long, since giving up on an answer that carries the next refresh token is what loses grants. */
 export const TOKEN_CALL_TIMEOUT_MS = 25_000
@@ -24,32 +24,8 @@ interface Options {
   clientSecret: string
   redirectUri: string
   now: () => number
-}
-
-/** What was presented is spent or unknown; or, of a mint, the company reaches this location no more. */
-const ENDED =
-  /invalid_grant|invalid grant|refresh token is invalid|authorization code not found|does not have access to this location|location is not accessible/i
-
-const secretsIn = ({ refresh_token, code, client_secret }: Record<string, string> = {}) => [
-  refresh_token,
-  code,
-  client_secret
-]
-
-function refusal(answer: Answer, secrets: readonly unknown[]): Error {
-  const words = readWords(answer)
-  if (answer.status >= 500 || answer.status === 429 || !words.readable) {
-    return new Problem('upstream-unavailable', 'HighLevel’s token endpoint does not work at the moment', {
-      upstream: { status: answer.status },
-      retryAfterSeconds: 5
-    })
-  }
-  const said = `${words.errorCode ?? ''} ${words.message ?? ''}`.trim()
-  const inactive = /location is not active/i.test(said)
-  // By its words alone: a 403 or 404 of something before HighLevel must not end a grant.
-  const ended = ENDED.test(said)
-  const kind = inactive ? 'inactive' : ended ? 'invalid-grant' : 'refused'
-  return new TokenRefusal(kind, answer.status, withoutValues(said, secrets), isTokenFault(answer))
+  /** Told of an answer that belonged to another call. */
+  foreign: (path: string) => void
 }
 
 const parse = (answer: Answer): unknown => {
@@ -60,30 +36,50 @@ const parse = (answer: Answer): unknown => {
   }
 }
 
+/** What was asked for, and how. */
+interface Question {
+  ask: Ask
+  path: string
+  form?: Record<string, string>
+  accessToken?: string
+  /** Whose tokens are wanted, where that is known: the answer must not name another. */
+  holder?: { locationId?: string; companyId?: string }
+}
+
+/** An answer that belongs to another call, such as one that was left over on a connection. */
+const isForeign = (issued: Issued, { holder = {} }: Question): boolean =>
+  (['locationId', 'companyId'] as const).some(
+    (name) => holder[name] !== undefined && issued[name] !== undefined && issued[name] !== holder[name]
+  )
+
+/** Known not to have been carried out: HighLevel refused it, or it never went on the wire. */
+const changedNothing = (failure: unknown, wasSent: boolean): boolean =>
+  !wasSent ||
+  (failure instanceof TokenRefusal && failure.kind !== 'in-progress') ||
+  (failure instanceof Problem && failure.extras.upstream?.status === 429)
+
 /** HighLevel's OAuth endpoints. Reject with TokenRefusal where HighLevel said no, with a Problem where it said nothing. */
-export function createOAuthApi(send: Send, { clientId, clientSecret, redirectUri, now }: Options) {
-  const ask = async (
-    path: string,
-    form: Record<string, string> | undefined,
-    accessToken?: string
-  ): Promise<unknown> => {
+export function createOAuthApi(send: Send, { clientId, clientSecret, redirectUri, now, foreign }: Options) {
+  const answerTo = async ({ ask, path, form, accessToken }: Question, trace = createTrace()): Promise<unknown> => {
     const answer = await send({
       method: form ? 'POST' : 'GET',
       path,
       ...(form && { body: new URLSearchParams(form).toString(), contentType: 'application/x-www-form-urlencoded' }),
       ...(accessToken !== undefined && { authorization: `Bearer ${accessToken}` }),
       deadlineAt: performance.now() + TOKEN_CALL_TIMEOUT_MS,
-      trace: createTrace()
+      trace
     })
-    if (answer.status < 200 || answer.status >= 300) throw refusal(answer, [...secretsIn(form), accessToken])
+    if (answer.status < 200 || answer.status >= 300) throw refusalOf(ask, answer, form, accessToken)
     return parse(answer)
   }
 
-  const issue = async (path: string, form: Record<string, string>, accessToken?: string): Promise<Issued> => {
+  const issue = async (question: Question, trace = createTrace()): Promise<Issued> => {
     const issuedAt = now()
-    const issued = readIssued(await ask(path, form, accessToken), issuedAt)
+    const issued = readIssued(await answerTo(question, trace), issuedAt)
     if (issued === undefined) throw new Problem('upstream-unreadable', 'HighLevel’s token answer holds no token')
-    return issued
+    if (!isForeign(issued, question)) return issued
+    foreign(question.path)
+    throw new Problem('upstream-unreadable', 'HighLevel’s token answer belongs to another call')
   }
 
   const appId = clientId.split('-')[0] ?? clientId
@@ -91,26 +87,43 @@ export function createOAuthApi(send: Send, { clientId, clientSecret, redirectUri
 
   return {
     exchangeCode: (code: string) =>
-      issue('/oauth/token', {
-        ...client,
-        grant_type: 'authorization_code',
-        code,
-        user_type: 'Location',
-        redirect_uri: redirectUri
+      issue({
+        ask: 'code',
+        path: '/oauth/token',
+        form: {
+          ...client,
+          grant_type: 'authorization_code',
+          code,
+          user_type: 'Location',
+          redirect_uri: redirectUri
+        }
       }),
 
-    refresh: (refreshToken: string, userType: 'Location' | 'Company') =>
-      issue('/oauth/token', {
+    /** Rejects with an UnknownOutcome where HighLevel may have rotated and no pair came back. */
+    async refresh(refreshToken: string, subject: Subject): Promise<Issued> {
+      const [askedAt, trace] = [now(), createTrace()]
+      const isCompany = subject.startsWith('company:')
+      const id = subject.slice(subject.indexOf(':') + 1)
+      const form = {
         ...client,
         grant_type: 'refresh_token',
         refresh_token: refreshToken,
-        user_type: userType,
+        user_type: isCompany ? 'Company' : 'Location',
         redirect_uri: redirectUri
-      }),
+      }
+      const holder = isCompany ? { companyId: id } : { locationId: id }
+      try {
+        return await issue({ ask: 'refresh', path: '/oauth/token', form, holder }, trace)
+      } catch (failure) {
+        throw changedNothing(failure, trace.attempts > 0) ? failure : new UnknownOutcome(failure, askedAt)
+      }
+    },
 
     /** A location's token from its company's. Its own refresh token is not kept: the company's grant can always mint again. */
-    async mint(companyToken: string, companyId: string, locationId: string): Promise<Issued> {
-      const { tokens, ...rest } = await issue('/oauth/locationToken', { companyId, locationId }, companyToken)
+    async mint(accessToken: string, companyId: string, locationId: string): Promise<Issued> {
+      const form = { companyId, locationId }
+      const question: Question = { ask: 'mint', path: '/oauth/locationToken', form, accessToken, holder: form }
+      const { tokens, ...rest } = await issue(question)
       const { refreshToken: _, ...kept } = tokens
       return { ...rest, tokens: kept }
     },
@@ -126,7 +139,8 @@ export function createOAuthApi(send: Send, { clientId, clientSecret, redirectUri
           skip: String(page * PAGE_SIZE),
           limit: String(PAGE_SIZE)
         }
-        const body = await ask(`/oauth/installedLocations?${new URLSearchParams(query)}`, undefined, companyToken)
+        const path = `/oauth/installedLocations?${new URLSearchParams(query)}`
+        const body = await answerTo({ ask: 'mint', path, accessToken: companyToken })
         if (!installedLocations.Check(body)) {
           throw new Problem('upstream-unreadable', 'HighLevel’s list of locations cannot be read')
         }

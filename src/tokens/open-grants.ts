@@ -64,7 +64,7 @@ export function openGrants({ vault, oauth, now, log, count }: Deps) {
     renewed
   })
   const tokens = createLocationTokens({ vault, saves, renew: renewal.renew, now, log })
-  const sweep = oauth && startSweep({ vault, leases, renewClaimed: renewal.renewClaimed, log })
+  const sweep = oauth && startSweep({ vault, leases, renewClaimed: renewal.renewClaimed, now, log })
 
   return {
     saves,

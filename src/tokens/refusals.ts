@@ -8,6 +8,8 @@ type Ending = Extract<GrantState, 'backing-off' | 'paused' | 'reconnect-required
 /** What HighLevel's refusal makes of the grant. */
 export const stateAfter: Record<RefusalKind, Ending> = {
   'invalid-grant': 'reconnect-required',
+  unrecognized: 'backing-off',
+  'in-progress': 'backing-off',
   inactive: 'paused',
   refused: 'backing-off'
 }
@@ -45,13 +47,13 @@ export const problemAfter = (
   { stateSince, ...times }: Pick<Grant, 'stateSince' | 'dueAt' | 'triedAt'>,
   now: number,
   cause: unknown
-): Problem => problems[state](stateSince, secondsUntil(callMayTryAt(times), now), cause)
+): Problem => problems[state](stateSince, secondsUntil(callMayTryAt(times, now), now), cause)
 
 /** Throws the Problem of a grant that is not to be tried again yet, so that the callers of a dead location make no storm. */
 export function refuseStanding(grant: Grant, now: number): void {
   const { state } = grant
   if (state === 'connected' || state === 'uninstalled') return
-  const at = callMayTryAt(grant)
+  const at = callMayTryAt(grant, now)
   if (state !== 'reconnect-required' && now >= at) return
   throw problems[state](grant.stateSince, secondsUntil(at, now))
 }

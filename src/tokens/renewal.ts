@@ -22,7 +22,7 @@ const POLL_MS = 100
 const UNPROVEN_FOR_MS = 600_000
 
 const wasJustForced = ({ proven, tokens }: Grant, now: number) =>
-  !proven && tokens !== null && now - tokens.issuedAt < UNPROVEN_FOR_MS
+  !proven && tokens !== null && Math.abs(now - tokens.issuedAt) < UNPROVEN_FOR_MS
 
 interface Deps {
   vault: Pick<GrantStore, 'claimGrant'>

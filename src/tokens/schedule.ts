@@ -17,12 +17,31 @@ const LONGEST_REFUSAL_MS = 60_000
 export const renewAt = ({ issuedAt, expiresAt }: Tokens): number | null =>
   expiresAt === null ? null : issuedAt + Math.round((expiresAt - issuedAt) * (RENEW_AT + Math.random() * RENEW_SPREAD))
 
-/** When the sweep should try again after so many failures in a row: later each time, and never in step with others. */
-export const retryAt = (failures: number, now: number): number => {
-  const pauseMs = Math.min(FIRST_PAUSE_MS * 2 ** (failures - 1), LONGEST_PAUSE_MS)
-  return now + Math.round(pauseMs * (0.5 + Math.random() / 2))
+/** HighLevel is asked again so often while it may hold a pair that nobody has. */
+const PAUSE_IN_GRACE_MS = 4_000
+
+/** A grant that ended by words that are not known ones is looked at again after this. */
+const REVIEW_MS = 3_600_000
+
+/** Clocks agree to within this. A time further ahead was written by a clock that has been set back since, and means nothing. */
+export const SKEW_MS = 10_000
+
+/**
+ * When the sweep should try again after so many failures in a row: later each time, and never in step with others.
+ * `unknownSince`: when HighLevel was last asked with no known outcome; while its grace may last, that comes first.
+ */
+export const retryAt = (failures: number, now: number, unknownSince: number | null): number => {
+  const isInGrace = unknownSince !== null && Math.abs(now - unknownSince) < GRACE_MS
+  const longestMs = isInGrace ? PAUSE_IN_GRACE_MS : LONGEST_PAUSE_MS
+  return now + Math.round(Math.min(FIRST_PAUSE_MS * 2 ** (failures - 1), longestMs) * (0.5 + Math.random() / 2))
 }
 
+/** When a grant that has ended is looked at again: where there is doubt; else never. */
+export const reviewAt = (refusal: { isDoubtful: boolean } | undefined, now: number): number | null =>
+  refusal?.isDoubtful ? now + REVIEW_MS : null
+
 /** When a call may have HighLevel asked again for the grant, of which the last renewal failed. */
-export const callMayTryAt = ({ dueAt, triedAt }: Pick<Grant, 'dueAt' | 'triedAt'>): number =>
-  Math.min(dueAt ?? 0, (triedAt ?? 0) + LONGEST_REFUSAL_MS)
+export const callMayTryAt = ({ dueAt, triedAt }: Pick<Grant, 'dueAt' | 'triedAt'>, now: number): number => {
+  if (triedAt !== null && triedAt > now + SKEW_MS) return now
+  return Math.min(dueAt ?? 0, (triedAt ?? 0) + LONGEST_REFUSAL_MS)
+}

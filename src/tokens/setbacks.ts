@@ -3,8 +3,9 @@ import { Problem } from '../problems.ts'
 import type { Grant, Lease, Setback } from './grant.ts'
 import type { GrantSaves } from './grant-saves.ts'
 import { problemAfter, stateAfter } from './refusals.ts'
-import { retryAt } from './schedule.ts'
+import { retryAt, reviewAt } from './schedule.ts'
 import { type RefusalKind, TokenRefusal } from './token-refusal.ts'
+import { reasonFor, UnknownOutcome } from './unknown-outcome.ts'
 import { isUsable } from './usable.ts'
 import type { GrantStore } from './vault.ts'
 
@@ -22,33 +23,43 @@ interface Deps {
 const reasonOf = (cause: unknown): string =>
   cause instanceof TokenRefusal ? cause.message : cause instanceof Problem ? cause.detail : 'the gateway failed'
 
-/** Where HighLevel has not said no, it may have rotated all the same: such a grant is asked for before all others. */
-const mayHaveRotated = ({ kind }: Grant, cause: unknown): boolean =>
-  kind === 'oauth' &&
-  !(cause instanceof TokenRefusal) &&
-  !(cause instanceof Problem && cause.extras.upstream?.status === 429)
+/** After so many failures in a row, about a quarter of an hour, nobody should have to find it out by himself. */
+const MANY_FAILURES = 10
+
+/**
+ * When HighLevel was last asked with no known outcome. A refusal of this ask says nothing of an earlier one, whose
+ * answer was lost: it may have rotated all the same.
+ */
+const unknownSince = ({ kind, priorIntentAt }: Grant, failure: unknown): number | null =>
+  kind !== 'oauth' ? null : failure instanceof UnknownOutcome ? failure.askedAt : priorIntentAt
 
 /** What becomes of a grant whose renewal failed. Only HighLevel's own word that the grant is spent ends it. */
 export function createSetbacks({ vault, saves, now, log, count }: Deps) {
-  const setbackOf = (grant: Grant, cause: unknown): Setback & { state: (typeof stateAfter)[RefusalKind] } => {
-    const state = cause instanceof TokenRefusal ? stateAfter[cause.kind] : 'backing-off'
+  const setbackOf = (grant: Grant, failure: unknown): Setback & { state: (typeof stateAfter)[RefusalKind] } => {
+    const cause = reasonFor(failure)
+    const refusal = cause instanceof TokenRefusal ? cause : undefined
+    const state = refusal ? stateAfter[refusal.kind] : 'backing-off'
     const failures = grant.failures + 1
+    const intentAt = unknownSince(grant, failure)
     return {
       state,
       stateSince: grant.state === state ? grant.stateSince : now(),
       stateReason: reasonOf(cause),
       failures,
       triedAt: now(),
-      intentAt: mayHaveRotated(grant, cause) ? grant.intentAt : null,
-      dueAt: state === 'reconnect-required' ? null : retryAt(failures, now())
+      intentAt,
+      dueAt: state === 'reconnect-required' ? reviewAt(refusal, now()) : retryAt(failures, now(), intentAt)
     }
   }
 
-  const report = ({ subject }: Grant, { state, failures, dueAt }: Setback, err: unknown): void => {
-    if (state === 'reconnect-required') {
+  const report = (grant: Grant, { state, failures, dueAt }: Setback, err: unknown): void => {
+    const { subject } = grant
+    if (state === 'reconnect-required' && grant.state !== state) {
       // The one line to raise an alarm on: a person has to act.
       log.error({ subject, state, err }, 'a grant has ended and must be connected again')
-    } else log.warn({ subject, state, failures, dueAt, err }, 'a renewal failed and will be tried again')
+    } else if (failures === MANY_FAILURES)
+      log.error({ subject, state, failures, err }, 'a grant is not renewed for long')
+    else log.warn({ subject, state, failures, dueAt, err }, 'a renewal failed and will be tried again')
   }
 
   return {
@@ -56,8 +67,9 @@ export function createSetbacks({ vault, saves, now, log, count }: Deps) {
      * Notes why the renewal under `lease` failed, and throws the Problem for its callers. Resolves with the grant where
      * it has been renewed by another meanwhile.
      */
-    async settle(grant: Grant, lease: Lease, cause: unknown): Promise<Grant> {
-      const setback = setbackOf(grant, cause)
+    async settle(grant: Grant, lease: Lease, failure: unknown): Promise<Grant> {
+      const cause = reasonFor(failure)
+      const setback = setbackOf(grant, failure)
       const problem = problemAfter(setback.state, setback, now(), cause)
       try {
         if (await vault.noteSetback(grant.subject, grant.generation, lease.owner, setback)) {

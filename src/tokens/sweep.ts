@@ -7,18 +7,23 @@ import type { GrantStore } from './vault.ts'
 /** Often enough to finish what a dead process began while HighLevel's grace lasts. */
 const EVERY_MS = 2_000
 const AT_ONCE = 8
+/** Many: where HighLevel's token endpoint hangs, each takes most of the grace, and the others must not wait for it. */
+const DANGLING_AT_ONCE = 64
+/** How often times are looked for that no clock can have written. */
+const DISTRUST_EVERY_MS = 10_000
 
 interface Deps {
-  vault: Pick<GrantStore, 'claimDue' | 'claimDangling'>
+  vault: Pick<GrantStore, 'claimDue' | 'claimDangling' | 'distrustFuture'>
   leases: Pick<Leases, 'next'>
   renewClaimed: (grant: Grant, lease: Lease) => Promise<void>
+  now: () => number
   log: BaseLogger
 }
 
 type Claim = (lease: Lease) => Promise<Grant | undefined>
 
-/** Takes one grant after another, several at a time, until there is none left. */
-function createLane(claim: Claim, { leases, renewClaimed, log }: Deps) {
+/** Takes one grant after another, up to `atOnce` at a time, until there is none left. */
+function createLane(atOnce: number, claim: Claim, { leases, renewClaimed, log }: Deps) {
   const workers = new Set<Promise<void>>()
   let isStopped = false
   let isFailing = false
@@ -36,7 +41,7 @@ function createLane(claim: Claim, { leases, renewClaimed, log }: Deps) {
   }
 
   const start = (): void => {
-    if (isStopped || workers.size >= AT_ONCE) return
+    if (isStopped || workers.size >= atOnce) return
     const worker = work()
       .catch((err) => {
         if (!isFailing) log.warn({ err }, 'the vault cannot be swept: what is due waits')
@@ -62,22 +67,26 @@ function createLane(claim: Claim, { leases, renewClaimed, log }: Deps) {
  * and must not wait behind a thousand others.
  */
 export function startSweep(deps: Deps) {
-  const { vault } = deps
+  const { vault, now, log } = deps
   const lanes = [
-    createLane((lease) => vault.claimDangling(lease, lease.at - GRACE_MS), deps),
-    createLane((lease) => vault.claimDue(lease), deps)
+    createLane(DANGLING_AT_ONCE, (lease) => vault.claimDangling(lease, lease.at - GRACE_MS), deps),
+    createLane(AT_ONCE, (lease) => vault.claimDue(lease), deps)
   ]
   const start = () => {
     for (const lane of lanes) lane.start()
   }
-  const timer = setInterval(start, EVERY_MS)
+  const distrust = () => {
+    vault.distrustFuture(now()).catch((err) => log.debug({ err }, 'times in the future could not be looked for'))
+  }
+  const timers = [setInterval(start, EVERY_MS), setInterval(distrust, DISTRUST_EVERY_MS)]
+  distrust()
   start()
 
   return {
     /** Takes nothing more. What it has taken goes on. */
     stop(): void {
       for (const lane of lanes) lane.stop()
-      clearInterval(timer)
+      for (const timer of timers) clearInterval(timer)
     },
     /** Resolves when what it has taken has ended. */
     async settled(): Promise<void> {

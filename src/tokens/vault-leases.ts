@@ -3,11 +3,12 @@ import type { Cipher } from './cipher.ts'
 import type { Grant, Lease } from './grant.ts'
 import { fruitRow, grantOf } from './grant-rows.ts'
 import type { GrantStore } from './vault.ts'
+import { distrustFuture, isFree } from './vault-future.ts'
 import type { Tables } from './vault-schema.ts'
 
 type GrantLeases = Pick<
   GrantStore,
-  'claimGrant' | 'claimDue' | 'claimDangling' | 'extendLease' | 'saveFruit' | 'noteSetback'
+  'claimGrant' | 'claimDue' | 'claimDangling' | 'distrustFuture' | 'extendLease' | 'saveFruit' | 'noteSetback'
 >
 
 const isOne = ({ numUpdatedRows }: UpdateResult) => numUpdatedRows === 1n
@@ -36,7 +37,7 @@ export function createGrantLeases(db: Kysely<Tables>, cipher: Cipher, skipsLocke
       .selectFrom('grants')
       .select('subject')
       .where('due_at', '<=', at)
-      .where(({ eb, or }) => or([eb('lease_until', 'is', null), eb('lease_until', '<=', at)]))
+      .where(isFree(at))
       .where(({ eb, or }) => or([eb('key_id', 'is', null), eb('key_id', 'in', cipher.keyIds)]))
       .limit(1)
 
@@ -52,7 +53,7 @@ export function createGrantLeases(db: Kysely<Tables>, cipher: Cipher, skipsLocke
         .where('subject', '=', subject)
         .where('generation', '=', generation)
         .where('state', 'not in', ['reconnect-required', 'uninstalled'])
-        .where(({ eb, or }) => or([eb('lease_until', 'is', null), eb('lease_until', '<=', lease.at)]))
+        .where(isFree(lease.at))
         .executeTakeFirst()
       return row && grantOf(cipher, row)
     },
@@ -61,6 +62,8 @@ export function createGrantLeases(db: Kysely<Tables>, cipher: Cipher, skipsLocke
 
     claimDangling: (lease, since) =>
       claimFirst(lease, due(lease.at).where('kind', '=', 'oauth').where('intent_at', '>', since).orderBy('intent_at')),
+
+    distrustFuture: (at) => distrustFuture(db, at),
 
     async extendLease(subject, owner, until) {
       const extended = await db

@@ -34,6 +34,11 @@ export interface GrantStore {
    * after `since`, with no known outcome.
    */
   claimDangling(lease: Lease, since: number): Promise<Grant | undefined>
+  /**
+   * Makes due what waits for a time that a clock wrote which was ahead and has been set back since: failed renewals that
+   * were tried after `at`, and leases and intents of after it.
+   */
+  distrustFuture(at: number): Promise<void>
   /** Moves the end of a lease. False where it is not this owner's any more. */
   extendLease(subject: Subject, owner: string, until: number): Promise<boolean>
 

@@ -29,12 +29,13 @@ export interface Sockets {
 /**
  * HTTP/1.1 with keep-alive; time-outs are the call's own, so undici's are off. New calls get new connections now and
  * then, and calls under way keep theirs. Not undici's `clientTtl`, which looks at the clock for each busy connection
- * with each call.
+ * with each call. Without `keepAlive` each call has a connection of its own.
  */
-export function openSockets(url: string, lifeMs = CONNECTION_LIFE_MS): Sockets {
+export function openSockets(url: string, { lifeMs = CONNECTION_LIFE_MS, keepAlive = true } = {}): Sockets {
   const open = () =>
     new Pool(new URL(url).origin, {
       connections: MAX_CONNECTIONS,
+      pipelining: keepAlive ? 1 : 0,
       allowH2: false,
       headersTimeout: 0,
       bodyTimeout: 0,

@@ -70,7 +70,7 @@ t.test('connections are kept, but not for ever: a change of addresses is noticed
   await once(server, 'listening')
   t.teardown(() => server.close())
   const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-  const sockets = openSockets(origin, 300)
+  const sockets = openSockets(origin, { lifeMs: 300 })
   t.teardown(() => sockets.destroy())
   const send = createTransport(sockets, { origin, ...options }, 3_000)
   const until = performance.now() + 1_000
