@@ -209,3 +209,88 @@ t.test(
     t.ok(asked().every(({ status }) => status === 200))
   }
 )
+
+const UNKNOWN_WORDS = { error: 'invalid_grant', error_description: 'Computer says no' }
+const strange = { kind: 'status', status: 400, body: UNKNOWN_WORDS, path: '/oauth/token' } as const
+
+/** A gateway whose waits are over when the clock says so. */
+async function withClock(t: Test) {
+  const clock = createClock()
+  const simulator = await startSimulator(t, { now: clock.now })
+  const gateway = await startGateway(t, { simulator, now: clock.now })
+  return {
+    clock,
+    simulator,
+    ...gateway,
+    grant: () => gateway.vault.loadGrant(LOCATION),
+    asked: () => simulator.tokenCalls().filter(({ grantType }) => grantType === 'refresh_token').length,
+    /** Moves the clock until what is under way has ended. */
+    async play<Value>(underWay: Promise<Value>): Promise<Value> {
+      const timer = setInterval(() => clock.move(2_000), 100)
+      return underWay.finally(() => clearInterval(timer))
+    }
+  }
+}
+
+t.test('a refusal in words that are not known passes: it is asked again while the grace lasts', async (t) => {
+  const { simulator, patch, grant, asked, play } = await withClock(t)
+  simulator.expireTokens()
+  simulator.failNext({ ...strange, times: 3 })
+
+  const reply = await play(patch(CHANGE))
+
+  t.equal(reply.status, 200)
+  t.equal(asked(), 4)
+  t.match(await grant(), { state: 'connected', generation: 2 })
+})
+
+t.test('and where HighLevel has rotated before, the pair is not lost', async (t) => {
+  const { simulator, patch, grant, play } = await withClock(t)
+  simulator.expireTokens()
+  simulator.failNext({ ...strange, kind: 'status-after', times: 2 })
+
+  t.equal((await play(patch(CHANGE))).status, 200)
+  t.match(await grant(), { state: 'connected', generation: 2 })
+})
+
+t.test('after the grace and every other way it has ended, with an alarm, and is looked at each hour', async (t) => {
+  const { simulator, patch, grant, asked, play, clock, lines } = await withClock(t)
+  simulator.expireTokens()
+  simulator.failNext({ ...strange, times: 1_000 })
+  const began = clock.now()
+
+  const replies = [await play(patch(CHANGE)), await patch(CHANGE)]
+
+  t.ok(clock.now() - began >= 30_000, `${clock.now() - began} ms`)
+  t.ok(asked() >= 6, `${asked()} asks`)
+  for (const { json } of replies) t.match(json, { status: 409, code: 'location-reconnect-required' })
+  t.equal(lines.filter((line) => line.includes('must be connected again')).length, 1)
+  t.match(await grant(), { state: 'reconnect-required', dueAt: Number })
+
+  // It was no end after all.
+  simulator.clearFaults()
+  clock.move(HOUR)
+  await until(async () => (await grant())?.state === 'connected')
+  t.equal((await patch(CHANGE)).status, 200)
+})
+
+t.test('and a token from the company is tried before', async (t) => {
+  const { simulator, patch, grant, install, play } = await withClock(t)
+  await install(simulator.connectCompany({ bulk: true }).code)
+  simulator.expireTokens(SEED.locationId)
+  simulator.failNext({ ...strange, times: 1_000 })
+
+  t.equal((await play(patch(CHANGE))).status, 200)
+  t.match(await grant(), { kind: 'minted', state: 'connected' })
+})
+
+t.test('"revoked, rotated or expired" under invalid_request ends a grant with an alarm', async (t) => {
+  const { simulator, patch, grant, lines } = await open(t)
+  simulator.expireTokens()
+  const body = { error: 'invalid_request', error_description: 'The refresh token was revoked, rotated or has expired' }
+  simulator.failNext({ kind: 'status', status: 400, body, path: '/oauth/token', times: 10 })
+
+  t.equal((await patch(CHANGE)).json['code'], 'location-reconnect-required')
+  t.match(await grant(), { state: 'reconnect-required', dueAt: null })
+  t.equal(lines.filter((line) => line.includes('must be connected again')).length, 1)
+})
