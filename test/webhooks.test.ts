@@ -2,7 +2,15 @@ import { generateKeyPairSync, sign } from 'node:crypto'
 import t, { type Test } from 'tap'
 import { SEED } from './simulator/seed.ts'
 import { TICKET } from './simulator/seed-objects.ts'
-import { createClock, RECORD, startGateway, startSimulator, temporaryFolder, until } from './support/harness.ts'
+import {
+  createClock,
+  type GatewayOptions,
+  RECORD,
+  startGateway,
+  startSimulator,
+  temporaryFolder,
+  until
+} from './support/harness.ts'
 import { NO_POSTGRES, postgresDatabase } from './support/postgres.ts'
 import { startProxy } from './support/proxy.ts'
 
@@ -18,10 +26,15 @@ let deliveries = 0
 
 async function open(
   t: Test,
-  { env = {}, connected = true }: { env?: Record<string, string>; connected?: boolean } = {}
+  { env = {}, connected = true, now }: Pick<GatewayOptions, 'env' | 'connected' | 'now'> = {}
 ) {
-  const simulator = await startSimulator(t)
-  const gateway = await startGateway(t, { simulator, connected, env: { HIGHLEVEL_WEBHOOK_KEY, ...env } })
+  const simulator = await startSimulator(t, now && { now })
+  const gateway = await startGateway(t, {
+    simulator,
+    connected,
+    ...(now && { now }),
+    env: { HIGHLEVEL_WEBHOOK_KEY, ...env }
+  })
   const post = (body: string, headers: Record<string, string>) =>
     gateway.call('/webhooks/highlevel', { method: 'POST', key: null, body, headers })
   const signed = (body: string, key = mine.privateKey) => ({
@@ -190,19 +203,45 @@ t.test('an uninstall of before the install that is held, delivered late, changes
   t.match(await grant(), { state: 'connected' })
 })
 
-t.test('a delivery of more than five minutes ago, or ahead, is refused', async (t) => {
+t.test('a delivery of more than a day ago, or more than five minutes ahead, is refused', async (t) => {
   const { deliver, grant } = await open(t)
+  const now = Date.now()
+  const uninstalledAt = (ms: number) => deliver({ ...uninstall, timestamp: new Date(now + ms).toISOString() })
 
-  for (const ms of [-301_000, 301_000, -86_400_000]) {
-    const reply = await deliver({ ...uninstall, timestamp: new Date(Date.now() + ms).toISOString() })
-    t.match(reply.json, { status: 401, code: 'unauthenticated' })
+  for (const ms of [-86_400_000, 360_000]) {
+    t.match((await uninstalledAt(ms)).json, { status: 401, code: 'unauthenticated' }, `${ms} ms`)
   }
-  t.match(
-    await deliver({ ...uninstall, timestamp: Date.now() - 290_000 }),
-    { status: 200 },
-    'epoch milliseconds count too'
-  )
-  t.match(await grant(), { state: 'connected' }, 'it was installed later than that')
+  for (const ms of [-301_000, -86_000_000]) {
+    t.match((await uninstalledAt(ms)).json, { status: 'done' }, `${ms} ms: HighLevel repeats for hours`)
+  }
+  const asNumber = await deliver({ ...uninstall, timestamp: now - 290_000 })
+  t.match(asNumber, { status: 200 }, 'epoch milliseconds count too')
+  t.match(await grant(), { state: 'connected' }, 'it was installed later than all of that')
+  await uninstalledAt(200_000)
+  const after = await grant()
+  t.match(after, { state: 'uninstalled' })
+  t.ok((after?.stateSince ?? 0) < now + 200_000, 'what is ahead counts as of now')
+})
+
+t.test('a delivery that is repeated for hours is carried out once', async (t) => {
+  const clock = createClock(Date.now())
+  const { deliver, grant, install: finish, simulator } = await open(t, { now: clock.now })
+  clock.move(1_000)
+  const event = { ...uninstall, webhookId: 'repeated', timestamp: new Date(clock.now()).toISOString() }
+
+  const outcomes = [(await deliver(event)).json['status']]
+  clock.move(1_000)
+  await finish(simulator.connect().code)
+  for (let hour = 0; hour < 23; hour += 1) {
+    clock.move(3_600_000)
+    outcomes.push((await deliver(event)).json['status'])
+  }
+  clock.move(3_600_000)
+  const kept = await deliver(event)
+
+  t.strictSame(outcomes, ['done', ...Array(23).fill('duplicate')])
+  t.match(kept.json, { status: 401, code: 'unauthenticated' })
+  t.match(await grant(), { state: 'connected' })
 })
 
 t.test('a delivery is carried out once, by whichever process, and also where it bears no id and no time', async (t) => {
@@ -248,7 +287,8 @@ t.test('an event that cannot be stored is refused, and counts when it comes agai
 
 t.test('an install that is reported after the uninstall that followed it enrols nothing', async (t) => {
   const { deliver, grant } = await open(t, { connected: false })
-  const at = (ms: number) => new Date(Date.now() - 60_000 + ms).toISOString()
+  const start = Date.now() - 60_000
+  const at = (ms: number) => new Date(start + ms).toISOString()
 
   await deliver({ ...uninstall, timestamp: at(10) })
   await deliver({ ...uninstall, timestamp: at(30) })

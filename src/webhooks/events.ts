@@ -22,11 +22,14 @@ export type Outcome = 'done' | 'duplicate' | 'ignored'
 const ID = /^[A-Za-z0-9_-]{1,64}$/
 const DELIVERY = /^[\x21-\x7e]{1,128}$/
 
-/**
- * Longer than HighLevel repeats a delivery. An event may bear neither id nor time; the next uninstall of the same location
- * then has the same bytes, and counts once this is over.
- */
-const KEPT_MS = 86_400_000
+/** HighLevel repeats a delivery for hours. What is older may be one that somebody has kept. */
+const OLDEST_MS = 86_400_000
+/** How far HighLevel's clock may be ahead of this one. */
+const AHEAD_MS = 5 * 60_000
+/** Longer than a delivery is taken, so that none is carried out twice. */
+const KEPT_MS = OLDEST_MS + 2 * AHEAD_MS
+/** The copies of objects are not older than this, so that an older event tells nothing new of them. */
+const COPIES_AGE_MS = 5 * 60_000
 
 const word = (value: unknown, pattern: RegExp) => (typeof value === 'string' && pattern.test(value) ? value : undefined)
 
@@ -34,6 +37,10 @@ const time = (value: unknown): number | undefined => {
   const at = typeof value === 'string' ? Date.parse(value) : typeof value === 'number' ? value : Number.NaN
   return Number.isFinite(at) ? Math.trunc(at) : undefined
 }
+
+/** Whether a delivery of this time is taken. One without a time is: its handler has to bear that. */
+export const isTimely = ({ timestamp }: WebhookEvent, now: number): boolean =>
+  timestamp === undefined || (timestamp > now - OLDEST_MS && timestamp <= now + AHEAD_MS)
 
 /** Reads a delivery. Throws a Problem where it is no event at all. */
 export function readEvent(raw: Buffer): WebhookEvent {
@@ -104,8 +111,9 @@ export function createEvents({ vault, appId, forget, dropSchemas, now, log }: De
   return async function carryOut(event: WebhookEvent): Promise<Outcome> {
     if (schemaEvents.has(event.type)) {
       // Nothing is stored, and nothing has to be: an event that does not come is made up for by the copies' age.
-      if (event.locationId !== undefined) dropSchemas(event.locationId)
-      return event.locationId === undefined ? 'ignored' : 'done'
+      if (event.locationId === undefined || now() - (event.timestamp ?? now()) > COPIES_AGE_MS) return 'ignored'
+      dropSchemas(event.locationId)
+      return 'done'
     }
     const handler = handlers.get(event.type)
     if (handler === undefined || appId === undefined || event.appId !== appId) return 'ignored'

@@ -2,11 +2,8 @@ import type { KeyObject } from 'node:crypto'
 import type { FastifyInstance } from 'fastify'
 import { createFailureLimit } from '../http/rate-limit.ts'
 import { Problem } from '../problems.ts'
-import { type CarryOut, type Outcome, readEvent, type WebhookEvent } from './events.ts'
+import { type CarryOut, isTimely, type Outcome, readEvent, type WebhookEvent } from './events.ts'
 import { isSigned } from './signature.ts'
-
-/** A delivery that is older, or from the future, may be one that somebody has kept. */
-const WINDOW_MS = 5 * 60_000
 
 interface Options {
   key: KeyObject
@@ -27,8 +24,7 @@ export default async function webhookRoutes(app: FastifyInstance, { key, carryOu
   const verify = (raw: Buffer, signature: unknown): WebhookEvent => {
     if (!isSigned(key, raw, signature)) throw refuse('x-ghl-signature is not HighLevel’s signature of this body')
     const event = readEvent(raw)
-    if (event.timestamp !== undefined && Math.abs(now() - event.timestamp) > WINDOW_MS)
-      throw refuse('This delivery is more than five minutes old')
+    if (!isTimely(event, now())) throw refuse('This delivery is more than a day old, or more than five minutes ahead')
     return event
   }
 
