@@ -1,22 +1,36 @@
+import { spawn } from 'node:child_process'
 import { parseArgs } from 'node:util'
 import type { Scope } from '../support/harness.ts'
 import { torture } from './torture.ts'
 
-/** `npm run torture -- --rounds N --seed S`: ends with 1 where a grant was lost. Takes about 60 ms a round. */
-const { values } = parseArgs({ options: { rounds: { type: 'string' }, seed: { type: 'string' } } })
+/**
+ * `npm run torture -- --rounds N --seed S --busy B`: ends with 1 where a grant was lost. Takes about 60 ms a round. `B`
+ * busy loops run beside it.
+ */
+const { values } = parseArgs({
+  options: { rounds: { type: 'string' }, seed: { type: 'string' }, busy: { type: 'string' } }
+})
+const busy = Number(values.busy ?? 0)
 const rounds = Number(values.rounds ?? 2_000)
 const seed = Number(values.seed ?? Math.floor(Math.random() * 2 ** 31))
-if (!Number.isInteger(rounds) || rounds < 1 || !Number.isInteger(seed)) {
-  console.error('--rounds and --seed take whole numbers')
+if (![rounds, seed, busy].every(Number.isInteger) || rounds < 1 || busy < 0) {
+  console.error('--rounds, --seed and --busy take whole numbers')
   process.exit(2)
 }
 
 const closers: (() => unknown)[] = []
 const scope: Scope = { teardown: (closer: () => unknown) => void closers.unshift(closer) } as Scope
 
+const loops = Array.from({ length: busy }, () =>
+  spawn(process.execPath, ['--eval', 'for (;;) {}'], { stdio: 'ignore' })
+)
+process.on('exit', () => {
+  for (const loop of loops) loop.kill('SIGKILL')
+})
+
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
 
-console.log(`torture: ${rounds} rounds of seed ${seed}`)
+console.log(`torture: ${rounds} rounds of seed ${seed}, ${busy} busy loops`)
 try {
   const { violations, ...found } = await torture(scope, seed, { rounds, gateways: 3, locations: 40 }, console.log)
   console.log(JSON.stringify(found))

@@ -23,11 +23,18 @@ export interface Round {
   pauses: { gateway: number; ms: number } | undefined
   /** For how many milliseconds nobody can write to the store. */
   stallMs: number | undefined
+  /** For how long the token endpoint is down from now on, and how many refreshes after that are carried out and answered 504. */
+  outage: { ms: number; lost: number } | undefined
   /** Which gateway is called for which location. */
   calls: { gateway: number; location: number }[]
 }
 
+/** Of a process that stands still: longer than a lease. */
+export const LONGEST_PAUSE_MS = 12_000
+
 const path = '/oauth/token'
+
+const BUSY = { error: 'invalid_grant', error_description: 'token request is already being processed' }
 
 /** Every way in which a token call goes wrong without HighLevel having said that the grant is spent. */
 const faults: ((random: () => number) => Fault & FaultTarget)[] = [
@@ -39,6 +46,10 @@ const faults: ((random: () => number) => Fault & FaultTarget)[] = [
   () => ({ kind: 'truncated', path }),
   () => ({ kind: 'empty', path }),
   () => ({ kind: 'html', path }),
+  () => ({ kind: 'status-after', status: 504, body: { message: 'Gateway Timeout' }, path }),
+  () => ({ kind: 'status-after', status: 302, headers: { location: '/maintenance' }, path }),
+  () => ({ kind: 'status-after', status: 409, body: BUSY, path }),
+  () => ({ kind: 'status', status: 409, body: BUSY, path }),
   () => ({ kind: 'status', status: 500, body: { statusCode: 500, message: 'Something went wrong' }, path }),
   () => ({ kind: 'status', status: 503, body: 'no healthy upstream', path }),
   () => ({ kind: 'status', status: 429, body: { statusCode: 429, message: 'Too Many Requests' }, path })
@@ -60,8 +71,9 @@ export function planRounds(seed: number, { rounds, gateways, locations }: Size):
     expires: some(0.6, () => index % locations),
     fault: some(0.35, () => faults[upTo(faults.length)]?.(random)),
     kills: some(0.03, () => upTo(gateways)),
-    pauses: some(0.01, () => ({ gateway: upTo(gateways), ms: 500 + upTo(11_500) })),
+    pauses: some(0.01, () => ({ gateway: upTo(gateways), ms: 500 + upTo(LONGEST_PAUSE_MS - 500) })),
     stallMs: some(0.03, () => 50 + upTo(800)),
+    outage: some(0.001, () => ({ ms: 5_000 + upTo(45_000), lost: 1 + upTo(6) })),
     calls: Array.from({ length: 1 + upTo(3) }, () => ({ gateway: upTo(gateways), location: upTo(locations) }))
   }))
 }

@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { TOKEN_PATH } from '../simulator/oauth.ts'
 import { SEED } from '../simulator/seed.ts'
 import type { Simulator } from '../simulator/simulator.ts'
 import { type GatewayProcess, openSite, type Site } from '../support/gateway-process.ts'
 import { type Scope, startSimulator, until } from '../support/harness.ts'
 import { postgresClient } from '../support/postgres.ts'
 import { sql } from '../support/stores.ts'
-import { planRounds, type Round, type Size } from './plan.ts'
+import { LONGEST_PAUSE_MS, planRounds, type Round, type Size } from './plan.ts'
 
 const EVERY_MS = 60
 /** Short, so that tokens also end by themselves. */
@@ -19,6 +20,7 @@ export interface Findings {
   outcomes: Record<string, number>
   kills: number
   pauses: number
+  outages: number
   tokenCalls: number
   renewals: number
   /** What must never happen. Empty: no grant was lost. */
@@ -62,12 +64,26 @@ async function hasOldIntent({ vault }: Site, locations: number): Promise<boolean
   })
 }
 
+/** When HighLevel was asked with this refresh token, in seconds after the first time, and the status of its answer, if any. */
+function asksWith(simulator: Simulator, refreshToken: string): string {
+  const asks = simulator.tokenCalls().filter((call) => call.refreshToken === refreshToken)
+  const after = (at: number) => ((at - (asks[0]?.at ?? at)) / 1_000).toFixed(1)
+  return asks.map(({ at, status, withinGrace }) => `${after(at)} s: ${status}${withinGrace ? ' again' : ''}`).join(', ')
+}
+
+/** Whether HighLevel may have rotated what the store does not hold yet. */
+async function hasIntent({ vault }: Site, locations: number): Promise<boolean> {
+  const grants = await vault.listLocations({ limit: locations })
+  return grants.some(({ intentAt }) => intentAt !== null)
+}
+
 /** What the simulator and the vault say of one location at the end. */
 async function judge(simulator: Simulator, { vault }: Site, n: number): Promise<string[]> {
   const grant = await vault.loadGrant(subject(n))
   const faults: string[] = []
-  if (grant?.state !== 'connected') faults.push(`${locationId(n)} is ${grant?.state}: ${grant?.stateReason}`)
   const current = grant?.tokens?.refreshToken ?? ''
+  if (grant?.state !== 'connected')
+    faults.push(`${locationId(n)} is ${grant?.state}: ${grant?.stateReason}; asked ${asksWith(simulator, current)}`)
   const chain = simulator.refreshChain(locationId(n))
   if (chain.at(-1) !== current) faults.push(`${locationId(n)} holds a refresh token that is not its newest`)
   if (grant?.generation !== chain.length)
@@ -88,7 +104,8 @@ export async function torture(scope: Scope, seed: number, size: Size, say: (text
   const gateways = await startGateways({ ...site, start: () => site.start({ LOG_LEVEL: 'info' }) }, size.gateways)
   const outcomes: Record<string, number> = {}
   const ends: Promise<unknown>[] = []
-  let [kills, pauses] = [0, 0]
+  let [kills, pauses, outages] = [0, 0, 0]
+  let [isDown, mayKill] = [false, true]
 
   const call = async (gateway: GatewayProcess | undefined, n: number): Promise<string> => {
     const outcome = gateway === undefined ? 'gone' : await gateway.outcome({}, recordPath(n)).catch(() => 'gone')
@@ -119,13 +136,47 @@ export async function torture(scope: Scope, seed: number, size: Size, say: (text
     ends.push(sleep(ms).then(() => gateway.kill('SIGCONT')))
   }
 
-  const play = async ({ expires, fault, kills: killed, pauses: paused, stallMs, calls }: Round): Promise<void> => {
+  /**
+   * The token endpoint is down; what it does next it does without saying so. Whatever else was to go wrong is forgotten.
+   * An outage that began after an answer was lost could be longer than HighLevel's grace, and nothing would help.
+   */
+  const breakDown = async ({ ms, lost }: NonNullable<Round['outage']>): Promise<void> => {
+    simulator.clearFaults()
+    await until(async () => !(await hasIntent(site, size.locations)))
+    outages += 1
+    simulator.failNext({ kind: 'status', status: 503, body: 'no healthy upstream', path: TOKEN_PATH, times: 1_000_000 })
+    // By then whatever was on its way as it began has arrived, even at a process that stood still.
+    const settled = sleep(Math.min(ms, LONGEST_PAUSE_MS)).then(() => {
+      mayKill = true
+    })
+    await Promise.all([settled, sleep(ms)])
+    simulator.clearFaults()
+    simulator.failNext({
+      kind: 'status-after',
+      status: 504,
+      body: 'upstream request timeout',
+      path: TOKEN_PATH,
+      times: lost
+    })
+  }
+
+  const play = async (round: Round): Promise<void> => {
+    const { expires, fault, kills: killed, pauses: paused, stallMs, outage, calls } = round
     if (expires !== undefined) await end(expires)
-    if (fault !== undefined) simulator.failNext(fault)
+    if (outage !== undefined && !isDown) {
+      isDown = true
+      mayKill = false
+      ends.push(
+        breakDown(outage).finally(() => {
+          isDown = false
+        })
+      )
+    }
+    if (fault !== undefined && !isDown) simulator.failNext(fault)
     if (paused !== undefined) pause(paused.gateway, paused.ms)
     if (stallMs !== undefined) await stall(stallMs)
     for (const { gateway, location } of calls) void call(gateways.get(gateway), location)
-    if (killed === undefined || !gateways.isWhole() || (await hasOldIntent(site, size.locations))) return
+    if (killed === undefined || !mayKill || !gateways.isWhole() || (await hasOldIntent(site, size.locations))) return
     await gateways.restart(killed)
     kills += 1
   }
@@ -139,9 +190,9 @@ export async function torture(scope: Scope, seed: number, size: Size, say: (text
     await Promise.all([play(round), sleep(EVERY_MS)])
   }
 
-  simulator.clearFaults()
   await gateways.allBack()
   await Promise.all(ends)
+  simulator.clearFaults()
   const violations = Object.entries(outcomes).flatMap(([outcome, count]) =>
     isFair(outcome) ? [] : [`${count} calls were answered ${outcome}`]
   )
@@ -162,5 +213,5 @@ export async function torture(scope: Scope, seed: number, size: Size, say: (text
   if (refused.length > 0) violations.push(`${refused.length} refresh tokens were sent after their grace`)
   const renewals = new Set(tokenCalls.filter(({ status }) => status === 200).map(({ refreshToken }) => refreshToken))
     .size
-  return { outcomes, kills, pauses, tokenCalls: tokenCalls.length, renewals, violations }
+  return { outcomes, kills, pauses, outages, tokenCalls: tokenCalls.length, renewals, violations }
 }
