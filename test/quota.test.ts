@@ -1,7 +1,7 @@
 import t from 'tap'
 import { SEED } from './simulator/seed.ts'
 import { BARE, CHANGE, connect, patchAll, putRecords, tally } from './support/calls.ts'
-import { startGateway, startSimulator, until } from './support/harness.ts'
+import { createClock, startGateway, startSimulator, until } from './support/harness.ts'
 
 /** A window short enough for a test, in which all is as it is in one of ten seconds. */
 const WINDOW_MS = 1_000
@@ -204,6 +204,34 @@ t.test('a used-up day is answered at once with the time of its end, and HighLeve
     [[0, 3]]
   )
   t.match(await metricsOf(gateway), /gateway_day_low_total\{left="5%"\} 1/)
+})
+
+t.test('the day ends when HighLevel says that it does, and calls are sent again then', async (t) => {
+  const clock = createClock(Date.UTC(2026, 0, 1, 10))
+  const dayStartsMs = 14.5 * 3_600_000
+  const simulator = await startSimulator(t, { dailyMax: 3, dayStartsMs, now: clock.now })
+  const gateway = await startGateway(t, { simulator, env: BARE, now: clock.now })
+  const paths = putRecords(simulator, 5)
+  for (const path of paths.slice(0, 3)) await gateway.patch(CHANGE, {}, path)
+
+  const refused = await gateway.patch(CHANGE, {}, paths[3])
+
+  t.match(refused.json, { status: 429, code: 'location-daily-exhausted', detail: /until 2026-01-01T14:30 UTC/ })
+  t.equal(refused.headers.get('retry-after'), String(4.5 * 3_600))
+  t.match(refused.headers.get('ratelimit'), '"location-day";r=0;t=16200')
+  clock.move(4.5 * 3_600_000)
+  t.equal((await gateway.patch(CHANGE, {}, paths[3])).status, 200)
+  t.equal(simulator.received(puts()).length, 4)
+})
+
+t.test('a Retry-After that is a date is told to the caller', async (t) => {
+  const simulator = await startSimulator(t, { burstMax: 0, burstWindowMs: 60_000, retryAfter: 'date' })
+  const gateway = await startGateway(t, { simulator, env: BARE })
+
+  const reply = await gateway.patch(CHANGE)
+
+  t.match(reply.json, { status: 429, code: 'location-burst-exhausted' })
+  t.equal(reply.headers.get('retry-after'), '60')
 })
 
 t.test('a day without calls is one', async (t) => {

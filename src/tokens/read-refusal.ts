@@ -1,6 +1,7 @@
 import { Problem } from '../problems.ts'
 import { isTokenFault } from '../upstream/answers.ts'
 import type { Answer } from '../upstream/call.ts'
+import { retryAfterOf, wholeSeconds } from '../upstream/headers.ts'
 import { withoutValues } from '../upstream/redact.ts'
 import { readWords } from '../upstream/words.ts'
 import { type RefusalKind, TokenRefusal } from './token-refusal.ts'
@@ -66,7 +67,7 @@ export function refusalOf(
   if (status < 400 || status >= 500 || status === 408 || status === 429 || !words.readable) {
     return new Problem('upstream-unavailable', 'HighLevel’s token endpoint does not work at the moment', {
       upstream: { status },
-      retryAfterSeconds: 5
+      retryAfterSeconds: wholeSeconds(retryAfterOf(answer) ?? 5)
     })
   }
   const { errorCode = '', message = '' } = words

@@ -1,5 +1,6 @@
 import type { Answer } from './call.ts'
-import { countOf, numberOf } from './headers.ts'
+import { learnDay } from './day.ts'
+import { countOf, retryAfterOf } from './headers.ts'
 
 /** What is taken for true of a location until HighLevel’s answers say otherwise. */
 export interface QuotaLimits {
@@ -14,7 +15,7 @@ export interface Place {
   used: number
   /** How many were given on this day, this one included, but for those that HighLevel did not count. */
   taken: number
-  /** Days since 1970, UTC. */
+  /** The number of the day, which is HighLevel's where that is known. */
   day: number
   /** Its name where it is shared with other processes. */
   shared?: string
@@ -27,6 +28,8 @@ export interface Place {
  */
 export interface Allowance extends QuotaLimits {
   day: number
+  /** A time, in epoch milliseconds, at which a day of HighLevel's ends or ended. Until it says so: midnight UTC. */
+  dayEndsAt: number
   /** Places given today, by all processes as far as is known, but for those that HighLevel did not count. */
   taken: number
   /** HighLevel's last word on the day: what was left then, and `taken` on top; when it was said, on the monotonic clock. */
@@ -50,6 +53,7 @@ export interface Allowance extends QuotaLimits {
 export const createAllowance = (limits: QuotaLimits): Allowance => ({
   ...limits,
   day: 0,
+  dayEndsAt: 0,
   taken: 0,
   dayMark: undefined,
   markedAt: 0,
@@ -63,35 +67,10 @@ export const createAllowance = (limits: QuotaLimits): Allowance => ({
   pauseMs: 0
 })
 
-const DAY_MS = 86_400_000
 const MOST_CALLS = 1_000_000_000
-export const dayOf = (now: number): number => Math.floor(now / DAY_MS)
-/** HighLevel does not say when its day begins; taken for midnight UTC. */
-export const untilNextDayMs = (now: number): number => DAY_MS - (now % DAY_MS)
-
-/** As the start of HighLevel's day is not known, one call is let through this often to see whether it has begun. */
-const PROBE_EVERY_MS = 15 * 60_000
 const FIRST_PAUSE_SHARE = 0.1
 /** However long HighLevel says to wait, it is asked again after this. */
 const LONGEST_PAUSE_MS = 10 * 60_000
-
-/** A new day begins with nothing taken. */
-export function turnDay(allowance: Allowance, day: number): void {
-  if (allowance.day === day) return
-  Object.assign(allowance, { day, taken: 0, dayMark: undefined, lowMark: 1, evidence: Number.NEGATIVE_INFINITY })
-}
-
-/** What is left of the day, as far as is known. */
-export const dayLeft = ({ dayMark, dayMax, taken }: Allowance): number => (dayMark ?? dayMax) - taken
-
-/** Whether the day has room. Where HighLevel said that it has none, now and then yes all the same. */
-export function dayHasRoom(allowance: Allowance, at: number): boolean {
-  if (dayLeft(allowance) > 0) return true
-  if (allowance.dayMark === undefined || at - allowance.markedAt < PROBE_EVERY_MS) return false
-  allowance.markedAt = at
-  allowance.dayMark = allowance.taken + 1
-  return true
-}
 
 /** Others are not left everything: what looks like theirs may be what an earlier process of this gateway used. */
 const LEAST_SHARE = 0.1
@@ -128,29 +107,19 @@ export function weighEvidence(allowance: Allowance, at: number): void {
   allowance.evidence = Number.NEGATIVE_INFINITY
 }
 
-/** Learns from an answer to the call that had this place. `at` is on the monotonic clock. */
-export function learn(allowance: Allowance, place: Place, answer: Answer, at: number): void {
+/** Learns from an answer to the call that had this place. `at` is on the monotonic clock, `now` in epoch milliseconds. */
+export function learn(allowance: Allowance, place: Place, answer: Answer, at: number, now: number): void {
   const max = countOf(answer, 'x-ratelimit-max', 1, MOST_CALLS)
   const left = countOf(answer, 'x-ratelimit-remaining', 0, MOST_CALLS)
   const windowMs = countOf(answer, 'x-ratelimit-interval-milliseconds', 1, LONGEST_PAUSE_MS)
-  const dayMax = countOf(answer, 'x-ratelimit-limit-daily', 1, MOST_CALLS)
-  const leftToday = countOf(answer, 'x-ratelimit-daily-remaining', 0, MOST_CALLS)
   const isRefused = answer.status === 429
   if (max !== undefined) allowance.burstMax = max
   if (windowMs !== undefined) allowance.windowMs = windowMs
-  if (dayMax !== undefined) allowance.dayMax = dayMax
-
-  if (place.day === allowance.day) {
-    if (leftToday !== undefined) {
-      // A refusal says that there is nothing, however many are refused together and given back.
-      allowance.dayMark = isRefused && leftToday === 0 ? 0 : leftToday + place.taken
-      allowance.markedAt = at
-    }
-    if (max !== undefined && left !== undefined) {
-      allowance.evidence = Math.max(allowance.evidence, max - left - place.used + place.taken)
-    }
+  learnDay(allowance, place, answer, at, now)
+  if (place.day === allowance.day && max !== undefined && left !== undefined) {
+    allowance.evidence = Math.max(allowance.evidence, max - left - place.used + place.taken)
   }
-  if (isRefused) pause(allowance, answer, at)
+  if (isRefused) pause(allowance, answer, at, now)
   else {
     allowance.proof = 'none'
     if (at >= allowance.pausedUntil) allowance.pauseMs = 0
@@ -158,12 +127,11 @@ export function learn(allowance: Allowance, place: Place, answer: Answer, at: nu
 }
 
 /** HighLevel documents no Retry-After: where none is sent, waits double up to a whole window. */
-function pause(allowance: Allowance, answer: Answer, at: number): void {
+function pause(allowance: Allowance, answer: Answer, at: number, now: number): void {
   allowance.proof = 'due'
-  const seconds = numberOf(answer, 'retry-after')
+  const seconds = retryAfterOf(answer, now)
   if (seconds !== undefined && seconds > 0) {
-    // It counts in whole seconds: part of one that is believed would have calls repeated without end.
-    const pauseMs = Math.min(Math.ceil(seconds) * 1_000, LONGEST_PAUSE_MS)
+    const pauseMs = Math.min(seconds * 1_000, LONGEST_PAUSE_MS)
     allowance.pausedUntil = Math.max(allowance.pausedUntil, at + pauseMs)
   } else if (at >= allowance.pausedUntil) {
     // Calls that were sent together are refused together: that is one refusal.

@@ -1,30 +1,33 @@
 import { type Fault, Problem, type ProblemCode } from '../problems.ts'
 import { pointerPart } from '../shared/json-pointer.ts'
-import { untilNextDayMs } from './allowance.ts'
 import { ruleFor } from './answer-rules.ts'
 import { type Answer, type Call, writes } from './call.ts'
-import { numberOf, wholeSeconds } from './headers.ts'
+import { DAY_MS, untilDayEndMs } from './day.ts'
+import { countOf, retryAfterOf, wholeSeconds } from './headers.ts'
 import { withoutValues } from './redact.ts'
 import { readWords, type Words } from './words.ts'
 
 export const isTokenFault = (answer: Answer): boolean =>
   answer.status === 401 && ruleFor(401, readWords(answer))?.tokenFault === true
 
+const DEFAULT_INTERVAL_MS = 10_000
+
 /** HighLevel documents no Retry-After: it counts where it is sent, else one interval of the window is waited. */
 function exhausted(answer: Answer): { code: ProblemCode; detail: string; retryAfterSeconds: number } {
-  const given = numberOf(answer, 'retry-after')
-  if (numberOf(answer, 'x-ratelimit-daily-remaining') === 0) {
+  const given = retryAfterOf(answer)
+  if (countOf(answer, 'x-ratelimit-daily-remaining', 0, 0) === 0) {
+    const resetMs = countOf(answer, 'x-ratelimit-daily-reset', 0, DAY_MS) ?? untilDayEndMs(Date.now())
     return {
       code: 'location-daily-exhausted',
       detail: 'HighLevel takes no more calls of this location today',
-      retryAfterSeconds: wholeSeconds(given ?? untilNextDayMs(Date.now()) / 1_000)
+      retryAfterSeconds: wholeSeconds(given ?? resetMs / 1_000)
     }
   }
-  const intervalMs = numberOf(answer, 'x-ratelimit-interval-milliseconds') ?? 0
+  const intervalMs = countOf(answer, 'x-ratelimit-interval-milliseconds', 1, DAY_MS) ?? DEFAULT_INTERVAL_MS
   return {
     code: 'location-burst-exhausted',
     detail: 'HighLevel takes no more calls of this location at the moment',
-    retryAfterSeconds: wholeSeconds(given ?? (intervalMs > 0 ? intervalMs / 1_000 : 10))
+    retryAfterSeconds: wholeSeconds(given ?? intervalMs / 1_000)
   }
 }
 

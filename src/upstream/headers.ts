@@ -1,21 +1,49 @@
 import type { Answer } from './call.ts'
 
-/** The number in a field of an answer, where it is one that counts something: not negative. */
-export const numberOf = ({ headers }: Answer, name: string): number | undefined => {
+const DAY_SECONDS = 86_400
+
+/** Up to 15 decimal digits, and nothing else: `Number` alone also reads `0x10`, `1e3`, `+5` and a blank. */
+const DIGITS = /^\d{1,15}$/
+
+/** Any form of RFC 9110, 5.6.7: each begins with the name of a day, and is in GMT whether it says so or not. */
+const HTTP_DATE = /^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,? .*\d$|^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*, .* GMT$/
+
+const textOf = ({ headers }: Answer, name: string): string => {
   const text = headers[name]
-  if (typeof text !== 'string' || text.trim() === '') return undefined
-  const value = Number(text)
-  return value >= 0 ? value : undefined
+  return typeof text === 'string' ? text : ''
 }
 
 /**
  * A whole number within bounds, or nothing: it goes into timers and into Redis, and an odd one that is believed could
  * keep a location from ever hearing another.
  */
-export const countOf = (answer: Answer, name: string, least: number, most: number): number | undefined => {
-  const value = numberOf(answer, name)
-  return value !== undefined && Number.isInteger(value) && value >= least && value <= most ? value : undefined
+export function countOf(answer: Answer, name: string, least: number, most: number): number | undefined {
+  const text = textOf(answer, name)
+  if (!DIGITS.test(text)) return undefined
+  const value = Number(text)
+  return value >= least && value <= most ? value : undefined
+}
+
+/** Epoch milliseconds. */
+function dateOf(text: string): number | undefined {
+  if (!HTTP_DATE.test(text)) return undefined
+  const at = Date.parse(text.endsWith('GMT') ? text : `${text} GMT`)
+  return Number.isNaN(at) ? undefined : at
+}
+
+/**
+ * What an answer says of when to come again: whole seconds up to a day, sent as such or as a date, which counts from the
+ * `Date` of the same answer, as clocks differ. `undefined` where it says nothing, or a date that is over.
+ */
+export function retryAfterOf(answer: Answer, now = Date.now()): number | undefined {
+  const text = textOf(answer, 'retry-after')
+  if (text === '') return undefined
+  if (DIGITS.test(text)) return Math.min(DAY_SECONDS, Number(text))
+  const at = dateOf(text)
+  if (at === undefined) return undefined
+  const seconds = Math.ceil((at - (dateOf(textOf(answer, 'date')) ?? now)) / 1_000)
+  return seconds > 0 ? Math.min(DAY_SECONDS, seconds) : undefined
 }
 
 /** For Retry-After: whole seconds from 1 to a day. */
-export const wholeSeconds = (seconds: number): number => Math.min(86_400, Math.max(1, Math.ceil(seconds)))
+export const wholeSeconds = (seconds: number): number => Math.min(DAY_SECONDS, Math.max(1, Math.ceil(seconds)))

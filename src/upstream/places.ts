@@ -1,15 +1,7 @@
 import { Problem } from '../problems.ts'
-import {
-  burstLimit,
-  dayHasRoom,
-  dayLeft,
-  dayOf,
-  forgetOthers,
-  type Place,
-  turnDay,
-  weighEvidence
-} from './allowance.ts'
+import { burstLimit, forgetOthers, type Place, weighEvidence } from './allowance.ts'
 import { isGone, type LocationCall } from './call.ts'
+import { dayHasRoom, dayLeft, turnDay } from './day.ts'
 import { hungUp } from './deadline.ts'
 import { createLine, type Line } from './line.ts'
 import { type Location, mayGo, occupy, placeInMs, vacate, windowOf } from './location.ts'
@@ -24,8 +16,8 @@ const CHUNK_SHARE = 0.1
 
 /** A place to send this call from: at once, or when its turn has come. Throws or rejects with a Problem. */
 export function enter(deps: PlacesDeps, location: Location, call: LocationCall, at: number): Place | Promise<Place> {
-  turnDay(location, dayOf(deps.now()))
-  if (!dayHasRoom(location, at)) throw dayProblem(deps.now())
+  turnDay(location, deps.now())
+  if (!dayHasRoom(location, at)) throw dayProblem(deps.now(), location.dayEndsAt)
   if (location.line === undefined || location.line.size === 0) {
     const place = deps.shared?.isUp() ? undefined : takeHere(deps, location, at)
     if (place !== undefined) return place
@@ -83,8 +75,8 @@ export function pump(deps: PlacesDeps, location: Location): void {
   const { line } = location
   if (line === undefined || line.size === 0) return
   const at = performance.now()
-  turnDay(location, dayOf(deps.now()))
-  if (!dayHasRoom(location, at)) refuseAll(location, () => dayProblem(deps.now()))
+  turnDay(location, deps.now())
+  if (!dayHasRoom(location, at)) refuseAll(location, () => dayProblem(deps.now(), location.dayEndsAt))
   else if (deps.shared?.isUp()) {
     ask(deps, deps.shared, location, line, at).catch((cause: unknown) => {
       refuseAll(location, () => new Problem('internal', 'Something failed inside the gateway', { cause }))
@@ -98,7 +90,7 @@ function letGo(deps: PlacesDeps, location: Location, line: Line<Waiter>, at: num
     if (place === undefined) break
     line.shift()?.give(place)
   }
-  if (line.size > 0 && !dayHasRoom(location, at)) refuseAll(location, () => dayProblem(deps.now()))
+  if (line.size > 0 && !dayHasRoom(location, at)) refuseAll(location, () => dayProblem(deps.now(), location.dayEndsAt))
   else if (line.size > 0) wakeAt(deps, location, nextAt(deps, location, at), at)
 }
 

@@ -1,12 +1,12 @@
 import { Problem } from '../problems.ts'
-import { untilNextDayMs } from './allowance.ts'
+import { untilDayEndMs } from './day.ts'
 import { wholeSeconds } from './headers.ts'
 
 const seconds = (ms: number) => wholeSeconds(ms / 1_000)
 
-/** `now` in epoch milliseconds. */
-export function dayProblem(now: number): Problem {
-  const leftMs = untilNextDayMs(now)
+/** Both in epoch milliseconds. */
+export function dayProblem(now: number, dayEndsAt: number): Problem {
+  const leftMs = untilDayEndMs(now, dayEndsAt)
   const at = new Date(now + leftMs).toISOString().slice(0, 16)
   return new Problem('location-daily-exhausted', `HighLevel takes no more calls of this location until ${at} UTC`, {
     retryAfterSeconds: seconds(leftMs)

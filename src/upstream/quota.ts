@@ -1,6 +1,7 @@
-import { dayLeft, learn, type Place, untilNextDayMs } from './allowance.ts'
+import { learn, type Place } from './allowance.ts'
 import type { Breaker } from './breaker.ts'
 import type { Layer, LocationCall } from './call.ts'
+import { dayLeft, untilDayEndMs } from './day.ts'
 import { closingProblem } from './deadline.ts'
 import { burstLeft, burstResetMs, createLocation, type Location } from './location.ts'
 import type { PlacesDeps } from './own-places.ts'
@@ -85,7 +86,7 @@ export function createQuota({ log, countLow, countRefusal, circuit, ...deps }: D
       // A call that HighLevel refuses takes no place there.
       isCounted = answer.status !== 429
       if (!isCounted) countRefusal()
-      learn(location, place, answer, at)
+      learn(location, place, answer, at, deps.now())
       watchDay(location)
       return answer
     } catch (error) {
@@ -121,7 +122,7 @@ export function createQuota({ log, countLow, countRefusal, circuit, ...deps }: D
         burstResetMs: burstResetMs(location, at),
         dayMax: location.dayMax,
         dayLeft: Math.max(0, dayLeft(location)),
-        dayResetMs: untilNextDayMs(deps.now())
+        dayResetMs: untilDayEndMs(deps.now(), location.dayEndsAt)
       }
     },
 

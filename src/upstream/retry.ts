@@ -1,7 +1,7 @@
 import { Problem } from '../problems.ts'
 import { type Answer, isGone, type Layer, type LocationCall, writes } from './call.ts'
 import { hungUp, pause } from './deadline.ts'
-import { numberOf } from './headers.ts'
+import { retryAfterOf } from './headers.ts'
 
 const MAX_ATTEMPTS = 4
 const FIRST_DELAY_MS = 100
@@ -39,7 +39,7 @@ const isQuotaProblem = (problem: unknown): boolean =>
   problem instanceof Problem &&
   (problem.code === 'location-burst-exhausted' || problem.code === 'location-daily-exhausted')
 
-const askedToWaitMs = (answer: Answer | undefined): number => ((answer && numberOf(answer, 'retry-after')) ?? 0) * 1_000
+const askedToWaitMs = (answer: Answer | undefined): number => ((answer && retryAfterOf(answer)) ?? 0) * 1_000
 
 /**
  * Repeats what may go better the next time: broken connections, 429, 502, 503 and 504. A PUT of the same bytes may be

@@ -27,7 +27,7 @@ export function subAccount(scope: string, handle: Handler): Handler {
       if (!world.rateLimit.spend(holder.locationId)) throw guardRefusal(429, 'Too Many Requests')
       return handle(world, request, ...params)
     })
-    return { ...answer, headers: world.rateLimit.headers(holder.locationId) }
+    return { ...answer, headers: world.rateLimit.headers(holder.locationId, answer.status === 429) }
   }
 }
 

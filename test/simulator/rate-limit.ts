@@ -38,16 +38,25 @@ function createBucket(windowMs: number): Bucket {
   return { spent: createWindow(windowMs), arrivals: createWindow(windowMs), peak: 0, day: 0, spentToday: 0 }
 }
 
-/** HighLevel's limits of one app: a burst in a sliding window and a day (UTC), each location by itself. */
+/** HighLevel's limits of one app: a burst in a sliding window and a day, each location by itself. */
 export function createRateLimit(settings: Settings) {
   const buckets = new Map<string, Bucket>()
 
   function bucketOf(locationId: string, now: number): Bucket {
     const bucket = buckets.get(locationId) ?? createBucket(settings.burstWindowMs)
     buckets.set(locationId, bucket)
-    const day = Math.floor(now / DAY_MS)
+    const day = Math.floor((now - settings.dayStartsMs) / DAY_MS)
     if (bucket.day !== day) Object.assign(bucket, { day, spentToday: 0 })
     return bucket
+  }
+
+  const dayLeftMs = (now: number) => DAY_MS - ((now - settings.dayStartsMs + DAY_MS) % DAY_MS)
+
+  /** When to come again, in the form that is set. */
+  const retryAfter = (ms: number, now: number): Record<string, string> => {
+    if (settings.retryAfter === 'none') return {}
+    if (settings.retryAfter === 'seconds') return { 'Retry-After': String(Math.ceil(ms / 1_000)) }
+    return { Date: new Date(now).toUTCString(), 'Retry-After': new Date(now + ms).toUTCString() }
   }
 
   return {
@@ -62,15 +71,18 @@ export function createRateLimit(settings: Settings) {
       bucket.spentToday += 1
       return true
     },
-    headers(locationId: string): Record<string, string> {
+    headers(locationId: string, isRefused: boolean): Record<string, string> {
       const now = settings.now()
       const { spent, spentToday } = bucketOf(locationId, now)
       return {
         'X-RateLimit-Limit-Daily': String(settings.dailyMax),
         'X-RateLimit-Daily-Remaining': String(Math.max(0, settings.dailyMax - spentToday)),
+        // Not documented, and sent.
+        'X-RateLimit-Daily-Reset': String(dayLeftMs(now)),
         'X-RateLimit-Interval-Milliseconds': String(settings.burstWindowMs),
         'X-RateLimit-Max': String(settings.burstMax),
-        'X-RateLimit-Remaining': String(Math.max(0, settings.burstMax - spent.count(now)))
+        'X-RateLimit-Remaining': String(Math.max(0, settings.burstMax - spent.count(now))),
+        ...(isRefused && retryAfter(spentToday >= settings.dailyMax ? dayLeftMs(now) : settings.burstWindowMs, now))
       }
     },
     /** The most requests that arrived in any one window so far. */

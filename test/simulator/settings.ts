@@ -14,6 +14,10 @@ export interface SimulatorOptions {
   burstMax?: number
   burstWindowMs?: number
   dailyMax?: number
+  /** When a day begins, in milliseconds after midnight UTC. */
+  dayStartsMs?: number
+  /** How a 429 says when to come again; HighLevel documents none. */
+  retryAfter?: 'none' | 'seconds' | 'date'
   clientId?: string
   clientSecret?: string
 }
@@ -29,6 +33,8 @@ const DEFAULTS: Omit<Settings, 'recordNow'> = {
   burstMax: 100,
   burstWindowMs: 10_000,
   dailyMax: 200_000,
+  dayStartsMs: 0,
+  retryAfter: 'none',
   clientId: '66f0a1b2c3d4e5f6a7b8c9d0-sandbox',
   clientSecret: 'sandbox-client-secret'
 }

@@ -82,3 +82,17 @@ t.test('what is told holds neither the token nor the secret', async (t) => {
   const read = refusalOf('refresh', { status: 400, headers: {}, body }, form)
   t.notMatch(read.message, /secret-\d/)
 })
+
+t.test('a token endpoint that says when to come again is taken at its word', async (t) => {
+  const expected: [Record<string, string>, number][] = [
+    [{ 'retry-after': '17' }, 17],
+    [{ date: 'Thu, 01 Jan 2026 00:00:00 GMT', 'retry-after': 'Thu, 01 Jan 2026 00:00:40 GMT' }, 40],
+    [{ 'retry-after': '0x10' }, 5],
+    [{}, 5]
+  ]
+
+  for (const [headers, retryAfterSeconds] of expected) {
+    const read = refusalOf('code', { status: 503, headers, body: Buffer.alloc(0) })
+    t.match(read, { extras: { retryAfterSeconds } })
+  }
+})

@@ -1,21 +1,23 @@
 import t from 'tap'
 import {
+  type Allowance,
   burstLimit,
   createAllowance,
-  dayHasRoom,
-  dayLeft,
-  learn,
+  learn as learnAt,
   type Place,
-  turnDay,
   weighEvidence
 } from '../../src/upstream/allowance.ts'
 import type { Answer } from '../../src/upstream/call.ts'
+import { dayHasRoom, dayLeft, turnDay } from '../../src/upstream/day.ts'
 
 const LIMITS = { burstMax: 100, windowMs: 10_000, dayMax: 1_000 }
 
 const said = (headers: Record<string, string>, status = 200): Answer => ({ status, headers, body: Buffer.alloc(0) })
 const burst = (left: number, max = 100) => ({ 'x-ratelimit-max': String(max), 'x-ratelimit-remaining': String(left) })
 const day = (left: number) => ({ 'x-ratelimit-daily-remaining': String(left) })
+/** At the beginning of 1970, where nothing else is said. */
+const learn = (allowance: Allowance, place: Place, answer: Answer, at: number, now = 0) =>
+  learnAt(allowance, place, answer, at, now)
 const place = (used: number, taken: number): Place => ({ used, taken, day: 0 })
 
 /** An allowance of which `taken` places were given today. */
@@ -72,10 +74,10 @@ t.test('the size of the window and of the day are taken from the answers, nonsen
     'x-ratelimit-limit-daily': daily
   })
 
-  learn(allowance, place(1, 1), said(sizes('25', '5000', '10000')), 0)
+  learn(allowance, place(1, 1), said({ ...sizes('25', '5000', '10000'), ...day(9_000) }), 0)
   t.match(allowance, { burstMax: 25, windowMs: 5_000, dayMax: 10_000 })
-  for (const odd of ['', 'many', '-1', 'NaN', 'Infinity', '0']) {
-    learn(allowance, place(1, 1), said({ ...sizes(odd, odd, ''), ...day(1) }), 0)
+  for (const odd of ['', ' ', 'many', '-1', '+5', '1e3', '0x10', '7.0', 'NaN', 'Infinity', '0']) {
+    learn(allowance, place(1, 1), said({ ...sizes(odd, odd, odd), ...day(1) }), 0)
   }
   t.match(allowance, { burstMax: 25, windowMs: 5_000, dayMax: 10_000 })
   t.end()
@@ -98,7 +100,7 @@ t.test('a new day begins with nothing taken, and an answer of the old one says n
   learn(allowance, place(1, 10), said(day(0)), 0)
   t.notOk(dayHasRoom(allowance, 0))
 
-  turnDay(allowance, 1)
+  turnDay(allowance, 86_400_000)
   learn(allowance, place(1, 10), said(day(0)), 0)
 
   t.equal(dayLeft(allowance), 1_000)
@@ -139,7 +141,7 @@ t.test('a 429 is waited for as HighLevel says, else longer each time; those sent
   t.equal(refuse(25_001), 1_000, 'what passes makes up for it')
   t.equal(refuse(30_000, { 'retry-after': '7' }), 7_000)
   t.equal(refuse(40_000, { 'retry-after': '0' }), 2_000)
-  t.equal(refuse(45_000, { 'retry-after': '0.001' }), 1_000, 'whole seconds')
+  t.equal(refuse(45_000, { 'retry-after': '0.001' }), 4_000, 'whole seconds')
   t.equal(refuse(50_000, { 'retry-after': '86400' }), 600_000, 'ten minutes, then one call asks')
   t.end()
 })

@@ -149,13 +149,22 @@ t.test('a 429 says when to come again: in HighLevel’s words, after one window,
     [{ 'x-ratelimit-interval-milliseconds': '0' }, 'location-burst-exhausted', 10],
     [{ 'x-ratelimit-interval-milliseconds': 'soon' }, 'location-burst-exhausted', 10],
     [{ ...window, 'retry-after': '7' }, 'location-burst-exhausted', 7],
-    [{ ...window, 'retry-after': '0.2' }, 'location-burst-exhausted', 1],
+    [{ ...window, 'retry-after': '0.2' }, 'location-burst-exhausted', 3],
+    [{ ...window, 'retry-after': '0' }, 'location-burst-exhausted', 1],
+    [{ ...window, 'retry-after': '0x10' }, 'location-burst-exhausted', 3],
     [{ ...window, 'retry-after': '' }, 'location-burst-exhausted', 3],
     [{ ...window, 'retry-after': '-1' }, 'location-burst-exhausted', 3],
-    [{ ...window, 'retry-after': 'Wed, 21 Oct 2026 07:28:00 GMT' }, 'location-burst-exhausted', 3],
+    [{ ...window, 'retry-after': 'Tue, 21 Oct 2025 07:28:00 GMT' }, 'location-burst-exhausted', 3],
+    [
+      { date: 'Tue, 21 Oct 2025 07:27:00 GMT', 'retry-after': 'Tue, 21 Oct 2025 07:28:00 GMT' },
+      'location-burst-exhausted',
+      60
+    ],
+    [{ 'retry-after': new Date(Date.now() + 10 * 86_400_000).toUTCString() }, 'location-burst-exhausted', 86_400],
     [{ 'x-ratelimit-daily-remaining': '1' }, 'location-burst-exhausted', 10],
     [{ 'x-ratelimit-daily-remaining': '' }, 'location-burst-exhausted', 10],
-    [{ ...day, 'retry-after': '120' }, 'location-daily-exhausted', 120]
+    [{ ...day, 'retry-after': '120' }, 'location-daily-exhausted', 120],
+    [{ ...day, 'x-ratelimit-daily-reset': '7200000' }, 'location-daily-exhausted', 7_200]
   ]
 
   for (const [headers, code, retryAfterSeconds] of expected) {
