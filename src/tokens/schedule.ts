@@ -27,13 +27,14 @@ const REVIEW_MS = 3_600_000
 export const SKEW_MS = 10_000
 
 /**
- * When the sweep should try again after so many failures in a row: later each time, and never in step with others.
+ * When the sweep should try again what has failed since `since`: after as long again, and never in step with others.
  * `unknownSince`: when HighLevel was last asked with no known outcome; while its grace may last, that comes first.
  */
-export const retryAt = (failures: number, now: number, unknownSince: number | null): number => {
+export const retryAt = (since: number, now: number, unknownSince: number | null): number => {
   const isInGrace = unknownSince !== null && Math.abs(now - unknownSince) < GRACE_MS
   const longestMs = isInGrace ? PAUSE_IN_GRACE_MS : LONGEST_PAUSE_MS
-  return now + Math.round(Math.min(FIRST_PAUSE_MS * 2 ** (failures - 1), longestMs) * (0.5 + Math.random() / 2))
+  const pauseMs = Math.min(Math.max(now - since, FIRST_PAUSE_MS), longestMs)
+  return now + Math.round(pauseMs * (0.5 + Math.random() / 2))
 }
 
 /** When a grant that has ended is looked at again: where there is doubt; else never. */

@@ -23,8 +23,8 @@ interface Deps {
 const reasonOf = (cause: unknown): string =>
   cause instanceof TokenRefusal ? cause.message : cause instanceof Problem ? cause.detail : 'the gateway failed'
 
-/** After so many failures in a row, about a quarter of an hour, nobody should have to find it out by himself. */
-const MANY_FAILURES = 10
+/** What fails for longer may not pass by itself. */
+const LONG_MS = 15 * 60_000
 
 /**
  * When HighLevel was last asked with no known outcome. A refusal of this ask says nothing of an earlier one, whose
@@ -39,27 +39,28 @@ export function createSetbacks({ vault, saves, now, log, count }: Deps) {
     const cause = reasonFor(failure)
     const refusal = cause instanceof TokenRefusal ? cause : undefined
     const state = refusal ? stateAfter[refusal.kind] : 'backing-off'
-    const failures = grant.failures + 1
+    const stateSince = grant.state === state ? grant.stateSince : now()
     const intentAt = unknownSince(grant, failure)
     return {
       state,
-      stateSince: grant.state === state ? grant.stateSince : now(),
+      stateSince,
       stateReason: reasonOf(cause),
-      failures,
+      failures: grant.failures + 1,
       triedAt: now(),
       intentAt,
-      dueAt: state === 'reconnect-required' ? reviewAt(refusal, now()) : retryAt(failures, now(), intentAt)
+      dueAt: state === 'reconnect-required' ? reviewAt(refusal, now()) : retryAt(stateSince, now(), intentAt)
     }
   }
 
-  const report = (grant: Grant, { state, failures, dueAt }: Setback, err: unknown): void => {
+  const report = (grant: Grant, { state, stateSince, failures, triedAt, dueAt }: Setback, err: unknown): void => {
     const { subject } = grant
+    const isLong = (at: number | null) => at !== null && at - stateSince >= LONG_MS
     if (state === 'reconnect-required' && grant.state !== state) {
       // The one line to raise an alarm on: a person has to act.
       log.error({ subject, state, err }, 'a grant has ended and must be connected again')
-    } else if (failures === MANY_FAILURES)
-      log.error({ subject, state, failures, err }, 'a grant is not renewed for long')
-    else log.warn({ subject, state, failures, dueAt, err }, 'a renewal failed and will be tried again')
+    } else if (state === 'backing-off' && isLong(triedAt) && !isLong(grant.triedAt)) {
+      log.error({ subject, state, failures, err }, 'a grant could not be renewed for a quarter of an hour')
+    } else log.warn({ subject, state, failures, dueAt, err }, 'a renewal failed and will be tried again')
   }
 
   return {

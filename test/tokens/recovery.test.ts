@@ -294,3 +294,18 @@ t.test('"revoked, rotated or expired" under invalid_request ends a grant with an
   t.match(await grant(), { state: 'reconnect-required', dueAt: null })
   t.equal(lines.filter((line) => line.includes('must be connected again')).length, 1)
 })
+
+t.test('a refusal that may pass raises an alarm once it has lasted', async (t) => {
+  const { simulator, patch, clock, lines, grant } = await withClock(t)
+  simulator.expireTokens()
+  const body = { error: 'invalid_client' }
+  simulator.failNext({ kind: 'status', status: 401, body, path: '/oauth/token', times: 1_000 })
+
+  for (let minute = 0; minute < 40; minute += 1) {
+    t.equal((await patch(CHANGE)).status, 503)
+    clock.move(60_000)
+  }
+
+  t.match(await grant(), { state: 'backing-off' })
+  t.equal(lines.filter((line) => line.includes('could not be renewed for a quarter of an hour')).length, 1)
+})
