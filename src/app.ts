@@ -112,8 +112,8 @@ function webhooksOf({ config, parts, now, log }: AppOptions) {
   const { vault, tokens, metrics, catalog } = parts
   // HighLevel's app id is the client id up to its suffix.
   const appId = config.HIGHLEVEL_CLIENT_ID?.split('-')[0]
-  const carryOut = createEvents({ vault, appId, forget: tokens.forget, dropSchemas: catalog.drop, now, log })
-  return { key: config.webhookKey, carryOut, count: metrics.countWebhook, now }
+  const take = createEvents({ vault, appId, forget: tokens.forget, dropSchemas: catalog.drop, now, log })
+  return { key: config.webhookKey, take, count: metrics.countWebhook, now }
 }
 
 const jwtOf = ({

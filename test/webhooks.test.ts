@@ -76,7 +76,8 @@ t.test('what HighLevel did not sign is refused, and changes nothing', async (t) 
 
 t.test('bytes are checked as they came, whatever they are said to be', async (t) => {
   const { post, signed, grant } = await open(t)
-  const body = `{ "type" : "UNINSTALL",\n "appId":"${APP}", "locationId":"${SEED.locationId}" }`
+  const at = new Date().toISOString()
+  const body = `{ "type" : "UNINSTALL",\n "appId":"${APP}", "timestamp":"${at}", "locationId":"${SEED.locationId}" }`
 
   const reply = await post(body, { ...signed(body), 'content-type': 'text/plain; charset=latin1' })
 
@@ -244,10 +245,10 @@ t.test('a delivery that is repeated for hours is carried out once', async (t) =>
   t.match(await grant(), { state: 'connected' })
 })
 
-t.test('a delivery is carried out once, by whichever process, and also where it bears no id and no time', async (t) => {
+t.test('a delivery is carried out once, by whichever process, and also where it bears no id', async (t) => {
   const DATABASE_URL = `sqlite:${temporaryFolder(t)}/gateway.db`
   const first = await open(t, { env: { DATABASE_URL } })
-  const bare = JSON.stringify({ ...uninstall, appId: APP })
+  const bare = JSON.stringify({ ...uninstall, appId: APP, timestamp: new Date().toISOString() })
   const named = { ...install, webhookId: 'delivery-of-one' }
 
   const outcomes = [

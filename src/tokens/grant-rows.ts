@@ -25,7 +25,8 @@ export const summaryOf = (row: Omit<GrantRow, 'sealed' | 'key_id' | 'event_at' |
   intentAt: row.intent_at,
   priorIntentAt: row.prior_intent_at,
   leaseUntil: row.lease_until,
-  leaseOwner: row.lease_owner
+  leaseOwner: row.lease_owner,
+  uninstallReportedAt: row.uninstall_reported_at
 })
 
 export function grantOf(cipher: Cipher, row: GrantRow): Grant {
@@ -57,6 +58,7 @@ export const fruitRow = (cipher: Cipher, fruit: Fruit) => ({
   failures: 0,
   tried_at: null,
   due_at: fruit.dueAt,
+  uninstall_reported_at: null,
   ...unclaimed
 })
 

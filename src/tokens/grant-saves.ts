@@ -29,7 +29,8 @@ const untouched = {
   intentAt: null,
   priorIntentAt: null,
   leaseOwner: null,
-  leaseUntil: null
+  leaseUntil: null,
+  uninstallReportedAt: null
 } as const
 
 const connected = (fruit: Fruit, generation: number): Grant => ({

@@ -50,6 +50,8 @@ export interface Grant {
   /** Until when one process alone may renew the grant. */
   leaseUntil: number | null
   leaseOwner: string | null
+  /** When an uninstall was reported that is to be verified with HighLevel; `null` where none was. */
+  uninstallReportedAt: number | null
 }
 
 /** A grant without its tokens: what lists and logs may show. */

@@ -10,6 +10,9 @@ const RENEW_SPREAD = 0.05
 const FIRST_PAUSE_MS = 1_000
 const LONGEST_PAUSE_MS = 3_600_000
 
+/** An uninstall that is reported again and again has HighLevel asked once in this time. */
+export const VERIFY_EVERY_MS = 60_000
+
 /** A call that needs the token is refused for no longer than this before HighLevel is asked again. */
 const LONGEST_REFUSAL_MS = 60_000
 

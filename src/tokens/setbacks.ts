@@ -12,7 +12,7 @@ import type { GrantStore } from './vault.ts'
 export type RenewalResult = 'renewed' | RefusalKind | 'failed'
 
 interface Deps {
-  vault: Pick<GrantStore, 'noteSetback'>
+  vault: Pick<GrantStore, 'noteSetback' | 'forgetReported'>
   saves: Pick<GrantSaves, 'load'>
   now: () => number
   log: BaseLogger
@@ -63,6 +63,19 @@ export function createSetbacks({ vault, saves, now, log, count }: Deps) {
     } else log.warn({ subject, state, failures, dueAt, err }, 'a renewal failed and will be tried again')
   }
 
+  /** HighLevel has ended the grant, and an uninstall was reported: it left, and nobody has to be alarmed. */
+  const isUninstalled = async ({ subject }: Grant, { state }: Setback): Promise<boolean> => {
+    if (state !== 'reconnect-required') return false
+    try {
+      const isForgotten = await vault.forgetReported(subject, now())
+      if (isForgotten) log.info({ subject }, 'HighLevel confirms that the app was uninstalled')
+      return isForgotten
+    } catch (err) {
+      log.warn({ subject, err }, 'an uninstall could not be noted')
+      return false
+    }
+  }
+
   return {
     /**
      * Notes why the renewal under `lease` failed, and throws the Problem for its callers. Resolves with the grant where
@@ -75,7 +88,7 @@ export function createSetbacks({ vault, saves, now, log, count }: Deps) {
       try {
         if (await vault.noteSetback(grant.subject, grant.generation, lease.owner, setback)) {
           count(cause instanceof TokenRefusal ? cause.kind : 'failed')
-          report(grant, setback, cause)
+          if (!(await isUninstalled(grant, setback))) report(grant, setback, cause)
           throw problem
         }
         const inForce = await saves.load(grant.subject)

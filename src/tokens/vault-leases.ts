@@ -5,6 +5,7 @@ import { fruitRow, grantOf } from './grant-rows.ts'
 import type { GrantStore } from './vault.ts'
 import { distrustFuture, isFree } from './vault-future.ts'
 import type { Tables } from './vault-schema.ts'
+import { afterRenewal } from './vault-uninstalls.ts'
 
 type GrantLeases = Pick<
   GrantStore,
@@ -78,7 +79,7 @@ export function createGrantLeases(db: Kysely<Tables>, cipher: Cipher, skipsLocke
     async saveFruit(fruit, after) {
       const saved = await db
         .updateTable('grants')
-        .set({ ...fruitRow(cipher, fruit), generation: after + 1 })
+        .set((eb) => ({ ...fruitRow(cipher, fruit), ...afterRenewal(eb, fruit), generation: after + 1 }))
         .where('subject', '=', fruit.subject)
         .where('generation', '=', after)
         .executeTakeFirst()

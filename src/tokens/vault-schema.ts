@@ -27,6 +27,8 @@ export interface Tables {
     prior_intent_at: number | null
     lease_owner: string | null
     lease_until: number | null
+    /** When an uninstall without a time was reported that HighLevel has not confirmed or denied yet. */
+    uninstall_reported_at: number | null
   }
   api_keys: {
     id: string

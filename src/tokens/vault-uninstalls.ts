@@ -1,9 +1,35 @@
-import type { Kysely } from 'kysely'
+import type { ExpressionBuilder, Kysely } from 'kysely'
+import type { Fruit } from './grant.ts'
 import { unclaimed } from './grant-rows.ts'
+import { VERIFY_EVERY_MS } from './schedule.ts'
 import type { GrantStore } from './vault.ts'
 import type { Tables } from './vault-schema.ts'
 
-type GrantUninstalls = Pick<GrantStore, 'forgetGrant' | 'noteUninstall' | 'forgetCompany'>
+type GrantUninstalls = Pick<
+  GrantStore,
+  'forgetGrant' | 'noteUninstall' | 'reportUninstall' | 'forgetReported' | 'forgetCompany'
+>
+
+const COMPANY = 'company:'
+const UNINSTALLED = 'the app was uninstalled'
+
+/** The columns of a renewed grant: tokens that were asked for before an uninstall was reported do not disprove it. */
+export function afterRenewal(
+  eb: ExpressionBuilder<Tables, 'grants'>,
+  { tokens, dueAt }: Pick<Fruit, 'tokens' | 'dueAt'>
+) {
+  const issuedAt = tokens?.issuedAt ?? 0
+  const isOpen = eb('uninstall_reported_at', '>', issuedAt)
+  return {
+    uninstall_reported_at: eb.case().when(isOpen).then(eb.ref('uninstall_reported_at')).else(null).end(),
+    due_at: eb
+      .case()
+      .when(isOpen)
+      .then(eb.val(issuedAt + VERIFY_EVERY_MS))
+      .else(eb.cast<number | null>(eb.val(dueAt), 'bigint'))
+      .end()
+  }
+}
 
 /** How grants go. */
 export function createGrantUninstalls(db: Kysely<Tables>): GrantUninstalls {
@@ -22,10 +48,19 @@ export function createGrantUninstalls(db: Kysely<Tables>): GrantUninstalls {
         failures: 0,
         tried_at: null,
         due_at: null,
+        uninstall_reported_at: null,
         ...unclaimed
       }))
       .where('state', '!=', 'uninstalled')
       .where('event_at', '<=', at)
+
+  const forgetCompany: GrantUninstalls['forgetCompany'] = async (companyId, reason, at) => {
+    const { numUpdatedRows } = await forget(reason, at)
+      .where('company_id', '=', companyId)
+      .where(({ eb, or }) => or([eb('kind', '=', 'minted'), eb('subject', '=', `company:${companyId}`)]))
+      .executeTakeFirst()
+    return Number(numUpdatedRows)
+  }
 
   return {
     async forgetGrant(subject, reason, at) {
@@ -36,7 +71,7 @@ export function createGrantUninstalls(db: Kysely<Tables>): GrantUninstalls {
       const left = {
         state: 'uninstalled',
         state_since: at,
-        state_reason: 'the app was uninstalled',
+        state_reason: UNINSTALLED,
         event_at: at
       } as const
       await db
@@ -52,12 +87,36 @@ export function createGrantUninstalls(db: Kysely<Tables>): GrantUninstalls {
         .execute()
     },
 
-    async forgetCompany(companyId, reason, at) {
-      const { numUpdatedRows } = await forget(reason, at)
-        .where('company_id', '=', companyId)
-        .where(({ eb, or }) => or([eb('kind', '=', 'minted'), eb('subject', '=', `company:${companyId}`)]))
+    async reportUninstall(subject, at, dueAt) {
+      await db
+        .updateTable('grants')
+        .set(({ eb, ref, or }) => {
+          const isSooner = or([eb('due_at', 'is', null), eb('due_at', '>', dueAt)])
+          // One that is open already follows the pauses of its renewal.
+          const isDue = eb.and([eb('uninstall_reported_at', 'is', null), isSooner])
+          return {
+            uninstall_reported_at: at,
+            due_at: dueAt === null ? ref('due_at') : eb.case().when(isDue).then(eb.val(dueAt)).else(ref('due_at')).end()
+          }
+        })
+        .where('subject', '=', subject)
+        .where('kind', '!=', 'private')
+        .where('state', '!=', 'uninstalled')
+        .where('event_at', '<=', at)
+        .execute()
+    },
+
+    async forgetReported(subject, at) {
+      const { numUpdatedRows } = await forget(UNINSTALLED, at)
+        .where('subject', '=', subject)
+        .where('state', '=', 'reconnect-required')
+        .where('uninstall_reported_at', 'is not', null)
         .executeTakeFirst()
-      return Number(numUpdatedRows)
-    }
+      if (numUpdatedRows === 0n) return false
+      if (subject.startsWith(COMPANY)) await forgetCompany(subject.slice(COMPANY.length), UNINSTALLED, at)
+      return true
+    },
+
+    forgetCompany
   }
 }

@@ -76,6 +76,16 @@ export interface GrantStore {
   forgetGrant(subject: Subject, reason: string, at: number): Promise<boolean>
   /** Notes that the app left, so that an install of before that is known as such when it is reported late. */
   noteUninstall(subject: Subject, at: number): Promise<void>
+  /**
+   * Notes an uninstall of which nobody knows whether it happened before the tokens that are held: the grant is due at
+   * `dueAt`, and new tokens that are asked for after `at` disprove it. What is noted already is not put off.
+   */
+  reportUninstall(subject: Subject, at: number, dueAt: number | null): Promise<void>
+  /**
+   * Forgets a grant that HighLevel has ended and whose uninstall was reported; of a company, also what was minted from
+   * it. Returns whether it was forgotten.
+   */
+  forgetReported(subject: Subject, at: number): Promise<boolean>
   /** The same as `forgetGrant` for a company and everything minted from it. Returns how many grants were forgotten. */
   forgetCompany(companyId: string, reason: string, at: number): Promise<number>
 

@@ -2,12 +2,13 @@ import type { KeyObject } from 'node:crypto'
 import type { FastifyInstance } from 'fastify'
 import { createFailureLimit } from '../http/rate-limit.ts'
 import { Problem } from '../problems.ts'
-import { type CarryOut, isTimely, type Outcome, readEvent, type WebhookEvent } from './events.ts'
+import { isTimely, readEvent, type WebhookEvent } from './event.ts'
+import type { Outcome, TakeEvent } from './events.ts'
 import { isSigned } from './signature.ts'
 
 interface Options {
   key: KeyObject
-  carryOut: CarryOut
+  take: TakeEvent
   count: (type: string, outcome: Outcome) => void
   now: () => number
 }
@@ -15,7 +16,7 @@ interface Options {
 const refuse = (detail: string) => new Problem('unauthenticated', detail)
 
 /** Where HighLevel reports installs. Answered only after what the event changes is stored: what fails comes again. */
-export default async function webhookRoutes(app: FastifyInstance, { key, carryOut, count, now }: Options) {
+export default async function webhookRoutes(app: FastifyInstance, { key, take, count, now }: Options) {
   const failures = createFailureLimit(app)
   // The signature is of the bytes as they came, whatever they are said to be.
   app.removeAllContentTypeParsers()
@@ -36,7 +37,7 @@ export default async function webhookRoutes(app: FastifyInstance, { key, carryOu
       await failures.count(request)
       throw problem
     }
-    const outcome = await carryOut(event).catch((cause) => {
+    const outcome = await take(event).catch((cause) => {
       throw new Problem('vault-unavailable', 'The event cannot be stored now', { retryAfterSeconds: 5, cause })
     })
     count(event.type, outcome)

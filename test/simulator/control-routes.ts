@@ -28,7 +28,10 @@ const NAMES: ReadonlySet<string> = new Set<keyof Controls>([
   'object',
   'putObject',
   'tokenCalls',
-  'countInWindow'
+  'countInWindow',
+  'installWebhook',
+  'uninstallWebhook',
+  'companyUninstallWebhook'
 ])
 
 const isControl = (controls: Controls, name: string): name is keyof Controls => NAMES.has(name) && name in controls

@@ -5,10 +5,11 @@ import type { Received, TokenCall } from './journal.ts'
 import type { ObjectSchema } from './objects.ts'
 import type { RecordInput, StoredRecord } from './records.ts'
 import { SEED } from './seed.ts'
+import type { WebhookControls } from './webhooks.ts'
 import type { World } from './world.ts'
 
 /** How a test steers HighLevel and looks into it. What is issued without a location is for `SEED.locationId`. */
-export interface Controls {
+export interface Controls extends WebhookControls {
   /** API requests in order of arrival; `path` is a prefix. */
   received(filter?: { method?: string; path?: string }): Received[]
   clearReceived(): void
@@ -50,7 +51,13 @@ export interface Controls {
 }
 
 export function createControls(world: World): Controls {
-  return { ...journalControls(world), ...grantControls(world), ...storeControls(world), ...limitControls(world) }
+  return {
+    ...journalControls(world),
+    ...grantControls(world),
+    ...storeControls(world),
+    ...limitControls(world),
+    ...world.webhooks.controls
+  }
 }
 
 function journalControls({ journal, faults }: World) {

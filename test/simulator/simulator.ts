@@ -21,6 +21,8 @@ export interface Simulator extends Controls {
   origin: string
   clientId: string
   clientSecret: string
+  /** Verifies the webhooks: the gateway's HIGHLEVEL_WEBHOOK_KEY. */
+  webhookKey: string
   /** Destroys every connection, hanging ones too. */
   close(): Promise<void>
 }
@@ -35,7 +37,14 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
   await once(server, 'listening')
 
   const { clientId, clientSecret } = settings
-  return { ...controls, origin: originOf(server, settings.host), clientId, clientSecret, close: () => close(server) }
+  return {
+    ...controls,
+    origin: originOf(server, settings.host),
+    clientId,
+    clientSecret,
+    webhookKey: world.webhooks.webhookKey,
+    close: () => close(server)
+  }
 }
 
 function createHighLevelServer(world: World, controls: Controls): Server {

@@ -7,6 +7,7 @@ import { createRateLimit } from './rate-limit.ts'
 import { createRecords } from './records.ts'
 import { SEED, SEED_OBJECTS, SEED_RECORDS } from './seed.ts'
 import type { Settings } from './settings.ts'
+import { createWebhooks } from './webhooks.ts'
 
 export type World = ReturnType<typeof createWorld>
 
@@ -24,6 +25,7 @@ export function createWorld(settings: Settings) {
     objects,
     records,
     grants: createGrants(settings, locations),
+    webhooks: createWebhooks(settings),
     rateLimit: createRateLimit(settings),
     faults: createFaults(),
     journal: createJournal()

@@ -40,7 +40,8 @@ onEachStore(t, 'grants of an earlier release are kept, and due before they expir
   t.match(await vault.loadGrant('location:pit'), { dueAt: null })
   t.match(await store.sql('select name from kysely_migration order by name'), [
     { name: '001-grants-and-keys' },
-    { name: '002-leases-and-webhooks' }
+    { name: '002-leases-and-webhooks' },
+    { name: '003-installs-and-uninstalls' }
   ])
 })
 
@@ -54,7 +55,7 @@ onEachStore(
       opened.map((outcome) => (outcome.status === 'fulfilled' ? 'open' : String(outcome.reason))),
       Array(6).fill('open')
     )
-    t.equal((await store.sql('select name from kysely_migration')).length, 2)
+    t.equal((await store.sql('select name from kysely_migration')).length, 3)
   }
 )
 
@@ -72,11 +73,11 @@ onEachStore(t, 'a store that is opened again holds all that it held', async (t, 
 
 onEachStore(t, 'a release that is older than the tables says so and does not start', async (t, store) => {
   await store.open()
-  await store.sql("insert into kysely_migration (name, timestamp) values ('003-of-tomorrow', '2027-01-01')")
+  await store.sql("insert into kysely_migration (name, timestamp) values ('004-of-tomorrow', '2027-01-01')")
 
   await t.rejects(store.open(), {
     name: 'SchemaError',
-    message: 'The database was made by a newer release (003-of-tomorrow): run that release, or a later one'
+    message: 'The database was made by a newer release (004-of-tomorrow): run that release, or a later one'
   })
 })
 
@@ -90,7 +91,8 @@ onEachStore(
 
     await t.rejects(store.open(), {
       name: 'SchemaError',
-      message: /^The database lacks 002-leases-and-webhooks and cannot be brought up to date: .*webhooks/
+      message:
+        /^The database lacks 002-leases-and-webhooks, 003-installs-and-uninstalls and cannot be brought up to date: .*webhooks/
     })
     t.notOk(JSON.stringify(await store.sql('select * from grants')).includes('due_at'), 'and nothing of it was done')
   }

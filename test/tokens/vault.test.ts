@@ -22,7 +22,8 @@ onEachStore(t, 'a grant is loaded as it was installed, connected and unclaimed',
       intentAt: null,
       priorIntentAt: null,
       leaseOwner: null,
-      leaseUntil: null
+      leaseUntil: null,
+      uninstallReportedAt: null
     })
   }
   t.equal(await vault.loadGrant('location:unknown'), undefined)

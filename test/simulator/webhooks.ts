@@ -1,0 +1,50 @@
+import { generateKeyPairSync, randomUUID, sign } from 'node:crypto'
+import { SEED } from './seed.ts'
+import { appIdOf, type Settings } from './settings.ts'
+
+export interface WebhookOptions {
+  /** With neither id nor time, as HighLevel documents UNINSTALL: the next of the same location has the same bytes. */
+  undated?: boolean
+  /** How long ago it happened: HighLevel repeats for hours what it could not deliver. */
+  ageMs?: number
+  /** Left out, as in installs of future locations. */
+  withoutCompany?: boolean
+}
+
+/** A signed delivery. To post it again is what HighLevel does with one that was not answered by 2xx. */
+export interface Delivery {
+  body: string
+  headers: Record<string, string>
+}
+
+/** What HighLevel reports of the app's installs; whoever asks for a delivery posts it. Without a location: the seed's. */
+export interface WebhookControls {
+  installWebhook(locationId?: string, options?: WebhookOptions): Delivery
+  uninstallWebhook(locationId?: string, options?: WebhookOptions): Delivery
+  companyUninstallWebhook(options?: WebhookOptions): Delivery
+}
+
+export function createWebhooks({ now, clientId }: Settings) {
+  const { publicKey, privateKey } = generateKeyPairSync('ed25519')
+  const appId = appIdOf(clientId)
+
+  const deliver = (event: object, { undated = false, ageMs = 0 }: WebhookOptions): Delivery => {
+    const dated = { timestamp: new Date(now() - ageMs).toISOString(), webhookId: randomUUID() }
+    const body = JSON.stringify({ ...event, appId, ...(!undated && dated) })
+    const signature = sign(null, Buffer.from(body), privateKey).toString('base64')
+    return { body, headers: { 'content-type': 'application/json', 'x-ghl-signature': signature } }
+  }
+
+  return {
+    webhookKey: publicKey.export({ format: 'der', type: 'spki' }).toString('base64'),
+    controls: {
+      installWebhook(locationId = SEED.locationId, options = {}) {
+        const event = { type: 'INSTALL', installType: 'Location', locationId }
+        return deliver(options.withoutCompany ? event : { ...event, companyId: SEED.companyId }, options)
+      },
+      uninstallWebhook: (locationId = SEED.locationId, options = {}) =>
+        deliver({ type: 'UNINSTALL', locationId }, options),
+      companyUninstallWebhook: (options = {}) => deliver({ type: 'UNINSTALL', companyId: SEED.companyId }, options)
+    } satisfies WebhookControls
+  }
+}
