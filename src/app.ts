@@ -10,6 +10,7 @@ import jsonBody from './http/json-body.ts'
 import logging from './http/logging.ts'
 import { createMethodGuard } from './http/methods.ts'
 import openapi from './http/openapi.ts'
+import { readOrigins } from './http/origins.ts'
 import problemPages from './http/problem-pages.ts'
 import { callerLimit, createFailureLimit, rateLimitCounters } from './http/rate-limit.ts'
 import rateLimitFields from './http/rate-limit-fields.ts'
@@ -127,7 +128,7 @@ const jwtOf = ({
     : { jwksUrl, issuer, audience, locationsClaim }
 
 const corsOptions = (origins: string) => ({
-  origin: origins.split(',').map((origin) => origin.trim()),
+  origin: readOrigins(origins) ?? [],
   methods: ['GET', 'PATCH'],
   exposedHeaders: ['etag', 'ratelimit', 'ratelimit-policy', 'retry-after', 'traceparent', 'x-request-id'],
   maxAge: 600,

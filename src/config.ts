@@ -3,6 +3,7 @@ import Type, { type Static } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { Format } from 'typebox/format'
 import './shared/all-faults.ts'
+import { readOrigins } from './http/origins.ts'
 import { isTrustProxy } from './http/trust-proxy.ts'
 import { parseVaultKeys, type VaultKey } from './tokens/cipher.ts'
 import { HIGHLEVEL_WEBHOOK_KEY, parseWebhookKey } from './webhooks/signature.ts'
@@ -17,6 +18,7 @@ Format.Set('redis-url', (text) => /^rediss?:\/\/[^\s/?#]+/.test(text) && URL.can
 Format.Set('database-url', (text) =>
   /^postgres(ql)?:/.test(text) ? /^postgres(ql)?:\/\/[^/]/.test(text) && URL.canParse(text) : /^sqlite:.+/.test(text)
 )
+Format.Set('origins', (text) => readOrigins(text) !== undefined)
 const Url = (options: { default?: string } = {}) =>
   Type.String({ format: 'http-url', description: 'an http or https URL', ...options })
 const Choice = <const Name extends string>(names: readonly Name[], fallback: Name) =>
@@ -74,7 +76,9 @@ export const Env = Type.Object({
   SCHEMA_VALIDATION: Choice(['enforce', 'off'], 'enforce'),
   WRITE_DIALECT: Choice(['delta', 'verbatim'], 'delta'),
   BODY_LIMIT_BYTES: Whole(1_024, 16_777_216, 262_144),
-  CORS_ORIGINS: Type.Optional(Type.String({ minLength: 1 })),
+  CORS_ORIGINS: Type.Optional(
+    Type.String({ format: 'origins', description: '*, or origins such as https://app.example.com separated by commas' })
+  ),
   LOG_LEVEL: Choice(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], 'info'),
   SHUTDOWN_GRACE_MS: Millis(10_000)
 })
@@ -111,6 +115,16 @@ const pairFaults = (present: Record<string, unknown>): string[] =>
     return given === '' ? [] : missing.map((name) => `${name} is required beside ${given}`)
   })
 
+const EVERY_ADDRESS: readonly unknown[] = ['0.0.0.0', '::']
+
+/** The second listener would fail with the first one's port, and say nothing of the variable. */
+const portFaults = ({ HOST, PORT, ADMIN_HOST, ADMIN_PORT }: Record<string, unknown>): string[] => {
+  const shareAddress = HOST === ADMIN_HOST || [HOST, ADMIN_HOST].some((host) => EVERY_ADDRESS.includes(host))
+  return typeof PORT === 'number' && PORT === ADMIN_PORT && PORT !== 0 && shareAddress
+    ? ['ADMIN_PORT must differ from PORT']
+    : []
+}
+
 /** Digits only: a converter would read `true` as 1 and `3000.7` as 3000. */
 const read = ([name, text]: [string, string | undefined]): [string, unknown] => [
   name,
@@ -134,6 +148,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv): Config {
   const faults = new Set([
     ...schemaFaults(candidate),
     ...pairFaults(present),
+    ...portFaults(candidate as Record<string, unknown>),
     ...keyFaults.map((fault) => `VAULT_KEYS ${fault}`),
     ...(proxy ? [] : ['TRUST_PROXY must be true, false, or addresses and ranges separated by commas'])
   ])

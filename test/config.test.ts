@@ -1,6 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto'
 import t from 'tap'
 import { Env, loadConfig } from '../src/config.ts'
+import { readOrigins } from '../src/http/origins.ts'
 
 const key = (id: string, fill = 1, bytes = 32) => `${id}:${Buffer.alloc(bytes, fill).toString('base64')}`
 const VAULT_KEYS = key('k1')
@@ -190,4 +191,42 @@ t.test('HighLevel’s webhook key is taken in PEM, on one line or several, or in
       refusal({ VAULT_KEYS, HIGHLEVEL_WEBHOOK_KEY: text }),
       'Invalid configuration: HIGHLEVEL_WEBHOOK_KEY must be an Ed25519 public key in PEM or base64'
     )
+})
+
+t.test('origins are read as browsers send them, and what is none is refused', async (t) => {
+  const read = (CORS_ORIGINS: string) => readOrigins(loadConfig({ VAULT_KEYS, CORS_ORIGINS }).CORS_ORIGINS ?? '')
+  t.strictSame(read('https://app.example.com'), ['https://app.example.com'])
+  t.strictSame(read(' HTTPS://App.Example.com/ , http://localhost:5173'), [
+    'https://app.example.com',
+    'http://localhost:5173'
+  ])
+  t.strictSame(read('https://app.example.com:443'), ['https://app.example.com'])
+  t.strictSame(read('*'), ['*'])
+
+  for (const CORS_ORIGINS of [
+    'app.example.com',
+    'https://app.example.com/path',
+    'https://app.example.com?q',
+    'https://user@app.example.com',
+    'https://app.example.com:99999',
+    'https://*.example.com',
+    'ftp://app.example.com',
+    'https:app.example.com',
+    'https://app.example.com,',
+    'null',
+    '/'
+  ])
+    t.match(refusal({ VAULT_KEYS, CORS_ORIGINS }), /: CORS_ORIGINS must be \*, or origins such as/, CORS_ORIGINS)
+})
+
+t.test('two listeners cannot have one port', async (t) => {
+  const refused = [
+    { PORT: '3001' },
+    { PORT: '8080', ADMIN_PORT: '8080' },
+    { HOST: '10.0.0.1', ADMIN_HOST: '0.0.0.0', PORT: '8080', ADMIN_PORT: '8080' }
+  ]
+  for (const env of refused)
+    t.equal(refusal({ VAULT_KEYS, ...env }), 'Invalid configuration: ADMIN_PORT must differ from PORT')
+  t.equal(refusal({ VAULT_KEYS, PORT: '0', ADMIN_PORT: '0' }), 'nothing')
+  t.equal(refusal({ VAULT_KEYS, HOST: '10.0.0.1', PORT: '8080', ADMIN_PORT: '8080' }), 'nothing')
 })

@@ -1,4 +1,4 @@
-import { mkdirSync, statSync } from 'node:fs'
+import { chmodSync, closeSync, mkdirSync, openSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import Database from 'better-sqlite3'
@@ -12,6 +12,7 @@ import type { Database as Opened, Purpose } from './vault-sql.ts'
 const BUSY_TIMEOUT_MS: Record<Purpose, number> = { setup: 5, serving: 5, command: 5_000 }
 const TRIES_FOR_MS: Record<Purpose, number> = { setup: 10_000, serving: 2_000, command: 10_000 }
 const PAUSE_MS = 25
+const OWNER_ONLY = 0o600
 
 /**
  * kysely knows no lock for SQLite and runs migrations outside a transaction. Here the first statement takes SQLite's
@@ -42,9 +43,24 @@ const isBusy = (error: unknown): boolean => {
   return String(code).startsWith('SQLITE_BUSY') || (cause instanceof Error && isBusy(cause))
 }
 
+/**
+ * For its user alone, whatever the umask, and also where an earlier release made it. SQLite gives the files beside it the
+ * mode that it finds here.
+ */
+function restrict(file: string): void {
+  closeSync(openSync(file, 'a', OWNER_ONLY))
+  for (const each of [file, `${file}-wal`, `${file}-shm`]) {
+    const found = statSync(each, { throwIfNoEntry: false })
+    // Whose it is not cannot change it, and whose it is has decided.
+    if (found !== undefined && (found.mode & 0o077) !== 0 && found.uid === process.getuid?.())
+      chmodSync(each, OWNER_ONLY)
+  }
+}
+
 export function openSqlite(path: string, purpose: Purpose): Opened {
   const file = resolve(path)
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
+  restrict(file)
   const database = new Database(file, { timeout: BUSY_TIMEOUT_MS[purpose] })
   database.pragma('journal_mode = WAL')
   // A grant that is saved must outlive a power cut: WAL with the default of NORMAL may lose the last commits.
