@@ -328,6 +328,22 @@ t.test('an object that changes under the gateway is known with the write that me
   t.match(removed.json, { code: 'invalid-properties', errors: [{ pointer: '/properties/ticket_name' }] })
 })
 
+t.test('a write that may be stored stays so where what is known of its object then speaks against it', async (t) => {
+  const simulator = await startSimulator(t)
+  const clock = createClock(Date.now())
+  const { patch } = await startGateway(t, { simulator, now: clock.now })
+  await patch(CHANGE)
+  clock.move(6_000)
+  simulator.failNext({ method: 'PUT', kind: 'status-after', status: 409, body: { message: 'Conflict' } })
+  const options = [{ key: 'one', label: 'One' }]
+  simulator.putObject(ticketWith(field('ticket_name', 'SINGLE_OPTIONS', 'Name', { options })))
+
+  const reply = await patch({ properties: { ticket_name: 'Two' } })
+
+  t.match(reply.json, { code: 'invalid-properties', applied: 'unknown' })
+  t.equal(stored(simulator)['ticket_name'], 'Two')
+})
+
 t.test('values that HighLevel takes and stores as nothing are not answered as a success', async (t) => {
   const simulator = await startSimulator(t)
   const { patch } = await startGateway(t, { simulator })

@@ -163,6 +163,7 @@ const rows: Row[] = [
   {
     name: 'a status that nobody has seen',
     code: 'upstream-rejected',
+    applied: 'unknown',
     ask: answered(418, { message: 'I am a teapot' })
   },
   {
@@ -227,6 +228,13 @@ const rows: Row[] = [
     ask: patched({ kind: 'empty' })
   },
   {
+    name: 'a success that HighLevel does not give',
+    code: 'upstream-unreadable',
+    applied: 'unknown',
+    has: { upstream: { status: 202 } },
+    ask: answered(202, { record: { id: SEED.recordId, properties: CHANGE.properties } })
+  },
+  {
     name: 'an answer that is too long',
     code: 'upstream-unreadable',
     applied: 'unknown',
@@ -240,6 +248,7 @@ const rows: Row[] = [
   {
     name: 'a redirect',
     code: 'upstream-contract-changed',
+    applied: 'unknown',
     ask: answered(302, '', { location: 'https://elsewhere.example.com/' })
   },
   {

@@ -18,7 +18,8 @@ export const upstreamProblems = {
     status: 502,
     retryable: false,
     title: 'HighLevel no longer takes calls of this form',
-    remedy: 'Report it to the operator: HIGHLEVEL_API_VERSION or HIGHLEVEL_API_URL may have to change.'
+    remedy:
+      'Report it to the operator: HIGHLEVEL_API_VERSION or HIGHLEVEL_API_URL may have to change. applied says whether the write may have been stored.'
   },
   'upstream-unavailable': {
     status: 503,

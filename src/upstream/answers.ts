@@ -1,7 +1,8 @@
 import { type Fault, Problem, type ProblemCode } from '../problems.ts'
 import { pointerPart } from '../shared/json-pointer.ts'
 import { ruleFor } from './answer-rules.ts'
-import { type Answer, type Call, writes } from './call.ts'
+import { appliedAfter } from './applied.ts'
+import type { Answer, Call } from './call.ts'
 import { DAY_MS, untilDayEndMs } from './day.ts'
 import { countOf, retryAfterOf, wholeSeconds } from './headers.ts'
 import { withoutValues } from './redact.ts'
@@ -58,9 +59,7 @@ export function problemOf(call: Call, answer: Answer, sent: unknown): Problem {
     const { code, detail, retryAfterSeconds } = exhausted(answer)
     return new Problem(code, detail, { upstream, retryAfterSeconds })
   }
-  // These do not say how far HighLevel came.
-  const isOpen = answer.status < 200 || answer.status >= 500 || answer.status === 408 || answer.status === 499
-  const applied = isOpen && writes(call) ? 'unknown' : 'no'
+  const applied = appliedAfter(call, answer, words)
   if (!words.readable && answer.status < 500) {
     return new Problem('upstream-unreadable', 'HighLevel’s answer is not JSON: something before it may have answered', {
       upstream,

@@ -2,8 +2,9 @@ import { isUtf8 } from 'node:buffer'
 import { Problem } from '../problems.ts'
 import { isObject } from '../shared/is-object.ts'
 import { problemOf } from './answers.ts'
+import { appliedAfter } from './applied.ts'
 import type { TokenSource } from './bearer.ts'
-import { type Answer, type CallContext, type LocationCall, type Send, writes } from './call.ts'
+import type { Answer, CallContext, LocationCall, Send } from './call.ts'
 import { before, lateToken } from './deadline.ts'
 import { traceIdOf } from './words.ts'
 
@@ -23,8 +24,11 @@ export interface RecordAnswer {
   record: Record<string, unknown>
 }
 
-const unreadable = (call: LocationCall, { status }: Answer, detail: string) =>
-  new Problem('upstream-unreadable', detail, { upstream: { status }, applied: writes(call) ? 'unknown' : 'no' })
+const unreadable = (call: LocationCall, answer: Answer, detail: string) =>
+  new Problem('upstream-unreadable', detail, {
+    upstream: { status: answer.status },
+    applied: appliedAfter(call, answer)
+  })
 
 /** The text of an answer, and the JSON object that it is. */
 function readObject(call: LocationCall, answer: Answer): { text: string; body: Record<string, unknown> } {
@@ -50,11 +54,20 @@ function readRecord(call: LocationCall, answer: Answer): RecordAnswer {
   return { text, record }
 }
 
-/** A problem says how the last attempt went; an earlier one may have been carried out nevertheless. */
-export const asSure = <P>({ trace }: Pick<CallContext, 'trace'>, problem: P): P =>
-  problem instanceof Problem && trace.unsure && problem.extras.applied !== 'unknown'
-    ? (new Problem(problem.code, problem.detail, { ...problem.extras, applied: 'unknown' }) as P & Problem)
-    : problem
+/**
+ * A problem says how the last attempt went; an earlier one may have been carried out nevertheless, and so may this one
+ * where others follow it.
+ */
+export function asSure<P>({ trace }: Pick<CallContext, 'trace'>, problem: P): P {
+  if (!(problem instanceof Problem)) return problem
+  if (problem.extras.applied === 'unknown') trace.unsure = true
+  else if (trace.unsure)
+    return new Problem(problem.code, problem.detail, { ...problem.extras, applied: 'unknown' }) as P & Problem
+  return problem
+}
+
+/** HighLevel documents 200 alone. Of the rest of 2xx, 202 does not say that it is done, and 206 not that it is whole. */
+const isDone = ({ status }: Answer) => status === 200 || status === 201
 
 /** Where HighLevel keeps a record: path and query. */
 export const recordPath = ({ locationId, schemaKey, id }: RecordRef) =>
@@ -98,7 +111,7 @@ export function createUpstreamClient(send: Send<LocationCall>, { tokenFor }: Pic
     } catch (problem) {
       throw asSure(call, problem)
     }
-    if (answer.status >= 200 && answer.status < 300) return read(call, answer)
+    if (isDone(answer)) return read(call, answer)
     const problem = asSure(call, problemOf(call, answer, sent))
     call.trace.upstreamTraceId = problem.extras.upstream?.traceId
     throw problem

@@ -1,5 +1,6 @@
 import { Problem } from '../problems.ts'
-import { type Answer, isGone, type Layer, type LocationCall, writes } from './call.ts'
+import { appliedAfter } from './applied.ts'
+import { type Answer, isGone, type Layer, type LocationCall } from './call.ts'
 import { hungUp, pause } from './deadline.ts'
 import { retryAfterOf } from './headers.ts'
 
@@ -33,7 +34,7 @@ const problemReason = (problem: unknown): RetryReason | undefined =>
 
 /** Whether the write may have been carried out all the same. */
 const isUnsure = (call: LocationCall, answer: Answer | undefined, problem: unknown): boolean =>
-  writes(call) && (answer ? answer.status >= 500 : problem instanceof Problem && problem.extras.applied === 'unknown')
+  answer ? appliedAfter(call, answer) === 'unknown' : problem instanceof Problem && problem.extras.applied === 'unknown'
 
 const isQuotaProblem = (problem: unknown): boolean =>
   problem instanceof Problem &&

@@ -1,5 +1,6 @@
 import { type Dispatcher, errors, Pool } from 'undici'
 import { Problem } from '../problems.ts'
+import { type Applied, appliedAfter } from './applied.ts'
 import { type Answer, type Call, type Send, writes } from './call.ts'
 
 /** The longest answer that is read. HighLevel's records and schemas stay far below. */
@@ -62,7 +63,7 @@ export function openSockets(url: string, { lifeMs = CONNECTION_LIFE_MS, keepAliv
 }
 
 /** Why no answer came, in the caller's terms. A call that was on the wire may have been carried out. */
-function problemOf(error: Error, sent: boolean, answered: boolean, applied: 'no' | 'unknown'): Problem {
+function problemOf(error: Error, sent: boolean, answered: boolean, applied: Applied): Problem {
   if (error instanceof Problem) return error
   if (error instanceof errors.ClientDestroyedError || error instanceof errors.ClientClosedError) {
     return new Problem('shutting-down', 'This process ended before HighLevel’s answer', {
@@ -112,7 +113,7 @@ function collect(
   reject: (problem: Problem) => void
 ): Dispatcher.DispatchHandler {
   const startedAt = performance.now()
-  const applied = () => (controller !== undefined && writes(call) ? 'unknown' : 'no')
+  const applied = (): Applied => (controller === undefined ? 'no' : appliedAfter(call))
   const chunks: Buffer[] = []
   let size = 0
   let status = 0

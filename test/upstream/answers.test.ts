@@ -77,7 +77,7 @@ for (const [status, message, code, tokenFault = false] of rows) {
       message: [message].flat().join('; '),
       traceId: '0a1b2c3d-4e5f-6a7b-8c9d-0a1b2c3d4e5f'
     })
-    t.equal(problem.extras.applied, status >= 500 ? 'unknown' : 'no')
+    t.equal(problem.extras.applied, [400, 401, 403, 404, 422].includes(status) ? 'no' : 'unknown')
     t.equal(problem.extras.errors, undefined)
     t.equal(isTokenFault(answer), tokenFault)
   })
@@ -90,13 +90,37 @@ t.test('an error of HighLevel’s own leaves a write unknown, and a read unwritt
   t.equal(problemOf(call('GET'), answer, undefined).extras.applied, 'no')
 })
 
-t.test('a page in place of an answer that is open leaves a write unknown', async (t) => {
-  const page = (status: number) => ({ status, headers: { 'content-type': 'text/html' }, body: Buffer.from('<html>') })
+t.test(
+  'only the refusals that HighLevel is known to give before it stores anything prove that nothing was',
+  async (t) => {
+    const refusals = [400, 401, 403, 404, 422, 429]
+    const statuses = Array.from({ length: 900 }, (_, n) => n + 100).filter((status) => status !== 200 && status !== 201)
+    const appliedOf = (method: Call['method'], status: number) =>
+      problemOf(call(method), says(status, 'Words that nobody has seen yet'), {}).extras.applied ?? 'no'
 
-  t.match(problemOf(PUT, page(408), {}), { code: 'upstream-unreadable', extras: { applied: 'unknown' } })
-  t.match(problemOf(PUT, page(499), {}), { extras: { applied: 'unknown' } })
-  t.match(problemOf(call('GET'), page(408), {}), { extras: { applied: 'no' } })
-  t.match(problemOf(PUT, page(403), {}), { extras: { applied: 'no' } })
+    t.strictSame(
+      statuses.filter((status) => appliedOf('PUT', status) === 'no'),
+      refusals
+    )
+    t.strictSame(
+      statuses.filter((status) => appliedOf('GET', status) !== 'no'),
+      []
+    )
+  }
+)
+
+t.test('a refusal of the values proves nothing where HighLevel’s own words are missing', async (t) => {
+  const bodies = ['', '{}', '[]', 'null', '{"message":', '<html>', 'no healthy upstream']
+  const appliedOf = (status: number, body: string) =>
+    problemOf(PUT, { status, headers: {}, body: Buffer.from(body) }, {}).extras.applied ?? 'no'
+
+  for (const body of bodies) {
+    for (const status of [400, 404, 422]) t.equal(appliedOf(status, body), 'unknown', `${status} ${body}`)
+    for (const status of [401, 403, 429]) t.equal(appliedOf(status, body), 'no', `${status} ${body}`)
+  }
+  t.match(problemOf(PUT, { status: 408, headers: {}, body: Buffer.from('<html>') }, {}), {
+    code: 'upstream-unreadable'
+  })
 })
 
 t.test('words of a dead token are no token fault under any status but 401', async (t) => {
