@@ -104,7 +104,7 @@ async function close(): Promise<void> {
   rmSync(dir, { recursive: true, force: true })
 }
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => close().finally(() => process.exit(1)))
+  process.on(signal, () => close().finally(() => process.exit(1)))
 }
 
 try {

@@ -1,6 +1,6 @@
-import closeWithGrace from 'close-with-grace'
 import { loadConfig } from './config.ts'
 import { startGateway } from './gateway.ts'
+import { endWithGrace } from './shared/end-with-grace.ts'
 import { openLog } from './shared/log.ts'
 import { requireNode } from './shared/node-version.ts'
 
@@ -13,9 +13,8 @@ async function main(): Promise<void> {
   const gateway = await startGateway(config, output)
   log.info({ origin: gateway.origin, adminOrigin: gateway.adminOrigin }, 'ready')
 
-  // Without a delay of its own: the gateway keeps to the grace time by itself, but for a grant that is not yet saved.
-  // A second signal ends the process at once.
-  closeWithGrace({ delay: false, logger: false }, async ({ signal, err }) => {
+  // The gateway keeps to the grace time by itself, but for a grant that is not yet saved.
+  endWithGrace(async ({ signal, err }) => {
     if (err) log.fatal({ err }, 'ending after a fault')
     else log.info({ signal }, 'ending')
     await gateway.close()

@@ -7,19 +7,11 @@ import t from 'tap'
 import { Env } from '../src/config.ts'
 import { catalogue } from '../src/problems.ts'
 import { temporaryFolder } from './support/harness.ts'
-import { startProcess } from './support/process.ts'
+import { freePort, startProcess } from './support/process.ts'
 
 const README = readFileSync(join(import.meta.dirname, '../README.md'), 'utf8')
 const SANDBOX = join(import.meta.dirname, 'simulator/sandbox.ts')
 const block = (start: string) => new RegExp(`\`\`\`\\w+\\n(${start}[\\s\\S]*?)\\n\`\`\``).exec(README)?.[1] ?? ''
-
-async function freePort(): Promise<string> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  return typeof address === 'object' ? String(address?.port) : ''
-}
 
 async function environment() {
   return { PORT: await freePort(), ADMIN_PORT: await freePort(), SIMULATOR_PORT: await freePort() }

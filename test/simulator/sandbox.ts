@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs'
-import closeWithGrace from 'close-with-grace'
 import { type Config, loadConfig } from '../../src/config.ts'
 import { type Gateway, ListenError, startGateway } from '../../src/gateway.ts'
+import { endWithGrace } from '../../src/shared/end-with-grace.ts'
 import { openLog } from '../../src/shared/log.ts'
 import { credentialHash } from '../../src/tokens/credential-hash.ts'
 import { SEED } from './seed.ts'
@@ -97,12 +97,12 @@ async function main(): Promise<void> {
       locations: ['*']
     })
     await connect(gateway, simulator)
-    process.stdout.write(guide(gateway, simulator))
-    closeWithGrace({ logger: false }, async () => {
+    endWithGrace(async () => {
       await gateway.close()
       await simulator.close()
       await log.close()
     })
+    process.stdout.write(guide(gateway, simulator))
   } catch (error) {
     await simulator.close()
     throw error
@@ -111,5 +111,6 @@ async function main(): Promise<void> {
 
 main().catch((error: unknown) => {
   process.stderr.write(`The sandbox cannot start: ${error instanceof Error ? error.message : String(error)}\n`)
-  process.exitCode = 1
+  // At once: what was opened by then would keep the process.
+  process.exit(1)
 })

@@ -1,13 +1,12 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
 import { chmodSync, existsSync, globSync, mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import type { Scope } from './harness.ts'
+import { atEnd, freePort } from './process.ts'
 
 /** Why a test that needs PostgreSQL was skipped, and how to get it. */
 export const NO_POSTGRES =
@@ -36,14 +35,6 @@ async function find(): Promise<string | undefined> {
   return folder === undefined ? undefined : start(folder)
 }
 
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const address = probe.address()
-  probe.close()
-  return typeof address === 'object' && address !== null ? address.port : 0
-}
-
 /** A server of this process's own, which ends with it. PostgreSQL does not run as root. */
 async function start(binaries: string): Promise<string | undefined> {
   const folder = mkdtempSync(join(tmpdir(), 'records-gateway-postgres-'))
@@ -57,12 +48,11 @@ async function start(binaries: string): Promise<string | undefined> {
   const data = join(folder, 'data')
   spawnSync(...as(join(binaries, 'initdb'), '-D', data, '-U', 'postgres', '-A', 'trust'))
   const port = await freePort()
-  const child = spawn(
-    ...as(join(binaries, 'postgres'), '-D', data, '-p', String(port), '-k', folder, '-h', '127.0.0.1'),
-    { stdio: 'ignore' }
-  )
+  const child = spawn(...as(join(binaries, 'postgres'), '-D', data, '-p', port, '-k', folder, '-h', '127.0.0.1'), {
+    stdio: 'ignore'
+  })
   started = { child, folder }
-  process.once('exit', () => {
+  atEnd(() => {
     // It waits for the end, so that nothing is written any more into what is removed.
     spawnSync(...as(join(binaries, 'pg_ctl'), '-D', data, '-m', 'immediate', 'stop'))
     rmSync(folder, { recursive: true, force: true })

@@ -1,33 +1,64 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { createServer } from 'node:net'
 import type { Scope } from './harness.ts'
 
-/** What still runs where a test breaks off without its teardown. */
-const children = new Set<ChildProcess>()
-process.once('exit', () => {
-  for (const child of children) child.kill('SIGKILL')
-})
-
-/** A Node process of this project, ended with its test. `env` stands in place of the test's own variables. */
-export function startProcess(t: Scope, script: string, env: Record<string, string>, cwd = process.cwd()) {
-  // NODE_OPTIONS carries the coverage of tap into the process.
-  const inherited = {
-    PATH: process.env['PATH'] ?? '',
-    NODE_OPTIONS: process.env['NODE_OPTIONS'] ?? '',
-    ...tapVariables()
-  }
-  const child: ChildProcess = spawn(process.execPath, [script], {
-    cwd,
-    env: { ...inherited, ...env },
-    stdio: ['ignore', 'pipe', 'pipe']
+/** What has to end with this process, where a test breaks off without its teardown. */
+const closers = new Set<() => void>()
+const runClosers = () => {
+  for (const closer of closers) closer()
+  closers.clear()
+}
+process.once('exit', runClosers)
+// A process that ends by a signal has no `exit`.
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+  process.once(signal, () => {
+    runClosers()
+    process.kill(process.pid, signal)
   })
+}
+
+/** Runs `closer`, which must not wait for anything, when this process ends, however it does short of SIGKILL. */
+export function atEnd(closer: () => void): () => void {
+  closers.add(closer)
+  return () => closers.delete(closer)
+}
+
+/** A port of 127.0.0.1 that was free a moment ago. */
+export async function freePort(): Promise<string> {
+  const holder = createServer().listen(0, '127.0.0.1')
+  await once(holder, 'listening')
+  const address = holder.address()
+  holder.close()
+  await once(holder, 'close')
+  return typeof address === 'object' ? String(address?.port) : ''
+}
+
+/** Sends a signal to a process and to all that it started. False where none of them is left. */
+function signalGroup({ pid }: ChildProcess, signal: NodeJS.Signals | 0): boolean {
+  if (pid === undefined) return false
+  try {
+    return process.kill(-pid, signal)
+  } catch (error) {
+    if ((error as { code?: unknown }).code === 'ESRCH') return false
+    throw error
+  }
+}
+
+/** A command that is ended with its test, and with it whatever it started. `env` is all of its environment. */
+export function startCommand(t: Scope, [command = '', ...args]: string[], env: NodeJS.ProcessEnv, cwd = process.cwd()) {
+  // In a process group of its own.
+  const child = spawn(command, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'], detached: true })
+  const forget = atEnd(() => signalGroup(child, 'SIGKILL'))
   const output = { stdout: '', stderr: '' }
-  child.stdout?.on('data', (chunk: Buffer) => (output.stdout += chunk))
-  child.stderr?.on('data', (chunk: Buffer) => (output.stderr += chunk))
-  const ended = once(child, 'close').then(([code]) => Number(code))
-  t.teardown(() => child.exitCode === null && child.kill('SIGKILL'))
-  children.add(child)
-  child.once('close', () => children.delete(child))
+  child.stdout.on('data', (chunk: Buffer) => (output.stdout += chunk))
+  child.stderr.on('data', (chunk: Buffer) => (output.stderr += chunk))
+  /** The exit code, or the signal that ended it. */
+  const ended = once(child, 'close').then(([code, signal]) => (code ?? signal) as number | NodeJS.Signals)
+  t.teardown(() => {
+    signalGroup(child, 'SIGKILL')
+    forget()
+  })
 
   /** Resolves with the first match in what the process writes; rejects if it ends before. */
   const writes = (pattern: RegExp): Promise<RegExpExecArray> =>
@@ -36,15 +67,36 @@ export function startProcess(t: Scope, script: string, env: Record<string, strin
         const found = pattern.exec(output.stdout + output.stderr)
         if (found) resolve(found)
       }
-      child.stdout?.on('data', look)
-      child.stderr?.on('data', look)
+      child.stdout.on('data', look)
+      child.stderr.on('data', look)
       ended.then((code) =>
         reject(new Error(`Ended with ${code} before it wrote ${pattern}: ${output.stdout}${output.stderr}`))
       )
       look()
     })
 
-  return { child, output, ended, writes, kill: (signal: NodeJS.Signals) => child.kill(signal) }
+  return {
+    child,
+    output,
+    ended,
+    writes,
+    kill: (signal: NodeJS.Signals) => child.kill(signal),
+    /** The same for all that it started: what a terminal does with Ctrl-C. */
+    killAll: (signal: NodeJS.Signals) => signalGroup(child, signal),
+    /** Whether it, or anything that it started, still runs. */
+    isLeft: () => signalGroup(child, 0)
+  }
+}
+
+/** A Node process of this project, ended with its test. `env` stands in place of the test's own variables. */
+export function startProcess(t: Scope, script: string, env: Record<string, string>, cwd?: string) {
+  // NODE_OPTIONS carries the coverage of tap into the process.
+  const inherited = {
+    PATH: process.env['PATH'] ?? '',
+    NODE_OPTIONS: process.env['NODE_OPTIONS'] ?? '',
+    ...tapVariables()
+  }
+  return startCommand(t, [process.execPath, script], { ...inherited, ...env }, cwd)
 }
 
 const tapVariables = () =>

@@ -2,12 +2,12 @@ import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
+import { atEnd, freePort } from './process.ts'
 
 /** Why a test that needs Redis was skipped, and how to get it. */
 export const NO_REDIS = 'no Redis: set REDIS_URL to a server, or install one (Debian: redis-server)'
@@ -28,21 +28,13 @@ async function answers(url: string): Promise<boolean> {
   return isThere
 }
 
-async function freePort(): Promise<number> {
-  const holder = createServer().listen(0, '127.0.0.1')
-  await once(holder, 'listening')
-  const address = holder.address()
-  holder.close()
-  return typeof address === 'object' && address !== null ? address.port : 0
-}
-
 async function start(): Promise<string | undefined> {
   const port = await freePort()
   const folder = mkdtempSync(join(tmpdir(), 'records-gateway-redis-'))
-  const args = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', folder]
+  const args = ['--port', port, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', folder]
   const child = spawn('redis-server', args, { stdio: 'ignore' })
   const isMissing = once(child, 'error').then(() => true)
-  process.once('exit', () => {
+  atEnd(() => {
     child.kill('SIGKILL')
     rmSync(folder, { recursive: true, force: true })
   })

@@ -5,6 +5,8 @@ import { spawn } from 'node:child_process'
  * counts in a line of its own, which is passed on as well.
  */
 const tap = spawn('tap', process.argv.slice(2), { stdio: ['ignore', 'pipe', 'inherit'] })
+// From a terminal the signal reaches tap by itself too, which minds nothing.
+for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => tap.kill(signal))
 let tail = ''
 tap.stdout.on('data', (chunk: Buffer) => {
   process.stdout.write(chunk)

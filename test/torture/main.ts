@@ -28,7 +28,14 @@ process.on('exit', () => {
   for (const loop of loops) loop.kill('SIGKILL')
 })
 
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
+let closing: Promise<void> | undefined
+const close = () => {
+  closing ??= (async () => {
+    for (const closer of closers) await closer()
+  })()
+  return closing
+}
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => close().finally(() => process.exit(1)))
 
 console.log(`torture: ${rounds} rounds of seed ${seed}, ${busy} busy loops`)
 try {
@@ -38,5 +45,5 @@ try {
   console.log(violations.length === 0 ? `No grant was lost (seed ${seed})` : `Grants were lost (seed ${seed})`)
   process.exitCode = violations.length === 0 ? 0 : 1
 } finally {
-  for (const closer of closers) await closer()
+  await close()
 }
