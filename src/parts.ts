@@ -9,7 +9,8 @@ import { createOAuthApi, TOKEN_CALL_TIMEOUT_MS } from './tokens/oauth-api.ts'
 import { openGrants } from './tokens/open-grants.ts'
 import { openVault } from './tokens/vault-sql.ts'
 import { openUpstream } from './upstream/open-upstream.ts'
-import { createTransport, openSockets } from './upstream/transport.ts'
+import { openSockets } from './upstream/sockets.ts'
+import { createTransport } from './upstream/transport.ts'
 import { version } from './version.ts'
 
 /** What a store that answers takes to be told how things ended. */
@@ -32,7 +33,7 @@ function openOAuth(config: Config, now: () => number, foreign: (path: string) =>
   const { HIGHLEVEL_CLIENT_ID: clientId, HIGHLEVEL_CLIENT_SECRET: clientSecret } = config
   if (clientId === undefined || clientSecret === undefined) return undefined
   const sockets = openSockets(config.HIGHLEVEL_API_URL, { keepAlive: false })
-  const send = createTransport(sockets, wireOf(config), TOKEN_CALL_TIMEOUT_MS)
+  const send = createTransport(sockets, wireOf(config), TOKEN_CALL_TIMEOUT_MS, foreign)
   const redirectUri = `${config.PUBLIC_URL}/oauth/callback`
   return {
     api: createOAuthApi(send, { clientId, clientSecret, redirectUri, now, foreign }),
@@ -54,10 +55,11 @@ export async function openParts(config: Config, log: BaseLogger, now: () => numb
   const vault = await openVault(config.DATABASE_URL, config.vaultKeys, { now, log })
   const redis = config.REDIS_URL === undefined ? undefined : await openRedis(config.REDIS_URL, log)
   const metrics = createMetrics({ survey: vault.surveyGrants, now })
-  const oauth = openOAuth(config, now, (path) => {
+  const foreign = (path: string) => {
     log.error({ path }, 'an answer of HighLevel belongs to another call')
     metrics.upstream.countForeign()
-  })
+  }
+  const oauth = openOAuth(config, now, foreign)
   const grants = openGrants({ vault, oauth: oauth?.api, now, log, count: metrics.countRenewal })
   const upstream = openUpstream({
     wire: wireOf(config),
@@ -68,6 +70,7 @@ export async function openParts(config: Config, log: BaseLogger, now: () => numb
     redis,
     now,
     log,
+    foreign,
     metrics: metrics.upstream
   })
   // As many as could wait for their location's quota, had they not to wait for one another.

@@ -1,3 +1,5 @@
+import type { AnswerBody } from './answer-body.ts'
+
 /** What one caller's call has cost so far; the log line is made from it. Times are milliseconds. */
 export interface Trace {
   attempts: number
@@ -63,6 +65,8 @@ export interface Call extends Pick<CallContext, 'deadlineAt' | 'trace'> {
   body?: string | undefined
   contentType?: 'application/json' | 'application/x-www-form-urlencoded'
   authorization?: string | undefined
+  /** Whether an answer is another call's. Asked before its connection carries a further call; absent where nothing tells. */
+  isForeign?: (answer: Answer) => boolean
 }
 
 /** Whether a call that is on the wire may change a record. */
@@ -85,6 +89,8 @@ export interface Answer {
   /** Lower-case names. */
   headers: Readonly<Record<string, string | string[] | undefined>>
   body: Buffer
+  /** What the body was found to be, once it was looked at. */
+  read?: AnswerBody | undefined
 }
 
 /** Rejects with a Problem where no whole answer came. */

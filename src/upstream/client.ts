@@ -1,11 +1,12 @@
-import { isUtf8 } from 'node:buffer'
 import { Problem } from '../problems.ts'
 import { isObject } from '../shared/is-object.ts'
+import { bodyOf } from './answer-body.ts'
 import { problemOf } from './answers.ts'
 import { appliedAfter } from './applied.ts'
 import type { TokenSource } from './bearer.ts'
 import type { Answer, CallContext, LocationCall, Send } from './call.ts'
 import { before, lateToken } from './deadline.ts'
+import { isOfOtherObject, isOfOtherRecord } from './foreign.ts'
 import { traceIdOf } from './words.ts'
 
 /** A record of a location's object. All three parts have passed their patterns. */
@@ -31,25 +32,16 @@ const unreadable = (call: LocationCall, answer: Answer, detail: string) =>
   })
 
 /** The text of an answer, and the JSON object that it is. */
-function readObject(call: LocationCall, answer: Answer): { text: string; body: Record<string, unknown> } {
-  // Other bytes would not come out as they went in.
-  if (!isUtf8(answer.body)) throw unreadable(call, answer, 'HighLevel’s answer is not UTF-8')
-  const text = answer.body.toString('utf8')
-  let body: unknown
-  try {
-    body = JSON.parse(text)
-  } catch {
-    // The parser's message repeats a piece of the record, so it is not kept as a cause.
-    throw unreadable(call, answer, 'HighLevel’s answer is not whole JSON')
-  }
-  if (!isObject(body)) throw unreadable(call, answer, 'HighLevel’s answer is no JSON object')
-  call.trace.upstreamTraceId = traceIdOf(body)
-  return { text, body }
+function readObject(call: LocationCall, answer: Answer): { text: string; object: Record<string, unknown> } {
+  const body = bodyOf(answer)
+  if ('unreadable' in body) throw unreadable(call, answer, body.unreadable)
+  call.trace.upstreamTraceId = traceIdOf(body.object)
+  return body
 }
 
 function readRecord(call: LocationCall, answer: Answer): RecordAnswer {
-  const { text, body } = readObject(call, answer)
-  const record = body['record']
+  const { text, object } = readObject(call, answer)
+  const record = object['record']
   if (!isObject(record)) throw unreadable(call, answer, 'HighLevel’s answer holds no record')
   return { text, record }
 }
@@ -82,6 +74,7 @@ const callOf = (
   method: 'GET' | 'PUT',
   path: string,
   locationId: string,
+  isForeign: (answer: Answer) => boolean,
   body: string | undefined,
   { deadlineAt, trace, waiting }: CallContext
 ): LocationCall => ({
@@ -89,6 +82,7 @@ const callOf = (
   path,
   body,
   authorization: undefined,
+  isForeign,
   deadlineAt,
   trace,
   waiting,
@@ -119,11 +113,19 @@ export function createUpstreamClient(send: Send<LocationCall>, { tokenFor }: Pic
 
   return {
     getRecord: (ref: RecordRef, context: CallContext) =>
-      ask(callOf('GET', recordPath(ref), ref.locationId, undefined, context), undefined, readRecord),
+      ask(
+        callOf('GET', recordPath(ref), ref.locationId, isOfOtherRecord(ref), undefined, context),
+        undefined,
+        readRecord
+      ),
 
     /** `body` is in HighLevel's dialect. */
     putRecord: (ref: RecordRef, body: object, context: CallContext) =>
-      ask(callOf('PUT', recordPath(ref), ref.locationId, JSON.stringify(body), context), body, readRecord),
+      ask(
+        callOf('PUT', recordPath(ref), ref.locationId, isOfOtherRecord(ref), JSON.stringify(body), context),
+        body,
+        readRecord
+      ),
 
     /** Resolves where the location has a token to call with, without calling. */
     requireConnected: async (locationId: string, { deadlineAt }: CallContext): Promise<void> => {
@@ -134,11 +136,14 @@ export function createUpstreamClient(send: Send<LocationCall>, { tokenFor }: Pic
     getObject: async (ref: ObjectRef, context: CallContext): Promise<unknown> =>
       (
         await ask(
-          { ...callOf('GET', objectPath(ref), ref.locationId, undefined, context), isAside: true },
+          {
+            ...callOf('GET', objectPath(ref), ref.locationId, isOfOtherObject(ref), undefined, context),
+            isAside: true
+          },
           undefined,
           readObject
         )
-      ).body
+      ).object
   }
 }
 

@@ -8,7 +8,8 @@ import { createUpstreamClient } from './client.ts'
 import { createQuota } from './quota.ts'
 import { createRetry, type RetryReason } from './retry.ts'
 import { createSharedPlaces } from './shared-places.ts'
-import { createTransport, openSockets, type Wire } from './transport.ts'
+import { openSockets } from './sockets.ts'
+import { createTransport, type Wire } from './transport.ts'
 
 interface Options {
   wire: Wire
@@ -20,6 +21,8 @@ interface Options {
   redis: SharedRedis | undefined
   now: () => number
   log: BaseLogger
+  /** Told of an answer that belonged to another call. */
+  foreign: (path: string) => void
   metrics: {
     countRetry: (reason: RetryReason) => void
     countRefusal: () => void
@@ -32,7 +35,7 @@ interface Options {
 const HOLD_SLACK_MS = 1_000
 
 /** The calls to HighLevel, with everything that stands between a use case and the wire. */
-export function openUpstream({ wire, timeoutMs, tokens, redis, log, metrics, ...rest }: Options) {
+export function openUpstream({ wire, timeoutMs, tokens, redis, log, metrics, foreign, ...rest }: Options) {
   const sockets = openSockets(wire.origin)
   const shared = redis && createSharedPlaces(redis, timeoutMs + HOLD_SLACK_MS)
   const breaker = createBreaker({ log, onChange: metrics.countCircuit })
@@ -43,7 +46,7 @@ export function openUpstream({ wire, timeoutMs, tokens, redis, log, metrics, ...
   const send = pipeline(
     // Each attempt passes the rest anew. An open circuit costs no quota, and a place in the quota is taken last of all.
     [retry, bearer(tokens), breaker.guard, quota.layer],
-    createTransport(sockets, wire, timeoutMs)
+    createTransport(sockets, wire, timeoutMs, foreign)
   )
 
   return {

@@ -1,15 +1,11 @@
-import { type Dispatcher, errors, Pool } from 'undici'
+import { type Dispatcher, errors } from 'undici'
 import { Problem } from '../problems.ts'
 import { type Applied, appliedAfter } from './applied.ts'
 import { type Answer, type Call, type Send, writes } from './call.ts'
+import type { AnswerHandler, Sockets } from './sockets.ts'
 
 /** The longest answer that is read. HighLevel's records and schemas stay far below. */
 const MAX_ANSWER_BYTES = 2 * 1024 * 1024
-
-/** Far more than the locations that hang at a time can hold. */
-const MAX_CONNECTIONS = 1_024
-/** No connection is kept for longer, or a change of HighLevel's addresses would not be noticed while it is in use. */
-const CONNECTION_LIFE_MS = 60_000
 
 /** What is the same for every call of HighLevel. */
 export interface Wire {
@@ -18,48 +14,6 @@ export interface Wire {
   /** `Version` header. */
   apiVersion: string
   userAgent: string
-}
-
-/** Sockets to HighLevel. */
-export interface Sockets {
-  dispatch: Pool['dispatch']
-  /** Ends what is under way too. */
-  destroy(): Promise<void>
-}
-
-/**
- * HTTP/1.1 with keep-alive; time-outs are the call's own, so undici's are off. New calls get new connections now and
- * then, and calls under way keep theirs. Not undici's `clientTtl`, which looks at the clock for each busy connection
- * with each call. Without `keepAlive` each call has a connection of its own.
- */
-export function openSockets(url: string, { lifeMs = CONNECTION_LIFE_MS, keepAlive = true } = {}): Sockets {
-  const open = () =>
-    new Pool(new URL(url).origin, {
-      connections: MAX_CONNECTIONS,
-      pipelining: keepAlive ? 1 : 0,
-      allowH2: false,
-      headersTimeout: 0,
-      bodyTimeout: 0,
-      connect: { timeout: 5_000 }
-    })
-  let pool = open()
-  const retired = new Set<Pool>()
-
-  const retire = () => {
-    const old = pool
-    pool = open()
-    retired.add(old)
-    old.close().finally(() => retired.delete(old))
-  }
-  const timer = setInterval(retire, lifeMs).unref()
-
-  return {
-    dispatch: (options, handler) => pool.dispatch(options, handler),
-    async destroy() {
-      clearInterval(timer)
-      await Promise.all([pool, ...retired].map((one) => one.destroy()))
-    }
-  }
 }
 
 /** Why no answer came, in the caller's terms. A call that was on the wire may have been carried out. */
@@ -86,9 +40,14 @@ function problemOf(error: Error, sent: boolean, answered: boolean, applied: Appl
  * socket, sending and reading. `timeoutMs` bounds the attempt, the call's own deadline the rest.
  *
  * undici's `dispatch` is used in place of `request`, since the body is wanted whole: there is no use for a Readable
- * around each answer.
+ * around each answer. An answer that belongs to another call is told of, and its connection ended.
  */
-export function createTransport(sockets: Sockets, { origin, apiVersion, userAgent }: Wire, timeoutMs: number): Send {
+export function createTransport(
+  sockets: Sockets,
+  { origin, apiVersion, userAgent }: Wire,
+  timeoutMs: number,
+  foreign: (path: string) => void
+): Send {
   const base = new URL(origin).pathname.replace(/\/$/, '')
   const fixed = ['accept', 'application/json', 'user-agent', userAgent, 'version', apiVersion]
 
@@ -101,7 +60,10 @@ export function createTransport(sockets: Sockets, { origin, apiVersion, userAgen
       if (call.authorization !== undefined) headers.push('authorization', call.authorization)
       if (call.body !== undefined) headers.push('content-type', call.contentType ?? 'application/json')
       const options = { path: base + call.path, method: call.method, headers, body: call.body ?? null }
-      sockets.dispatch(options, collect(call, Math.min(leftMs, timeoutMs), leftMs <= timeoutMs, resolve, reject))
+      sockets.dispatch(
+        options,
+        collect(call, Math.min(leftMs, timeoutMs), leftMs <= timeoutMs, foreign, resolve, reject)
+      )
     })
 }
 
@@ -109,9 +71,10 @@ function collect(
   call: Call,
   budgetMs: number,
   isDeadline: boolean,
+  foreign: (path: string) => void,
   resolve: (answer: Answer) => void,
   reject: (problem: Problem) => void
-): Dispatcher.DispatchHandler {
+): AnswerHandler {
   const startedAt = performance.now()
   const applied = (): Applied => (controller === undefined ? 'no' : appliedAfter(call))
   const chunks: Buffer[] = []
@@ -144,6 +107,8 @@ function collect(
   }
 
   return {
+    endConnection: () => undefined,
+
     // undici calls this when the request goes on the wire, not before.
     onRequestStart(started) {
       // Too late: the call waited for a socket until its time was over. Nothing of it may be sent now.
@@ -167,7 +132,18 @@ function collect(
     onResponseEnd() {
       settle()
       call.trace.upstreamStatus = status
-      resolve({ status, headers, body: chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, size) })
+      const body = chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, size)
+      const answer: Answer = { status, headers, body, read: undefined }
+      if (call.isForeign?.(answer) !== true) return resolve(answer)
+      // The connection is out of step: what comes next on it would be another call's too.
+      this.endConnection()
+      foreign(call.path)
+      reject(
+        new Problem('upstream-unreadable', 'HighLevel’s answer belongs to another call', {
+          upstream: { status },
+          applied: applied()
+        })
+      )
     },
     onResponseError(_, error) {
       if (expired !== undefined) return

@@ -7,7 +7,8 @@ import type { AddressInfo } from 'node:net'
 import { Worker } from 'node:worker_threads'
 import t from 'tap'
 import { createTrace } from '../../src/upstream/call.ts'
-import { createTransport, openSockets } from '../../src/upstream/transport.ts'
+import { openSockets } from '../../src/upstream/sockets.ts'
+import { createTransport } from '../../src/upstream/transport.ts'
 import { temporaryFolder, until } from '../support/harness.ts'
 
 /** A server that answers after 100 ms, on a thread of its own: it runs while this one stands still. */
@@ -25,7 +26,7 @@ t.test('an answer that arrived while the process was paused is read, although it
   const origin = `http://127.0.0.1:${port}`
   const sockets = openSockets(origin)
   t.teardown(() => sockets.destroy())
-  const send = createTransport(sockets, { origin, apiVersion: '2021-07-28', userAgent: 'test' }, 300)
+  const send = createTransport(sockets, { origin, apiVersion: '2021-07-28', userAgent: 'test' }, 300, () => undefined)
   const trace = createTrace()
 
   const answer = send({ method: 'GET', path: '/', deadlineAt: performance.now() + 60_000, trace })
@@ -55,7 +56,7 @@ t.test('a certificate that nobody vouches for is not trusted, and nothing is sen
   const sockets = openSockets(origin)
   t.teardown(() => sockets.destroy())
 
-  const call = createTransport(sockets, { origin, ...options }, 3_000)(get())
+  const call = createTransport(sockets, { origin, ...options }, 3_000, () => undefined)(get())
 
   await t.rejects(call, { code: 'upstream-failed', detail: /No connection/, extras: { applied: 'no' } })
   t.equal(requests, 0)
@@ -72,7 +73,7 @@ t.test('connections are kept, but not for ever: a change of addresses is noticed
   const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   const sockets = openSockets(origin, { lifeMs: 300 })
   t.teardown(() => sockets.destroy())
-  const send = createTransport(sockets, { origin, ...options }, 3_000)
+  const send = createTransport(sockets, { origin, ...options }, 3_000, () => undefined)
   const until = performance.now() + 1_000
   let calls = 0
 
