@@ -1,8 +1,9 @@
 import rateLimit, { normalizeIP } from '@fastify/rate-limit'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
+import type { Redis } from 'ioredis'
 import { Problem } from '../problems.ts'
-import type { SharedRedis } from '../shared/redis.ts'
+import { type Check, type SharedRedis, wrongAnswer } from '../shared/redis.ts'
 
 /** Failed authentications of one address in a minute; further ones are told to wait. */
 const MAX_FAILURES = 60
@@ -47,6 +48,34 @@ export interface FailureLimit {
 const limited = (detail: string, retryAfterSeconds: number) =>
   new Problem('caller-rate-limited', detail, { retryAfterSeconds: Math.max(1, retryAfterSeconds) })
 
+const isPair: Check<[count: number, ttlMs: number]> = (answer): answer is [number, number] =>
+  Array.isArray(answer) && answer.length === 2 && answer.every(Number.isSafeInteger)
+
+/** Made of a pair that was looked at. */
+const isResult: Check<Awaited<ReturnType<Counter>>> = (answer): answer is Awaited<ReturnType<Counter>> =>
+  typeof answer === 'object' && answer !== null
+
+type Done = (error: unknown, answer?: unknown) => void
+
+/**
+ * What @fastify/rate-limit needs of Redis: it defines commands of its own, and takes their answers for pairs whatever they
+ * are. One that is none would be thrown at by a callback, which ends the process.
+ */
+function checked(client: Redis): object {
+  const commands: Record<string, unknown> = {
+    defineCommand(name: string, definition: { lua: string; numberOfKeys: number }) {
+      client.defineCommand(name, definition)
+      const command = Reflect.get(client, name) as (...args: unknown[]) => unknown
+      commands[name] = (...args: unknown[]) => {
+        const done = args.pop() as Done
+        const look: Done = (error, answer) => (isPair(answer) ? done(null, answer) : done(error ?? wrongAnswer()))
+        command.call(client, ...args, look)
+      }
+    }
+  }
+  return commands
+}
+
 /**
  * @fastify/rate-limit, for its counters only: its own headers are not those of the current IETF draft. It has one store
  * a scope, so the counters of this process and those in Redis live in scopes of their own.
@@ -60,7 +89,7 @@ export const rateLimitCounters = fp(
     })
     app.register(async (scope) => {
       if (redis === undefined) return
-      await scope.register(rateLimit, { global: false, redis: redis.client, nameSpace: 'rg:limit:' })
+      await scope.register(rateLimit, { global: false, redis: checked(redis.client), nameSpace: 'rg:limit:' })
       scopes.shared = scope
     })
     await app.after()
@@ -73,7 +102,7 @@ export const rateLimitCounters = fp(
       if (own === undefined) throw new Error('The counters are not registered')
 
       if (shared === undefined || redis === undefined) return own
-      return async (request: FastifyRequest) => (await redis.attempt(() => shared(request))) ?? own(request)
+      return async (request: FastifyRequest) => (await redis.attempt(() => shared(request), isResult)) ?? own(request)
     })
   },
   { name: 'rate-limit-counters' }

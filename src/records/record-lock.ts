@@ -2,14 +2,14 @@ import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Result } from 'ioredis'
 import { Problem } from '../problems.ts'
-import type { SharedRedis } from '../shared/redis.ts'
+import { isYesOrNo, type SharedRedis } from '../shared/redis.ts'
 import type { CallContext } from '../upstream/call.ts'
 import { pause } from '../upstream/deadline.ts'
 
 declare module 'ioredis' {
   interface RedisCommander<Context> {
-    queueForRecord(queue: string, ends: string, self: string, leaseMs: number): Result<0 | 1, Context>
-    leaveRecord(queue: string, ends: string, self: string): Result<0 | 1, Context>
+    queueForRecord(queue: string, ends: string, self: string, leaseMs: number): Result<unknown, Context>
+    leaveRecord(queue: string, ends: string, self: string): Result<unknown, Context>
   }
 }
 
@@ -97,7 +97,7 @@ export function createRecordLock(redis: SharedRedis | undefined): RecordLock {
       const until = context.deadlineAt + SLACK_MS
       let isAsked = false
       const leave = () => {
-        if (isAsked) void repeat(until, () => insist(PATIENCE_MS, () => client.leaveRecord(...keys, self)))
+        if (isAsked) void repeat(until, () => insist(PATIENCE_MS, () => client.leaveRecord(...keys, self), isYesOrNo))
       }
       const queue = () => {
         isAsked = true
@@ -106,7 +106,9 @@ export function createRecordLock(redis: SharedRedis | undefined): RecordLock {
       try {
         for (;;) {
           const leftMs = context.deadlineAt - performance.now()
-          const turn = await (isPatient ? insist(Math.min(PATIENCE_MS, leftMs), queue) : attempt(queue))
+          const turn = await (isPatient
+            ? insist(Math.min(PATIENCE_MS, leftMs), queue, isYesOrNo)
+            : attempt(queue, isYesOrNo))
           // Where its answer is late it may be in the queue all the same: it leaves it in either case.
           if (turn !== 0) return leave
           const waited = (performance.now() - since) * DELAY_SHARE

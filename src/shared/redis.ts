@@ -1,5 +1,12 @@
-import { Redis } from 'ioredis'
+import { Redis, type Result } from 'ioredis'
 import type { BaseLogger } from 'pino'
+import { inTime } from './in-time.ts'
+
+declare module 'ioredis' {
+  interface RedisCommander<Context> {
+    probeScripts(key: string): Result<unknown, Context>
+  }
+}
 
 /** A Redis that has not answered within this time is one that is down: no call waits for it longer, and none twice. */
 const PATIENCE_MS = 40
@@ -11,54 +18,54 @@ const PROOF_MS = 5_000
 /** While it is down, one line this often. */
 const REMIND_EVERY_MS = 60_000
 
+/** Whether an answer has the shape of what was asked for. One that has not is worth as much as none: Redis is down. */
+export type Check<T> = (answer: unknown) => answer is T
+
 export interface SharedRedis {
   client: Redis
   isUp(): boolean
-  /** The outcome of `work`; `undefined` at once while Redis is down, or where it does not answer in time. */
-  attempt<T>(work: () => Promise<T>): Promise<T | undefined>
+  /** The answer to `work`; `undefined` at once while Redis is down, or where it does not answer in time. */
+  attempt<T>(work: () => Promise<unknown>, check: Check<T>): Promise<T | undefined>
   /** The same for what is worth a longer wait: it is tried while there is a connection, whatever others have met with. */
-  insist<T>(ms: number, work: () => Promise<T>): Promise<T | undefined>
+  insist<T>(ms: number, work: () => Promise<unknown>, check: Check<T>): Promise<T | undefined>
   close(): Promise<void>
 }
 
-/** A timer that fires so much too late says that this process was busy, not that Redis is slow. */
-const LATE_MS = 5
-const MAX_RESTARTS = 2
+export const isCount = (answer: unknown): answer is number => Number.isSafeInteger(answer) && Number(answer) >= 0
+export const isYesOrNo = (answer: unknown): answer is 0 | 1 => answer === 0 || answer === 1
 
-/**
- * Resolves with `undefined` once the time is over. Time in which this process was too busy to send or to read does not
- * count: the wait begins anew.
- */
-async function inTime<T>(ms: number, work: Promise<T>): Promise<T | undefined> {
-  const { promise: expiry, resolve } = Promise.withResolvers<undefined>()
-  let timer: NodeJS.Timeout
-  const start = (again: number) => {
-    const dueAt = performance.now() + ms
-    timer = setTimeout(() => {
-      if (again > 0 && performance.now() > dueAt + LATE_MS) start(again - 1)
-      // What has arrived by now, though not been read, is read first.
-      else setImmediate(resolve, undefined)
-    }, ms)
-  }
-  start(MAX_RESTARTS)
-  return Promise.race([work, expiry]).finally(() => clearTimeout(timer))
+/** A script like those of the calls: where a server answers reads or plain commands alone, it is of no use. */
+const PROBE = `
+redis.call('SET', KEYS[1], '1', 'PX', 1000)
+return { 1, 2 }
+`
+const isProbed = (answer: unknown): answer is [1, 2] =>
+  Array.isArray(answer) && answer.length === 2 && answer[0] === 1 && answer[1] === 2
+const PROBE_KEY = 'rg:probe'
+
+const openClient = (url: string, retryStrategy: (attempt: number) => number | null): Redis => {
+  const client = new Redis(url, { ...options, retryStrategy })
+  client.defineCommand('probeScripts', { numberOfKeys: 1, lua: PROBE })
+  return client
 }
+
+export const wrongAnswer = (): Error => new Error('Redis answered something else than what it was asked for')
 
 const options = {
   lazyConnect: true,
   enableOfflineQueue: false,
   enableAutoPipelining: true,
   maxRetriesPerRequest: 0,
-  connectTimeout: GIVE_UP_MS,
-  retryStrategy: (attempt: number) => Math.min(2_000, 100 * 2 ** Math.min(attempt, 5)) * (0.5 + Math.random() / 2)
+  connectTimeout: GIVE_UP_MS
 }
+const reconnectMs = (attempt: number) => Math.min(2_000, 100 * 2 ** Math.min(attempt, 5)) * (0.5 + Math.random() / 2)
 
 /**
  * Redis as something that may be missing: it need not be there at the start, may go, hang and come back. Never rejects,
  * since limits are counted without it then. The address may bring a prefix of all keys: `redis://host:6379/0?keyPrefix=a:`.
  */
 export async function openRedis(url: string, log: BaseLogger): Promise<SharedRedis> {
-  const client = new Redis(url, options)
+  const client = openClient(url, reconnectMs)
   let up = false
   let downSince = performance.now()
   let remindedAt = Number.NEGATIVE_INFINITY
@@ -80,11 +87,10 @@ export async function openRedis(url: string, log: BaseLogger): Promise<SharedRed
     up = false
   }
 
-  /** Like the calls themselves a write: a Redis that only answers reads is of no use. */
   const probe = async (): Promise<void> => {
     const isReady = client.status === 'ready'
-    const write = () => inTime(PROBE_EVERY_MS, client.set('rg:probe', '1', 'PX', 1_000)).catch(setDown)
-    if (isReady && (await write()) === 'OK') setUp()
+    const answer = isReady && (await inTime(PROBE_EVERY_MS, client.probeScripts(PROBE_KEY)).catch(setDown))
+    if (isProbed(answer)) setUp()
     // Connected, and nobody answers: not even the questions with which a connection begins.
     else if (isReady || client.status === 'connect') {
       if (performance.now() - downSince < GIVE_UP_MS) return
@@ -104,20 +110,23 @@ export async function openRedis(url: string, log: BaseLogger): Promise<SharedRed
   return {
     client,
     isUp: () => up,
-    async attempt(work) {
+    async attempt(work, check) {
       if (!up) return undefined
       try {
-        const outcome = await inTime(PATIENCE_MS, work())
-        if (outcome === undefined) setDown(new Error(`Redis did not answer within ${PATIENCE_MS} ms`))
-        return outcome
+        const answer = await inTime(PATIENCE_MS, work())
+        if (answer !== undefined && check(answer)) return answer
+        setDown(answer === undefined ? new Error(`Redis did not answer within ${PATIENCE_MS} ms`) : wrongAnswer())
       } catch (error) {
         setDown(error)
-        return undefined
       }
+      return undefined
     },
-    async insist(ms, work) {
+    async insist(ms, work, check) {
       if (client.status !== 'ready') return undefined
-      return inTime(ms, work()).catch(() => undefined)
+      const answer = await inTime(ms, work()).catch(() => undefined)
+      if (answer === undefined || check(answer)) return answer
+      setDown(wrongAnswer())
+      return undefined
     },
     async close() {
       isClosed = true
@@ -131,14 +140,18 @@ export async function openRedis(url: string, log: BaseLogger): Promise<SharedRed
 
 /** Rejects where Redis cannot be written to, and says why. */
 export async function proveRedis(url: string): Promise<void> {
-  const client = new Redis(url, { ...options, retryStrategy: () => null })
+  const client = openClient(url, () => null)
   let fault: Error | undefined
   client.on('error', (error: Error) => {
     fault = error
   })
   try {
-    const written = client.connect().then(() => client.set('rg:probe', '1', 'PX', 1_000))
-    if ((await inTime(PROOF_MS, written)) === undefined) throw new Error(`no answer within ${PROOF_MS / 1_000} s`)
+    const answer = await inTime(
+      PROOF_MS,
+      client.connect().then(() => client.probeScripts(PROBE_KEY))
+    )
+    if (answer === undefined) throw new Error(`no answer within ${PROOF_MS / 1_000} s`)
+    if (!isProbed(answer)) throw wrongAnswer()
   } catch (error) {
     throw fault ?? error
   } finally {

@@ -82,11 +82,6 @@ export function createLine<E extends Entry>() {
       return newest
     },
 
-    /** In no order. */
-    each(visit: (entry: E) => void): void {
-      for (const entry of [...queues.values()].flat()) visit(entry)
-    },
-
     /** Everyone, in no order; the line is empty afterwards. */
     clear(): E[] {
       const all = [...queues.values()].flat()

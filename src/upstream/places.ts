@@ -65,7 +65,6 @@ function wait(deps: PlacesDeps, location: Location, call: LocationCall, at: numb
   const { waiter, place } = createWaiter(call, { remove: line.remove, late })
   if (call.isRepeat) line.unshift(waiter)
   else line.push(waiter)
-  if (!deps.shared?.isUp()) waiter.arm()
   pump(deps, location)
   return place
 }
@@ -116,18 +115,18 @@ async function ask(
   const chunk = Math.max(1, Math.ceil(limit * CHUNK_SHARE))
   const want = Math.min(line.size, mayGo(location), chunk, own, Math.max(1, dayLeft(location)))
   if (at < freeFrom || want <= 0) {
-    line.each((waiter) => waiter.arm())
     wakeAt(deps, location, at < freeFrom ? freeFrom : nextAt(deps, location, at), at)
     return
   }
 
-  location.isAsking = true
   const { day } = location
-  const given = await shared.take(location.id, { want, limit, windowMs: windowOf(location), day })
-  location.isAsking = false
-  if (given !== undefined) hand(deps, location, line, given, day)
-  // Who still waits after that waits for more than Redis.
-  line.each((waiter) => waiter.arm())
+  location.isAsking = true
+  try {
+    const given = await shared.take(location.id, { want, limit, windowMs: windowOf(location), day })
+    if (given !== undefined) hand(deps, location, line, given, day)
+  } finally {
+    location.isAsking = false
+  }
   pump(deps, location)
 }
 

@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import type { Redis, Result } from 'ioredis'
-import type { SharedRedis } from '../shared/redis.ts'
+import { isCount, type SharedRedis } from '../shared/redis.ts'
 import { REPLICAS, TAKE } from './shared-places-scripts.ts'
 
 declare module 'ioredis' {
   interface RedisCommander<Context> {
-    takePlaces(places: string, day: string, ...values: (string | number)[]): Result<number[], Context>
-    countReplicas(replicas: string, self: string, memoryMs: number): Result<number, Context>
+    takePlaces(places: string, day: string, ...values: (string | number)[]): Result<unknown, Context>
+    countReplicas(replicas: string, self: string, memoryMs: number): Result<unknown, Context>
   }
 }
 
@@ -48,15 +48,39 @@ interface Unsettled extends Pick<PlaceRequest, 'windowMs' | 'day'> {
   settled: Settled[]
 }
 
+type Given = [given: number, used: number, taken: number, waitMs: number]
+
+/** Whether an answer can be one to a request. `taken` may be below zero: of a day that Redis has forgotten meanwhile. */
+const isGiven =
+  ({ want, windowMs }: Pick<PlaceRequest, 'want' | 'windowMs'>) =>
+  (answer: unknown): answer is Given => {
+    if (!Array.isArray(answer) || answer.length !== 4) return false
+    const [given, used, taken, waitMs] = answer
+    const isPossible = isCount(given) && isCount(used) && Number.isSafeInteger(taken) && isCount(waitMs)
+    return isPossible && given <= want && given <= used && waitMs <= windowMs
+  }
+
+/** How many processes there are, this one included. */
+function countReplicas({ client, attempt }: SharedRedis, self: string) {
+  client.defineCommand('countReplicas', { numberOfKeys: 1, lua: REPLICAS })
+  let count = 1
+  const ask = () => client.countReplicas('rg:replicas', self, REMEMBERED_MS)
+  const beat = async () => {
+    count = (await attempt(ask, isCount)) ?? count
+  }
+  void beat()
+  const beats = setInterval(() => void beat(), BEAT_MS).unref()
+  return { count: () => Math.max(1, count), close: () => clearInterval(beats) }
+}
+
 /** The places of locations in Redis, shared by all processes: one round trip for a call, or for several that wait. */
 export function createSharedPlaces(redis: SharedRedis, holdMs: number) {
   const self = randomBytes(6).toString('base64url')
   const client: Redis = redis.client
   client.defineCommand('takePlaces', { numberOfKeys: 2, lua: TAKE })
-  client.defineCommand('countReplicas', { numberOfKeys: 1, lua: REPLICAS })
   const unsettled = new Map<string, Unsettled>()
   let next = 0
-  let replicas = 1
+  const replicas = countReplicas(redis, self)
   let timer: NodeJS.Timeout | undefined
 
   // The braces keep a location's keys together where Redis is a cluster.
@@ -68,7 +92,10 @@ export function createSharedPlaces(redis: SharedRedis, holdMs: number) {
       became === 'counted' ? Math.floor(now - at) : became === 'held' ? HELD : UNCOUNTED
     const told = settled.flatMap((one) => [one.name, ageOf(one)])
     const keys = [`rg:{${locationId}}:places`, `rg:{${locationId}}:day:${day}`] as const
-    return redis.attempt(() => client.takePlaces(...keys, windowMs, limit, want, holdMs, `${self}:`, first, ...told))
+    return redis.attempt(
+      () => client.takePlaces(...keys, windowMs, limit, want, holdMs, `${self}:`, first, ...told),
+      isGiven({ want, windowMs })
+    )
   }
 
   const settle = (locationId: string, one: Settled, { windowMs, day }: Unsettled | PlaceRequest): void => {
@@ -92,16 +119,10 @@ export function createSharedPlaces(redis: SharedRedis, holdMs: number) {
     )
   }
 
-  const beat = async () => {
-    replicas = (await redis.attempt(() => client.countReplicas('rg:replicas', self, REMEMBERED_MS))) ?? replicas
-  }
-  void beat()
-  const beats = setInterval(() => void beat(), BEAT_MS).unref()
-
   return {
     isUp: redis.isUp,
     /** How many processes of the gateway there were when Redis last answered, this one included. */
-    replicas: () => Math.max(1, replicas),
+    replicas: replicas.count,
 
     /** `undefined` where Redis does not answer. */
     async take(locationId: string, request: PlaceRequest): Promise<GivenPlaces | undefined> {
@@ -117,7 +138,7 @@ export function createSharedPlaces(redis: SharedRedis, holdMs: number) {
         for (const one of [...settled, ...lost]) settle(locationId, one, request)
         return undefined
       }
-      const [given = 0, used = 0, taken = 0, waitMs = 0] = answer
+      const [given, used, taken, waitMs] = answer
       return { names: names(given), used, taken, waitMs }
     },
 
@@ -143,7 +164,7 @@ export function createSharedPlaces(redis: SharedRedis, holdMs: number) {
 
     /** Tells Redis what it is yet to be told. */
     async close(): Promise<void> {
-      clearInterval(beats)
+      replicas.close()
       clearTimeout(timer)
       await flush()
       clearTimeout(timer)

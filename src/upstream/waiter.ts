@@ -1,6 +1,6 @@
 import type { Problem } from '../problems.ts'
 import type { Place } from './allowance.ts'
-import { isGone, type LocationCall, onGone } from './call.ts'
+import { type LocationCall, onGone } from './call.ts'
 import { hungUp } from './deadline.ts'
 import type { Entry } from './line.ts'
 
@@ -8,11 +8,6 @@ import type { Entry } from './line.ts'
 export interface Waiter extends Entry {
   give(place: Place): void
   refuse(problem: Problem): void
-  /**
-   * Begins to watch the deadline and the caller. Not done at once: Redis answers within milliseconds, or is not waited
-   * for, and most calls wait for nothing else.
-   */
-  arm(): void
 }
 
 interface Watch {
@@ -22,24 +17,15 @@ interface Watch {
   late(): Problem
 }
 
-/** A waiter, and the promise of what it waits for. */
+/** A waiter that keeps its deadline and its caller in sight, and the promise of what it waits for. */
 export function createWaiter(
   { waiting, deadlineAt }: LocationCall,
   { remove, late }: Watch
 ): { waiter: Waiter; place: Promise<Place> } {
   const { promise, resolve, reject } = Promise.withResolvers<Place>()
-  let timer: NodeJS.Timeout | undefined
-  let off: (() => void) | undefined
-  let state: 'new' | 'armed' | 'served' = 'new'
-
   const end = () => {
-    state = 'served'
     clearTimeout(timer)
-    off?.()
-  }
-  const giveUp = (problem: Problem) => {
-    remove(waiter)
-    waiter.refuse(problem)
+    off()
   }
   const waiter: Waiter = {
     callerId: waiting.id,
@@ -50,14 +36,13 @@ export function createWaiter(
     refuse(problem) {
       end()
       reject(problem)
-    },
-    arm() {
-      if (state !== 'new') return
-      state = 'armed'
-      if (isGone(waiting)) return giveUp(hungUp())
-      timer = setTimeout(() => giveUp(late()), Math.max(1, deadlineAt - performance.now()))
-      off = onGone(waiting, () => giveUp(hungUp()))
     }
   }
+  const giveUp = (problem: Problem) => {
+    remove(waiter)
+    waiter.refuse(problem)
+  }
+  const timer = setTimeout(() => giveUp(late()), Math.max(1, deadlineAt - performance.now()))
+  const off = onGone(waiting, () => giveUp(hungUp()))
   return { waiter, place: promise }
 }

@@ -1,0 +1,103 @@
+import t, { type Test } from 'tap'
+import { BARE, CHANGE, patchAll, putRecords, tally } from './support/calls.ts'
+import { startGateway, startSimulator, type TestGateway, until } from './support/harness.ts'
+import { NO_REDIS, redisAddress, redisUrl } from './support/redis.ts'
+import { startRedisProxy } from './support/redis-proxy.ts'
+
+const readiness = async ({ call }: TestGateway) => (await call('/readyz')).json['status']
+const downs = ({ logged }: TestGateway) => logged().filter(({ msg }) => /^Redis does not answer/.test(String(msg)))
+
+/** A gateway behind which a test answers for Redis: `answer` goes to all commands that have a key with `part` in it. */
+async function open(t: Test) {
+  const address = await redisAddress()
+  if (address === undefined) return undefined
+  const proxy = await startRedisProxy(t, address)
+  const simulator = await startSimulator(t)
+  const env = { REDIS_URL: (await redisUrl(proxy.port)) ?? '', ...BARE }
+  const gateway = await startGateway(t, { simulator, env })
+  await until(async () => (await readiness(gateway)) === 'ready')
+  const answer = (part: string, resp: string) =>
+    proxy.set((command) => (command.some((word) => word.includes(part)) ? resp : undefined))
+  return { gateway, simulator, answer, pass: () => proxy.set(() => undefined) }
+}
+
+function withProxy(
+  guarantee: string,
+  prove: (t: Test, opened: NonNullable<Awaited<ReturnType<typeof open>>>) => unknown
+) {
+  t.test(guarantee, { timeout: 20_000 }, async (t) => {
+    const opened = await open(t)
+    if (opened === undefined) t.pass('not run', { skip: NO_REDIS })
+    else await prove(t, opened)
+  })
+}
+
+const numbers = (...all: number[]) => `*${all.length}\r\n${all.map((n) => `:${n}\r\n`).join('')}`
+const ODD = {
+  'an integer': ':7\r\n',
+  nil: '_\r\n',
+  'no text': '$-1\r\n',
+  'no array': '*-1\r\n',
+  'a text': '+OK\r\n',
+  'an error': '-ERR something\r\n',
+  'an empty list': '*0\r\n',
+  'a list of texts': '*4\r\n$1\r\n1\r\n$1\r\n1\r\n$1\r\n1\r\n$1\r\n0\r\n',
+  'a list of lists': '*4\r\n*0\r\n*0\r\n*0\r\n*0\r\n',
+  'a list of three': numbers(1, 1, 1),
+  'negative numbers': numbers(-1, -1, -1, -1),
+  'more than was asked for': numbers(100_000, 100_000, 100_000, 0),
+  'a wait without end': numbers(0, 100, 100, 2 ** 52)
+}
+
+/** The keys of each script, and of the counters of callers. */
+const KEYS = { places: ':places', processes: 'rg:replicas', 'the queue for a record': ':queue', callers: 'rg:limit:' }
+
+withProxy('whatever Redis answers for places, no location freezes and no call fails', async (t, opened) => {
+  const { gateway, simulator, answer, pass } = opened
+  const paths = putRecords(simulator, 3)
+
+  for (const [name, resp] of Object.entries(ODD)) {
+    await until(async () => (await readiness(gateway)) === 'ready')
+    const before = downs(gateway).length
+    answer(KEYS.places, resp)
+    t.strictSame(tally(await patchAll(gateway, paths)), { 200: 3 }, name)
+    t.ok(downs(gateway).length > before, 'it counts as Redis being down')
+    pass()
+    t.strictSame(tally(await patchAll(gateway, paths)), { 200: 3 }, `after ${name}`)
+  }
+})
+
+for (const [what, part] of Object.entries(KEYS)) {
+  withProxy(`nil and integers for ${what} are no answer`, async (t, { gateway, simulator, answer, pass }) => {
+    const paths = putRecords(simulator, 3)
+
+    for (const resp of ['_\r\n', ':-7\r\n', '*1\r\n_\r\n']) {
+      await until(async () => (await readiness(gateway)) === 'ready')
+      const before = downs(gateway).length
+      answer(part, resp)
+      t.strictSame(tally(await patchAll(gateway, paths)), { 200: 3 }, resp)
+      const conditional = { headers: { 'if-match': '*' } }
+      t.strictSame(tally(await patchAll(gateway, paths, conditional)), { 200: 3 }, `with a condition: ${resp}`)
+      await until(() => downs(gateway).length > before)
+      pass()
+    }
+  })
+}
+
+withProxy(
+  'a Redis whose scripts answer nonsense is down until they do not, and that is said once',
+  async (t, opened) => {
+    const { gateway, answer, pass } = opened
+    answer('rg:', ':7\r\n')
+    t.equal((await gateway.patch(CHANGE)).status, 200)
+    // Long enough for probes.
+    await new Promise((resolve) => setTimeout(resolve, 1_200))
+
+    t.equal((await gateway.patch(CHANGE)).status, 200)
+    t.equal(await readiness(gateway), 'degraded')
+    t.equal(downs(gateway).length, 1)
+    pass()
+    await until(async () => (await readiness(gateway)) === 'ready')
+    t.equal((await gateway.patch(CHANGE)).status, 200)
+  }
+)

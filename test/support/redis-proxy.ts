@@ -1,0 +1,87 @@
+import { once } from 'node:events'
+import { connect, createServer, type Socket } from 'node:net'
+import type { Test } from 'tap'
+
+/** What is answered in Redis' place, as RESP; `undefined` lets Redis answer. */
+export type Rewrite = (command: readonly string[]) => string | undefined
+
+interface Read {
+  value: unknown
+  end: number
+}
+
+/** One value of RESP 3 that begins at `at`; `undefined` while it is not all there. */
+function read(text: string, at: number): Read | undefined {
+  const lineEnd = text.indexOf('\r\n', at)
+  if (lineEnd === -1) return undefined
+  const line = text.slice(at + 1, lineEnd)
+  const next = lineEnd + 2
+  if (text[at] === '$' || text[at] === '=') {
+    const length = Number(line)
+    if (length === -1) return { value: null, end: next }
+    const end = next + length + 2
+    return end > text.length ? undefined : { value: text.slice(next, end - 2), end }
+  }
+  const size = { '*': 1, '~': 1, '>': 1, '%': 2 }[text[at] ?? '']
+  if (size === undefined) return { value: line, end: next }
+  const values: unknown[] = []
+  let end = next
+  for (let n = 0; n < Number(line) * size; n += 1) {
+    const one = read(text, end)
+    if (one === undefined) return undefined
+    values.push(one.value)
+    end = one.end
+  }
+  return { value: values, end }
+}
+
+/** The values that come on a socket, one after another, each with its bytes. */
+async function* values(socket: Socket): AsyncGenerator<{ value: unknown; raw: string }> {
+  let text = ''
+  socket.setEncoding('latin1')
+  for await (const chunk of socket) {
+    text += String(chunk)
+    for (let one = read(text, 0); one !== undefined; one = read(text, 0)) {
+      yield { value: one.value, raw: text.slice(0, one.end) }
+      text = text.slice(one.end)
+    }
+  }
+}
+
+/** A Redis of which a test answers some commands. It takes one command after another. */
+export async function startRedisProxy(t: Test, target: { host: string; port: number }) {
+  const sockets = new Set<Socket>()
+  let rewrite: Rewrite = () => undefined
+
+  const keep = (socket: Socket) => {
+    sockets.add(socket)
+    socket.on('error', () => socket.destroy())
+  }
+  const serve = async (near: Socket) => {
+    const far = connect(target.port, target.host)
+    keep(near)
+    keep(far)
+    near.on('close', () => far.destroy())
+    far.on('close', () => near.destroy())
+    const answers = values(far)
+    for await (const { value, raw } of values(near)) {
+      const own = rewrite(value as string[])
+      if (own === undefined) far.write(raw, 'latin1')
+      near.write(own ?? (await answers.next()).value?.raw ?? '', 'latin1')
+    }
+  }
+  const server = createServer((near) => void serve(near).catch(() => near.destroy()))
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => {
+    for (const socket of sockets) socket.destroy()
+    server.close()
+  })
+  const address = server.address()
+  return {
+    port: typeof address === 'object' && address !== null ? address.port : 0,
+    set(next: Rewrite): void {
+      rewrite = next
+    }
+  }
+}
