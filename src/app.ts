@@ -50,7 +50,10 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   await app.register(validation)
   await app.register(jsonBody)
   await app.register(rateLimitCounters, { redis: parts.redis, replicas: parts.upstream.replicas })
-  if (config.CORS_ORIGINS !== undefined) await app.register(cors, corsOptions(config.CORS_ORIGINS))
+  if (config.CORS_ORIGINS !== undefined) {
+    await app.register(methods.bareOptions)
+    await app.register(cors, corsOptions(config.CORS_ORIGINS))
+  }
   await app.register(openapi, { publicUrl: config.PUBLIC_URL, version })
   await app.register(methods.plugin)
 
@@ -131,7 +134,5 @@ const corsOptions = (origins: string) => ({
   origin: readOrigins(origins) ?? [],
   methods: ['GET', 'PATCH'],
   exposedHeaders: ['etag', 'ratelimit', 'ratelimit-policy', 'retry-after', 'traceparent', 'x-request-id'],
-  maxAge: 600,
-  // An OPTIONS that is no preflight is a method like any other.
-  strictPreflight: false
+  maxAge: 600
 })

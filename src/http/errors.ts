@@ -1,6 +1,7 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { Problem, type ProblemCode, problemDocument } from '../problems.ts'
+import { Problem, type ProblemCode, type ProblemExtras, problemDocument } from '../problems.ts'
+import { BODY_TYPES } from './json-body.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -10,9 +11,13 @@ declare module 'fastify' {
 }
 
 /** Fastify's own errors in the terms of the catalogue. */
-const frameworkProblems: Record<string, [ProblemCode, string]> = {
+const frameworkProblems: Record<string, [ProblemCode, string, ProblemExtras?]> = {
   FST_ERR_CTP_BODY_TOO_LARGE: ['body-too-large', 'The body is longer than this gateway takes'],
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: ['unsupported-media-type', 'The Content-Type is not one that this route takes'],
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: [
+    'unsupported-media-type',
+    'The Content-Type is not one that this route takes',
+    { headers: { 'accept-patch': BODY_TYPES.join(', ') } }
+  ],
   FST_ERR_CTP_EMPTY_JSON_BODY: ['invalid-json', 'The body is empty'],
   FST_ERR_CTP_INVALID_JSON_BODY: ['invalid-json', 'The body is not valid JSON'],
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: ['invalid-request', 'The body is not as long as Content-Length says'],
@@ -24,8 +29,8 @@ const frameworkProblems: Record<string, [ProblemCode, string]> = {
 export function toProblem(error: unknown): Problem {
   if (error instanceof Problem) return error
   const { code, statusCode } = error as Partial<FastifyError>
-  const [known, detail] = frameworkProblems[code ?? ''] ?? []
-  if (known !== undefined && detail !== undefined) return new Problem(known, detail)
+  const [known, detail, extras] = frameworkProblems[code ?? ''] ?? []
+  if (known !== undefined && detail !== undefined) return new Problem(known, detail, extras)
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500)
     return new Problem('invalid-request', 'The request cannot be read', { cause: error })
   return new Problem('internal', 'Something failed inside the gateway', { cause: error })

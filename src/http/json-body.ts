@@ -3,6 +3,14 @@ import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { Problem } from '../problems.ts'
 
+/** The media types of a body. */
+export const BODY_TYPES = ['application/json', 'application/merge-patch+json']
+
+const compressed = () =>
+  new Problem('unsupported-media-type', 'The body is compressed: send it as it is', {
+    headers: { 'accept-encoding': 'identity' }
+  })
+
 /** Where the parser stopped. Its message repeats a piece of the body, so nothing else of it may be shown. */
 const place = (message: string) => / at position \d+/.exec(message)?.[0] ?? ''
 
@@ -27,25 +35,19 @@ export default fp(
   async (app: FastifyInstance) => {
     const parse = app.getDefaultJsonParser('error', 'error')
     app.removeAllContentTypeParsers()
-    app.addContentTypeParser(
-      ['application/json', 'application/merge-patch+json'],
-      { parseAs: 'buffer' },
-      (request, body, done) => {
-        const encoding = request.headers['content-encoding'] ?? 'identity'
-        if (encoding !== 'identity') {
-          return done(new Problem('unsupported-media-type', 'The body is compressed: send it as it is'))
-        }
-        const bytes = body as Buffer
-        if (!isUtf8(bytes)) return done(new Problem('invalid-json', 'The body is not UTF-8'))
-        const text = bytes.toString('utf8')
-        const value = mayHoldPrototype(text) ? undefined : parsePlain(text)
-        if (value !== undefined) return done(null, value)
-        parse(request, text, (error, value) => {
-          if (error) done(new Problem('invalid-json', `The body is not valid JSON${place(error.message)}`))
-          else done(null, value)
-        })
-      }
-    )
+    app.addContentTypeParser(BODY_TYPES, { parseAs: 'buffer' }, (request, body, done) => {
+      const encoding = request.headers['content-encoding']
+      if (encoding !== undefined && !/^(?:identity)?$/i.test(encoding)) return done(compressed())
+      const bytes = body as Buffer
+      if (!isUtf8(bytes)) return done(new Problem('invalid-json', 'The body is not UTF-8'))
+      const text = bytes.toString('utf8')
+      const value = mayHoldPrototype(text) ? undefined : parsePlain(text)
+      if (value !== undefined) return done(null, value)
+      parse(request, text, (error, value) => {
+        if (error) done(new Problem('invalid-json', `The body is not valid JSON${place(error.message)}`))
+        else done(null, value)
+      })
+    })
   },
   { name: 'json-body' }
 )

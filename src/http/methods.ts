@@ -1,6 +1,9 @@
-import type { FastifyInstance, HTTPMethods } from 'fastify'
+import type { FastifyInstance, FastifyRequest, HTTPMethods } from 'fastify'
 import fp from 'fastify-plugin'
 import { Problem } from '../problems.ts'
+
+const isPreflight = ({ headers }: FastifyRequest): boolean =>
+  headers.origin !== undefined && headers['access-control-request-method'] !== undefined
 
 /**
  * Answers 405 with `Allow` on the paths of routes registered after it. Fastify answers 404 to a method that a path
@@ -9,7 +12,25 @@ import { Problem } from '../problems.ts'
 export function createMethodGuard() {
   const paths = new Map<string, Set<string>>()
 
+  /** By path, once all routes are known. */
+  const allowed = new Map<string, string>()
+
+  const refusal = (allow: string) =>
+    new Problem('method-not-allowed', `This path takes ${allow}`, { headers: { allow } })
+
   return {
+    /**
+     * To be registered before CORS, which would answer any OPTIONS: one that is no preflight is a method like any other.
+     */
+    bareOptions: fp(async (app: FastifyInstance) => {
+      app.addHook('onRequest', (request, reply, done) => {
+        if (request.method !== 'OPTIONS' || isPreflight(request)) return done()
+        const allow = allowed.get(request.routeOptions.url ?? '')
+        if (allow === undefined) reply.callNotFound()
+        else done(refusal(allow))
+      })
+    }),
+
     plugin: fp(async (app: FastifyInstance) => {
       app.addHook('onRoute', ({ url, method }) => {
         const methods = paths.get(url) ?? new Set()
@@ -22,13 +43,14 @@ export function createMethodGuard() {
       for (const [url, methods] of [...paths]) {
         const others = app.supportedMethods.filter((method) => !methods.has(method)) as HTTPMethods[]
         const allow = [...methods].sort().join(', ')
+        allowed.set(url, allow)
         app.route({
           url,
           method: others,
           schema: { hide: true },
           // Before a body is read: whatever it is, the method is the first fault.
           onRequest: async () => {
-            throw new Problem('method-not-allowed', `This path takes ${allow}`, { headers: { allow } })
+            throw refusal(allow)
           },
           handler: () => undefined
         })

@@ -1,20 +1,25 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 
-const ID = /^[A-Za-z0-9._:-]{8,128}$/
+const ID = /^[A-Za-z0-9._:-]{1,128}$/
 /** W3C Trace Context, version 00; ids of zeros alone are invalid. */
 const TRACEPARENT = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/
+/** A later version may have more members; `ff` is none. Its first flag means the same, others may not. */
+const LATER = /^(?!00|ff)[0-9a-f]{2}-((?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16})-[0-9a-f]([0-9a-f])(?:-.*)?$/
 
-/** The caller's `X-Request-Id` if it is well formed, else a new one. */
+/** The caller's `X-Request-Id` if it is 1 to 128 letters, digits, `.`, `_`, `:` or `-`; else a new one. */
 export function requestId(request: Pick<IncomingMessage, 'headers'>): string {
   const given = request.headers['x-request-id']
   return typeof given === 'string' && ID.test(given) ? given : randomUUID()
 }
 
-/** The caller's `traceparent` if it is well formed, else a new one that nobody samples. */
+/** The caller's `traceparent` if it is well formed, a later version read as version 00; else a new one that nobody samples. */
 export function traceparent(request: Pick<IncomingMessage, 'headers'>): string {
   const given = request.headers['traceparent']
-  return typeof given === 'string' && TRACEPARENT.test(given) ? given : fresh()
+  if (typeof given !== 'string') return fresh()
+  if (TRACEPARENT.test(given)) return given
+  const [, ids, flags = '0'] = LATER.exec(given) ?? []
+  return ids === undefined ? fresh() : `00-${ids}-0${Number.parseInt(flags, 16) & 1}`
 }
 
 const POOL_BYTES = 24 * 128

@@ -26,10 +26,13 @@ export const WriteQuery = Type.Object(
 )
 export type WriteQuery = Static<typeof WriteQuery>
 
+const NoCondition = Type.Unsafe<never>({ not: {}, description: 'left out: a write takes If-Match' })
+
 export const WriteHeaders = Type.Object({
   'if-match': Type.Optional(Tags),
   // Refused, not ignored: who sends it counts on the write being conditional.
-  'if-none-match': Type.Optional(Type.Unsafe<never>({ not: {}, description: 'left out: a write takes If-Match' })),
+  'if-none-match': Type.Optional(NoCondition),
+  'if-unmodified-since': Type.Optional(NoCondition),
   'x-request-timeout-ms': Type.Optional(TimeoutMs)
 })
 
