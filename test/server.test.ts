@@ -6,7 +6,9 @@ import { loadConfig } from '../src/config.ts'
 import { credentialHash } from '../src/tokens/credential-hash.ts'
 import { openVault } from '../src/tokens/vault-sql.ts'
 import { environment, RECORD, startSimulator } from './support/harness.ts'
+import { NO_POSTGRES, postgresDatabase } from './support/postgres.ts'
 import { startProcess } from './support/process.ts'
+import { startProxy } from './support/proxy.ts'
 
 const SERVER = join(import.meta.dirname, '../src/server.ts')
 const KEY = 'rgk_of-a-process'
@@ -167,6 +169,20 @@ t.test('a database that cannot be opened is named, without its password, and the
     t.match(process.output.stderr, message)
     t.notMatch(process.output.stderr, /hidden-password|\.ts:/)
   }
+})
+
+t.test('a database that can be prepared, but not served from, is named, and the process ends with 1', async (t) => {
+  const direct = await postgresDatabase(t)
+  if (direct === undefined) return void t.pass('not run', { skip: NO_POSTGRES })
+  const { hostname, port } = new URL(direct)
+  const proxy = await startProxy(t, { host: hostname, port: Number(port || '5432'), accepts: 1 })
+  const DATABASE_URL = Object.assign(new URL(direct), { host: `127.0.0.1:${proxy.port}` }).href
+
+  const process = startProcess(t, SERVER, environment(t, undefined, { DATABASE_URL }))
+
+  t.equal(await process.ended, 1)
+  t.match(process.output.stderr, /The database at 127\.0\.0\.1:\d+\/\S+ \(DATABASE_URL\) cannot be opened: /)
+  t.notMatch(process.output.stdout, /"msg":"ready"/)
 })
 
 t.test('a process whose log nobody reads any more ends all the same', async (t) => {

@@ -19,7 +19,10 @@ async function appliedTo(db: Kysely<Tables>): Promise<string[]> {
  * Brings the tables up to date, once, however many processes start together: one of them does it under a lock, and the
  * others find it done. Throws SchemaError where the tables are newer than this release, or older and cannot be changed.
  */
-export async function migrate(db: Kysely<Tables>): Promise<void> {
+export async function migrate(
+  db: Kysely<Tables>,
+  lockTables?: (transaction: Kysely<Tables>) => Promise<void>
+): Promise<void> {
   const known = Object.keys(migrations)
   const newer = (await appliedTo(db)).filter((name) => !known.includes(name))
   if (newer.length > 0) {
@@ -27,11 +30,26 @@ export async function migrate(db: Kysely<Tables>): Promise<void> {
       `The database was made by a newer release (${newer.join(', ')}): run that release, or a later one`
     )
   }
-  const { error } = await new Migrator({ db, provider: { getMigrations: async () => migrations } }).migrateToLatest()
-  if (error === undefined) return
+  const toLatest = async (on: Kysely<Tables>): Promise<void> => {
+    const { error } = await new Migrator({
+      db: on,
+      provider: { getMigrations: async () => migrations }
+    }).migrateToLatest()
+    if (error !== undefined) throw error
+  }
+  try {
+    if (lockTables === undefined) await toLatest(db)
+    else await db.transaction().execute((transaction) => lockTables(transaction).then(() => toLatest(transaction)))
+  } catch (error) {
+    throw await schemaError(db, error)
+  }
+}
+
+async function schemaError(db: Kysely<Tables>, error: unknown): Promise<SchemaError> {
+  const known = Object.keys(migrations)
   const applied = await appliedTo(db)
   const missing = known.filter((name) => !applied.includes(name))
-  throw new SchemaError(
+  return new SchemaError(
     `The database lacks ${missing.join(', ')} and cannot be brought up to date: ${error instanceof Error ? error.message : String(error)}`,
     { cause: error }
   )

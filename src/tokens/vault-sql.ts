@@ -18,6 +18,8 @@ export interface Database {
   dialect: Dialect
   /** Whether `for update skip locked` exists. Where one writer at a time writes, there is nothing to skip. */
   skipsLocked: boolean
+  /** Where the tables are changed in one transaction: takes the lock of it. Else the dialect locks by itself. */
+  lockTables?: (transaction: Kysely<Tables>) => Promise<void>
   /** Throws where what was opened is not there any more. */
   verify?: () => void
   /** Runs one statement, again where the database asks for that, or where it was a read that broke off. */
@@ -75,7 +77,7 @@ async function prepare(url: string, cipher: Cipher, log: Options['log']): Promis
   const database = await open(url, 'setup', log)
   const setup = new Kysely<Tables>({ dialect: database.dialect })
   try {
-    await database.attempt(() => migrate(setup))
+    await database.attempt(() => migrate(setup, database.lockTables))
     await database.attempt(() => proveKeys(setup, cipher))
   } finally {
     await setup.destroy()
@@ -83,7 +85,8 @@ async function prepare(url: string, cipher: Cipher, log: Options['log']): Promis
 }
 
 /**
- * Opens the store named by `DATABASE_URL`, brings its tables up to date and proves the keys. Throws CipherError for a
+ * Opens the store named by `DATABASE_URL`, brings its tables up to date, proves the keys and that calls can be
+ * served. Throws CipherError for a
  * key that is missing or wrong, SchemaError for tables that this release cannot work with, OpenError else.
  */
 export async function openVault(
@@ -92,9 +95,10 @@ export async function openVault(
   { now = Date.now, purpose = 'serving', log }: Options = {}
 ): Promise<Vault> {
   const cipher = createCipher(keys)
-  await prepare(url, cipher, log).catch((error: unknown) => {
+  const refuse = (error: unknown) => {
     throw error instanceof CipherError || error instanceof SchemaError ? error : new OpenError(url, error)
-  })
+  }
+  await prepare(url, cipher, log).catch(refuse)
 
   const database = await open(url, purpose, log)
   const db = new Kysely<Tables>({ dialect: database.dialect })
@@ -110,7 +114,10 @@ export async function openVault(
     // Changes nothing, and is refused where nothing can be changed.
     proveWritable: async () => void (await db.updateTable('vault_keys').set({ id: '' }).where('id', '=', '').execute())
   }
-  return { ...eachAttempted(vault, database), close: () => db.destroy() }
+  const opened = { ...eachAttempted(vault, database), close: () => db.destroy() }
+  // What could be prepared on one connection need not be open to those that serve.
+  await opened.ping().catch((error: unknown) => opened.close().then(() => refuse(error)))
+  return opened
 }
 
 const reads = new Set<string>([

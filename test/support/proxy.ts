@@ -5,10 +5,11 @@ import type { Test } from 'tap'
 /** `cut`: connections break and new ones are refused. `hang`: they stand, and not a byte passes, as behind a dead switch. */
 export type Mode = 'pass' | 'cut' | 'hang'
 
-/** A wire to a server on this machine that a test can cut. */
-export async function startProxy(t: Test, target: { host: string; port: number }) {
+/** A wire to a server on this machine that a test can cut, or that takes no more than `accepts` connections in all. */
+export async function startProxy(t: Test, target: { host: string; port: number; accepts?: number }) {
   const sockets = new Set<Socket>()
   let mode: Mode = 'pass'
+  let accepted = 0
 
   const keep = (socket: Socket) => {
     sockets.add(socket)
@@ -17,7 +18,8 @@ export async function startProxy(t: Test, target: { host: string; port: number }
   }
   const server = createServer((near) => {
     keep(near)
-    if (mode === 'cut') return void near.resetAndDestroy()
+    accepted += 1
+    if (mode === 'cut' || accepted > (target.accepts ?? accepted)) return void near.resetAndDestroy()
     if (mode === 'hang') return
     const far = connect(target.port, target.host)
     keep(far)
