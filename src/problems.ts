@@ -41,8 +41,9 @@ export interface ProblemExtras {
   retryAfterSeconds?: number
   /** Further answer headers, such as `allow`. */
   headers?: Record<string, string>
-  /** For the log alone; never shown to a caller. */
+  /** Both for the log alone; never shown to a caller. `reason` is a few words of our own. */
   cause?: unknown
+  reason?: string | undefined
 }
 
 /** An error with a place in the catalogue. `detail` is for the caller: no secret and no field value belongs in it. */

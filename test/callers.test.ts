@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose'
@@ -14,8 +15,11 @@ async function startProvider(t: Test) {
   const { privateKey, publicKey } = await generateKeyPair('ES256')
   const jwk = { ...(await exportJWK(publicKey)), kid: 'a', alg: 'ES256', use: 'sig' }
   let isUp = true
+  let reads = 0
+  const keys: unknown[] = [jwk]
   const server = createServer((_, response) => {
-    response.writeHead(isUp ? 200 : 500, { 'content-type': 'application/json' }).end(JSON.stringify({ keys: [jwk] }))
+    reads += 1
+    response.writeHead(isUp ? 200 : 500, { 'content-type': 'application/json' }).end(JSON.stringify({ keys }))
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   t.teardown(() => server.close())
@@ -23,10 +27,14 @@ async function startProvider(t: Test) {
 
   const sign = (
     claims: JWTPayload,
-    { key = privateKey, alg = 'ES256' }: { key?: CryptoKey | Uint8Array; alg?: string } = {}
+    {
+      key = privateKey,
+      alg = 'ES256',
+      kid = 'a'
+    }: { key?: CryptoKey | Uint8Array; alg?: string; kid?: string | null } = {}
   ) =>
     new SignJWT({ locations: [SEED.locationId], ...claims })
-      .setProtectedHeader({ alg, kid: 'a' })
+      .setProtectedHeader({ alg, ...(kid !== null && { kid }) })
       .setIssuer(String(claims.iss ?? ISSUER))
       .setAudience(String(claims.aud ?? AUDIENCE))
       .setSubject('user-1')
@@ -34,7 +42,7 @@ async function startProvider(t: Test) {
       .sign(key)
 
   const env = { CALLER_JWKS_URL: jwksUrl, CALLER_JWT_ISSUER: ISSUER, CALLER_JWT_AUDIENCE: AUDIENCE }
-  return { env, sign, fail: () => (isUp = false) }
+  return { env, sign, fail: () => (isUp = false), keys, reads: () => reads }
 }
 
 t.test('a JWT of the identity provider may touch the locations that its claim names', async (t) => {
@@ -60,26 +68,39 @@ t.test('a JWT of the identity provider may touch the locations that its claim na
 t.test('a JWT that does not hold is refused, whatever is wrong with it', async (t) => {
   const simulator = await startSimulator(t)
   const { env, sign } = await startProvider(t)
-  const { patch } = await startGateway(t, { simulator, env })
+  const { patch, logged } = await startGateway(t, { simulator, env })
   const other = await generateKeyPair('ES256')
   const [header = '', payload = '', signature = ''] = (await sign({})).split('.')
   const unsigned = `${Buffer.from('{"alg":"none"}').toString('base64url')}.${payload}.`
-  const tokens = {
-    'of another issuer': await sign({ iss: 'https://evil.example.com/' }),
-    'for another audience': await sign({ aud: 'another-service' }),
-    expired: await sign({ exp: Math.floor(Date.now() / 1_000) - 10 }),
-    'signed by another key': await sign({}, { key: other.privateKey }),
-    'signed by a shared secret': await sign({}, { key: Buffer.alloc(32, 1), alg: 'HS256' }),
-    unsigned,
-    changed: `${header}.${Buffer.from('{"sub":"root","locations":["*"]}').toString('base64url')}.${signature}`,
-    garbage: 'a.b.c'
-  }
+  const past = Math.floor(Date.now() / 1_000) - 10
+  const tokens: [reason: string, token: string][] = [
+    ['issuer', await sign({ iss: 'https://evil.example.com/' })],
+    ['audience', await sign({ aud: 'another-service' })],
+    ['expired', await sign({ exp: past })],
+    ['not valid yet', await sign({ nbf: past + 100 })],
+    ['signature', await sign({}, { key: other.privateKey })],
+    ['algorithm', await sign({}, { key: Buffer.alloc(32, 1), alg: 'HS256' })],
+    ['kid: no key of the set fits', await sign({}, { kid: 'b' })],
+    ['algorithm', unsigned],
+    ['signature', `${header}.${Buffer.from('{"sub":"root","locations":["*"]}').toString('base64url')}.${signature}`],
+    ['malformed', 'a.b.c']
+  ]
 
-  for (const [name, key] of Object.entries(tokens)) {
+  const bodies = new Set<string>()
+  for (const [reason, key] of tokens) {
     const reply = await patch(CHANGE, { key })
-    t.match(reply.json, { status: 401, code: 'unauthenticated' }, name)
-    t.match(reply.headers.get('www-authenticate'), /error="invalid_token"/, name)
+    t.match(reply.json, { status: 401, code: 'unauthenticated' }, reason)
+    t.match(reply.headers.get('www-authenticate'), /error="invalid_token"/, reason)
+    t.match(
+      logged()
+        .filter(({ msg }) => msg === 'call')
+        .at(-1),
+      { status: 401, reason }
+    )
+    const { requestId: _, ...rest } = reply.json
+    bodies.add(JSON.stringify(rest))
   }
+  t.equal(bodies.size, 1, 'the answer does not say why')
   t.strictSame(simulator.received(), [])
 })
 
@@ -103,9 +124,78 @@ t.test(
     const first = await unknown.patch(CHANGE, { key: await cold.sign({}) })
 
     t.strictSame([before.status, after.status], [200, 200])
-    t.match(first.json, { status: 503, code: 'vault-unavailable', retryable: true })
+    t.match(first.json, { status: 503, code: 'identity-provider-unavailable', retryable: true })
   }
 )
+
+t.test('a key that is new in the set counts at once, and unknown ones do not flood the provider', async (t) => {
+  const simulator = await startSimulator(t)
+  const { env, sign, keys, reads } = await startProvider(t)
+  const { patch } = await startGateway(t, { simulator, env })
+  await patch(CHANGE, { key: await sign({}) })
+  const fresh = await generateKeyPair('ES256')
+  keys.push({ ...(await exportJWK(fresh.publicKey)), kid: 'new', alg: 'ES256' })
+
+  t.equal((await patch(CHANGE, { key: await sign({}, { key: fresh.privateKey, kid: 'new' }) })).status, 200)
+  for (let n = 0; n < 20; n += 1)
+    t.equal((await patch(CHANGE, { key: await sign({}, { kid: `random-${n}` }) })).status, 401)
+  t.ok(reads() <= 6, `${reads()} reads`)
+})
+
+t.test('Ed25519 is EdDSA by its newer name, whichever the token or the key uses', async (t) => {
+  const simulator = await startSimulator(t)
+  const { env, sign, keys } = await startProvider(t)
+  const { privateKey, publicKey } = await generateKeyPair('Ed25519')
+  for (const [kid, alg] of [
+    ['none', undefined],
+    ['old', 'EdDSA'],
+    ['new', 'Ed25519']
+  ])
+    keys.push({ ...(await exportJWK(publicKey)), kid, ...(alg && { alg }) })
+  const { patch } = await startGateway(t, { simulator, env })
+
+  for (const kid of ['none', 'old', 'new'])
+    for (const alg of ['EdDSA', 'Ed25519'])
+      t.equal(
+        (await patch(CHANGE, { key: await sign({}, { key: privateKey, alg, kid }) })).status,
+        200,
+        `${kid} ${alg}`
+      )
+})
+
+t.test('a key that cannot be used shuts out nobody but those who signed with it', async (t) => {
+  const simulator = await startSimulator(t)
+  const { env, sign, keys } = await startProvider(t)
+  const weak = generateKeyPairSync('rsa', { modulusLength: 1_024 })
+  const leaked = await generateKeyPair('ES256', { extractable: true })
+  keys.unshift(
+    { ...weak.publicKey.export({ format: 'jwk' }), kid: 'weak', alg: 'RS256' },
+    { ...(await exportJWK(leaked.privateKey)), kid: 'private', alg: 'ES256' },
+    { kty: 'EC', crv: 'P-256', x: 'AAAA', y: 'AAAA', kid: 'broken', alg: 'ES256' },
+    'no key at all',
+    null
+  )
+  const { patch, logged } = await startGateway(t, { simulator, env })
+
+  t.equal((await patch(CHANGE, { key: await sign({}) })).status, 200)
+  t.equal((await patch(CHANGE, { key: await sign({}, { kid: null }) })).status, 200, 'nor where no key is named')
+  t.equal((await patch(CHANGE, { key: await sign({}, { key: leaked.privateKey, kid: 'private' }) })).status, 401)
+  const [warning] = logged().filter(({ msg }) => msg === 'keys of the identity provider are left out')
+  t.equal(warning?.['keys'], '1 is weak, 2 is not public, 3 cannot be read, 4 is no key, 5 is no key')
+})
+
+t.test('where no key is named, each key of the kind is tried', async (t) => {
+  const simulator = await startSimulator(t)
+  const { env, sign, keys } = await startProvider(t)
+  const other = await generateKeyPair('ES256')
+  keys.push({ ...(await exportJWK(other.publicKey)), kid: 'b', alg: 'ES256' })
+  const { patch } = await startGateway(t, { simulator, env })
+
+  t.equal((await patch(CHANGE, { key: await sign({}, { kid: null }) })).status, 200)
+  t.equal((await patch(CHANGE, { key: await sign({}, { key: other.privateKey, kid: null }) })).status, 200)
+  const third = await generateKeyPair('ES256')
+  t.equal((await patch(CHANGE, { key: await sign({}, { key: third.privateKey, kid: null }) })).status, 401)
+})
 
 t.test('a JWT ends at its expiry though it was verified before', async (t) => {
   const simulator = await startSimulator(t)

@@ -16,14 +16,10 @@ declare module 'fastify' {
 const credentialOf = (request: FastifyRequest): string | undefined =>
   /^Bearer +([\x21-\x7e]{1,8192})$/i.exec(request.headers.authorization ?? '')?.[1]
 
-const unauthenticated = (detail: string, error?: string) =>
+const unauthenticated = (detail: string, error?: string, reason?: string) =>
   new Problem('unauthenticated', detail, {
+    reason,
     headers: { 'www-authenticate': `Bearer realm="records-gateway"${error === undefined ? '' : `, error="${error}"`}` }
-  })
-
-const late = () =>
-  new Problem('vault-unavailable', 'The time of the call ended while its API key or token was looked up', {
-    retryAfterSeconds: 5
   })
 
 interface Options {
@@ -48,9 +44,13 @@ export default fp(
     const identify = async (request: FastifyRequest, credential: string, digest: string): Promise<Caller> => {
       const wantedMs = Number(request.headers['x-request-timeout-ms'])
       const deadlineAt = performance.now() + (wantedMs > 0 ? Math.min(wantedMs, deadlineMs) : deadlineMs)
-      const caller = await before(deadlineAt, callers.identify(credential, digest), late)
+      let reason: string | undefined
+      const identified = callers.identify(credential, digest, (why) => {
+        reason = why
+      })
+      const caller = await before(deadlineAt, identified, () => callers.late(credential))
       const detail = 'This API key or token is unknown, revoked or expired'
-      return caller ?? refuse(request, unauthenticated(detail, 'invalid_token'))
+      return caller ?? refuse(request, unauthenticated(detail, 'invalid_token', reason))
     }
 
     app.decorateRequest('caller')

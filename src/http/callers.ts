@@ -1,8 +1,8 @@
-import { createRemoteJWKSet, type JWTPayload, jwtVerify } from 'jose'
 import type { BaseLogger } from 'pino'
 import { Problem } from '../problems.ts'
 import { createFreshCache } from '../shared/fresh-cache.ts'
 import type { Vault } from '../tokens/vault.ts'
+import { createJwtCallers, type JwtOptions, providerUnavailable } from './jwt-callers.ts'
 
 /** Who calls, and for which locations. */
 export interface Caller {
@@ -12,56 +12,12 @@ export interface Caller {
   expiresAt: number
 }
 
-export interface JwtOptions {
-  jwksUrl: string
-  issuer: string
-  audience: string
-  locationsClaim: string
-}
-
-/** A revoked key, or a JWT whose signing key was withdrawn, is refused after this long at the latest. */
+/** A revoked key is refused after this long at the latest, and a JWT is held against the keys that are known by then. */
 const MAX_AGE_MS = 10_000
 const MAX_CACHED_CALLERS = 10_000
 
-/** Pinned: a token must not choose `none`, nor have a public key taken for a shared secret. */
-const ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA']
-
-const locationsOf = (claim: unknown): Caller['locations'] => {
-  const listed = typeof claim === 'string' ? claim.split(' ') : Array.isArray(claim) ? claim : []
-  const ids = listed.filter((id): id is string => typeof id === 'string' && id !== '')
-  return ids.includes('*') ? '*' : new Set(ids)
-}
-
-/** By jose's codes: a token that does not hold, as against a key set that cannot be had. */
-const isTokensFault = (error: unknown) =>
-  /^ERR_(JWT_|JWS_|JOSE_ALG|JOSE_NOT|JWKS_NO|JWKS_MULTIPLE)/.test(String((error as { code?: unknown }).code))
-
-function createJwtCallers({ jwksUrl, issuer, audience, locationsClaim }: JwtOptions, now: () => number) {
-  const keys = createRemoteJWKSet(new URL(jwksUrl), { timeoutDuration: 3_000 })
-
-  return async (token: string): Promise<Caller | undefined> => {
-    let payload: JWTPayload
-    try {
-      const options = {
-        issuer,
-        audience,
-        algorithms: ALGORITHMS,
-        requiredClaims: ['sub', 'exp'],
-        currentDate: new Date(now())
-      }
-      payload = (await jwtVerify(token, keys, options)).payload
-    } catch (cause) {
-      if (isTokensFault(cause)) return undefined
-      throw new Problem('vault-unavailable', 'The keys of the identity provider cannot be read', {
-        retryAfterSeconds: 5,
-        cause
-      })
-    }
-    const { sub, exp = 0 } = payload
-    if (typeof sub !== 'string' || sub === '') return undefined
-    return { id: `jwt:${sub}`, locations: locationsOf(payload[locationsClaim]), expiresAt: exp * 1_000 }
-  }
-}
+/** Told why a credential counts for nothing: for the log, never for the caller. */
+type Refused = (reason: string) => void
 
 interface Deps {
   vault: Pick<Vault, 'findKey'>
@@ -72,13 +28,17 @@ interface Deps {
 
 /** Tells who a credential belongs to. Nothing is kept in clear: a credential is remembered by its digest. */
 export function createCallers({ vault, jwt, now, log }: Deps) {
-  const verifyJwt = jwt && createJwtCallers(jwt, now)
+  const verifyJwt = jwt && createJwtCallers(jwt, now, log)
+  const isJwt = (credential: string) => verifyJwt !== undefined && credential.split('.').length === 3
 
-  const byKey = async (digest: string): Promise<Caller | undefined> => {
+  const byKey = async (digest: string, refused: Refused): Promise<Caller | undefined> => {
     const key = await vault.findKey(digest).catch((cause) => {
       throw new Problem('vault-unavailable', 'API keys cannot be read', { retryAfterSeconds: 5, cause })
     })
-    if (key === undefined || key.revokedAt !== null) return undefined
+    if (key === undefined || key.revokedAt !== null) {
+      refused(key === undefined ? 'unknown' : 'revoked')
+      return undefined
+    }
     const locations = key.locations.includes('*') ? '*' : new Set(key.locations)
     return { id: key.id, locations, expiresAt: Number.POSITIVE_INFINITY }
   }
@@ -97,11 +57,21 @@ export function createCallers({ vault, jwt, now, log }: Deps) {
     /** Who the credential of this digest belongs to, where that was seen lately. */
     recall: (digest: string): Caller | undefined => unexpired(cache.peek(digest)),
 
-    /** `undefined` for a credential that is unknown, revoked or expired. Rejects with a Problem. */
-    async identify(credential: string, digest: string): Promise<Caller | undefined> {
-      const isJwt = credential.split('.').length === 3
-      return unexpired(await cache.get(digest, () => (verifyJwt && isJwt ? verifyJwt(credential) : byKey(digest))))
-    }
+    /** `undefined` for a credential that is unknown, revoked or expired: `refused` hears why. Rejects with a Problem. */
+    async identify(credential: string, digest: string, refused: Refused): Promise<Caller | undefined> {
+      const load = () => (verifyJwt && isJwt(credential) ? verifyJwt(credential, refused) : byKey(digest, refused))
+      const caller = await cache.get(digest, load)
+      if (caller !== undefined && unexpired(caller) === undefined) refused('expired')
+      return unexpired(caller)
+    },
+
+    /** For a lookup that took too long. */
+    late: (credential: string): Problem =>
+      isJwt(credential)
+        ? providerUnavailable()
+        : new Problem('vault-unavailable', 'The time of the call ended while its API key was looked up', {
+            retryAfterSeconds: 5
+          })
   }
 }
 

@@ -66,6 +66,7 @@ const line = (request: FastifyRequest, reply: FastifyReply, route: string | unde
     status: hungUp ? 499 : reply.statusCode,
     hungUp: hungUp ? true : undefined,
     code: request.problem?.code,
+    reason: request.problem?.extras.reason,
     ms: round(reply.elapsedTime),
     location: work?.subject.locationId,
     object: work?.subject.schemaKey,

@@ -14,6 +14,12 @@ export const gatewayProblems = {
     title: 'The store of the gateway cannot be read',
     remedy: 'Wait for the seconds in Retry-After. Operators: check DATABASE_URL and the log.'
   },
+  'identity-provider-unavailable': {
+    status: 503,
+    retryable: true,
+    title: 'The identity provider cannot be reached',
+    remedy: 'Wait for the seconds in Retry-After. Operators: check CALLER_JWKS_URL and the log.'
+  },
   overloaded: {
     status: 503,
     retryable: true,
