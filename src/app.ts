@@ -15,9 +15,11 @@ import problemPages from './http/problem-pages.ts'
 import { callerLimit, createFailureLimit, rateLimitCounters } from './http/rate-limit.ts'
 import rateLimitFields from './http/rate-limit-fields.ts'
 import validation from './http/validation.ts'
+import { createExchangeCode } from './installs/exchange-code.ts'
 import { createInstall } from './installs/install.ts'
 import { installUrl } from './installs/install-url.ts'
 import installRoutes from './installs/routes.ts'
+import { createSaveInstall } from './installs/save-install.ts'
 import { createStates } from './installs/state.ts'
 import objectRoutes from './objects/routes.ts'
 import type { Parts } from './parts.ts'
@@ -107,9 +109,20 @@ export const healthOf = ({ parts, isDraining, onReadinessAsked }: AppOptions) =>
 
 function installOf({ config, parts, now, log }: AppOptions) {
   if (parts.oauth === undefined) return undefined
-  const { saves, follow, vault, tokens, oauth } = parts
-  const install = createInstall({ oauth, saves, follow, vault, forget: tokens.forget, now, log })
-  return { install, states: createStates(config.vaultKeys, now), installUrl: installUrl(config) }
+  const { saves, leases, follow, vault, tokens, oauth } = parts
+  const save = createSaveInstall({ saves, leases, vault, now })
+  const install = createInstall({
+    oauth,
+    exchange: createExchangeCode({ oauth, vault, log }),
+    save,
+    follow,
+    vault,
+    forget: tokens.forget,
+    now,
+    log
+  })
+  const connectUrl = `${config.PUBLIC_URL}/oauth/install`
+  return { install, states: createStates(config.vaultKeys, now), installUrl: installUrl(config), connectUrl }
 }
 
 function webhooksOf({ config, parts, now, log }: AppOptions) {

@@ -95,6 +95,7 @@ export async function openParts(config: Config, log: BaseLogger, now: () => numb
   return {
     vault,
     saves: grants.saves,
+    leases: grants.leases,
     follow: grants.follow,
     tokens: grants.tokens,
     oauth: oauth?.api,

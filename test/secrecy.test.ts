@@ -41,7 +41,8 @@ t.test('no token, key, secret, code or field value reaches a log line, an error 
   await install(code)
   await install(simulator.connectCompany({ approvedLocations: [SEED.locationId, SEED.secondLocationId] }).code)
   await change()
-  await keep(install(code))
+  await install(code)
+  await keep(install('secret-code-of-nobody'))
   await keep(patch({ properties: VALUES }, {}, RECORD.replace(SEED.locationId, SEED.secondLocationId)))
   await keep(patch({ properties: { description: 'Zanzibar '.repeat(1_500) } }))
   await keep(patch({ properties: { unknown_field: 'Marmalade-7731' } }))
@@ -116,6 +117,7 @@ t.test('no token, key, secret, code or field value reaches a log line, an error 
     'rgk_wrong-secret-key',
     'c2VjcmV0LXBhc3N3b3Jk',
     'secret-code-in-url',
+    'secret-code-of-nobody',
     'secret-state',
     'secret-in-query',
     'secret-cookie',

@@ -1,70 +1,47 @@
 import type { BaseLogger } from 'pino'
 import { Problem } from '../problems.ts'
+import { createSingleFlight } from '../shared/single-flight.ts'
+import { credentialHash } from '../tokens/credential-hash.ts'
 import type { FollowUps } from '../tokens/follow-ups.ts'
-import type { Subject } from '../tokens/grant.ts'
-import type { GrantSaves } from '../tokens/grant-saves.ts'
+import type { GrantSummary } from '../tokens/grant.ts'
 import type { Issued, OAuthApi } from '../tokens/oauth-api.ts'
-import { renewAt } from '../tokens/schedule.ts'
-import { TokenRefusal } from '../tokens/token-refusal.ts'
 import type { Vault } from '../tokens/vault.ts'
+import type { ExchangeCode } from './exchange-code.ts'
+import type { Exchanged, RenewedBy, SaveInstall } from './save-install.ts'
+import { scopeWarnings } from './scopes.ts'
 
-/** What an install has connected. */
-export type Connected = { locationId: string } | { companyId: string; locationIds: string[] }
+/** What an install has connected; `expiresAt` is the access token's. */
+export type Connected = ({ locationId: string } | { companyId: string; locationIds: string[] }) & {
+  renewedBy: RenewedBy
+  expiresAt: number | null
+  warnings: string[]
+}
+
+/** What became of an install that was finished before: the callback was opened again. */
+export type Standing = Pick<GrantSummary, 'subject' | 'state' | 'stateSince'> & { warnings: string[] }
 
 interface Deps {
-  oauth: OAuthApi
-  saves: Pick<GrantSaves, 'install'>
+  oauth: Pick<OAuthApi, 'installedLocations'>
+  exchange: ExchangeCode
+  save: SaveInstall
   /** Does again what could not be done now. */
   follow: FollowUps['follow']
-  /** `proveWritable` is asked before the code is spent, so that it still counts when the store is back. */
-  vault: Pick<Vault, 'proveWritable' | 'enrolLocation' | 'wakeCompany'>
+  vault: Pick<Vault, 'enrolLocation' | 'wakeCompany'>
   /** Drops what the process remembers of a location. */
   forget: (locationId: string) => void
   now: () => number
   log: BaseLogger
 }
 
+const standingOf = ({ subject, state, stateSince, scopes }: GrantSummary): Standing => {
+  return { subject, state, stateSince, warnings: scopeWarnings(scopes, subject.startsWith('company:')) }
+}
+
 /**
  * Turns the code of an install into grants. What was installed is decided by the answer's `userType`, never by what
  * was asked for: an app for sub-accounts installed from the agency view yields a Company token.
  */
-export function createInstall({ oauth, saves, follow, vault, forget, now, log }: Deps) {
-  const ready = async (): Promise<void> => {
-    try {
-      await vault.proveWritable()
-    } catch (cause) {
-      throw new Problem('vault-unavailable', 'The connection cannot be stored now: open this page again in a minute', {
-        retryAfterSeconds: 5,
-        cause
-      })
-    }
-  }
-
-  const exchange = async (code: string): Promise<Issued> => {
-    try {
-      return await oauth.exchangeCode(code)
-    } catch (cause) {
-      if (!(cause instanceof TokenRefusal)) throw cause
-      log.warn({ err: cause }, 'an install could not be finished')
-      if (cause.kind === 'invalid-grant')
-        throw new Problem('invalid-request', 'HighLevel does not know this code: it counts once and for a short time', {
-          cause
-        })
-      throw new Problem(
-        'upstream-unavailable',
-        'HighLevel refused to finish the install: an operator finds why in the log',
-        { retryAfterSeconds: 60, cause }
-      )
-    }
-  }
-
-  /** The code is spent and the tokens are nowhere else: what the store does not take now is held until it does. */
-  const save = (subject: Subject, companyId: string | null, { tokens, scope = '' }: Issued) => {
-    const stateSince = now()
-    const fruit = { subject, kind: 'oauth', companyId, tokens, scopes: scope, stateSince, proven: true } as const
-    return saves.install({ ...fruit, dueAt: renewAt(tokens) }, stateSince)
-  }
-
+export function createInstall({ oauth, exchange, save, follow, vault, forget, now, log }: Deps) {
   const locationsOf = async (companyId: string, { approvedLocations = [], tokens }: Issued): Promise<string[]> =>
     approvedLocations.length > 0
       ? [...new Set(approvedLocations)]
@@ -81,8 +58,17 @@ export function createInstall({ oauth, saves, follow, vault, forget, now, log }:
     return locationIds
   }
 
-  const company = async (companyId: string, issued: Issued): Promise<Connected> => {
-    const { saved } = await save(`company:${companyId}`, companyId, issued)
+  const connect = async (exchanged: Exchanged) => {
+    const { subject, issued } = exchanged
+    const { renewedBy, saved } = await save(exchanged)
+    const warnings = scopeWarnings(issued.scope ?? '', subject.startsWith('company:'))
+    if (renewedBy !== 'own' || warnings.length > 0)
+      log.warn({ subject, renewedBy, scopes: issued.scope }, 'HighLevel granted less than an install needs')
+    return { saved, told: { renewedBy, expiresAt: issued.tokens.expiresAt, warnings } }
+  }
+
+  const company = async (id: string, companyId: string, issued: Issued): Promise<Connected> => {
+    const { saved, told } = await connect({ id, subject: `company:${companyId}`, companyId, issued })
     // The company is connected already: that its locations cannot be had now must not undo it.
     const locationIds = await enrol(companyId, issued).catch((err) => {
       log.error({ companyId, err }, 'the locations of a company could not be connected')
@@ -93,22 +79,34 @@ export function createInstall({ oauth, saves, follow, vault, forget, now, log }:
       return []
     })
     log.info({ companyId, locations: locationIds.length }, 'a company was connected')
-    return { companyId, locationIds }
+    return { companyId, locationIds, ...told }
   }
 
-  /** Rejects with a Problem. Resolves once the grant is stored, or held in memory until it can be. */
-  return async function install(code: string): Promise<Connected> {
-    await ready()
-    const issued = await exchange(code)
+  const finish = async (id: string, code: string): Promise<Connected | Standing> => {
+    const issued = await exchange(id, code)
+    if ('subject' in issued) return standingOf(issued)
     const { userType, locationId, companyId = null } = issued
-    if (userType === 'Company' && companyId !== null) return company(companyId, issued)
+    // Where the answer does not say whose token it is, one that names no location is a company's.
+    const isCompany = userType === 'Company' || (userType === undefined && locationId === undefined)
+    if (isCompany && companyId !== null) return company(id, companyId, issued)
     if (locationId === undefined)
       throw new Problem('upstream-unreadable', 'HighLevel’s token names neither a location nor a company')
 
-    await save(`location:${locationId}`, companyId, issued)
+    const { told } = await connect({ id, subject: `location:${locationId}`, companyId, issued })
     forget(locationId)
     log.info({ location: locationId }, 'a location was connected')
-    return { locationId }
+    return { locationId, ...told }
+  }
+
+  const fly = createSingleFlight<Connected | Standing>()
+  /**
+   * Rejects with a Problem. Resolves once the grant is stored, or held in memory until it can be. A code is exchanged
+   * once: opened again, by a link scanner or the same person, the callback is told what it has led to. Whoever knows
+   * code and state is who installed.
+   */
+  return function install(code: string, state: string): Promise<Connected | Standing> {
+    const id = credentialHash(`${code} ${state}`)
+    return fly(id, () => finish(id, code))
   }
 }
 

@@ -4,7 +4,7 @@ import { toProblem } from '../http/errors.ts'
 import { addressLimit } from '../http/rate-limit.ts'
 import { Problem } from '../problems.ts'
 import type { Install } from './install.ts'
-import { connectedPage, problemPage } from './page.ts'
+import { connectedPage, problemPage, standingPage } from './page.ts'
 import type { States } from './state.ts'
 
 interface Options {
@@ -12,13 +12,19 @@ interface Options {
   states: States
   /** HighLevel's page on which an administrator chooses a location, without `state`. */
   installUrl: string
+  /** Where an install begins, on this gateway. */
+  connectUrl: string
 }
 
+/** An empty parameter counts as absent. */
 const Callback = Type.Object({
-  code: Type.Optional(Type.String({ minLength: 1, maxLength: 2_048 })),
-  state: Type.Optional(Type.String({ minLength: 1, maxLength: 512 })),
+  code: Type.Optional(Type.String({ maxLength: 2_048 })),
+  state: Type.Optional(Type.String({ maxLength: 512 })),
   error: Type.Optional(Type.String({ maxLength: 256 }))
 })
+
+/** What HighLevel gives as `error` where it comes back without a code. */
+const refusals = new Map([['access_denied', 'The install was cancelled in HighLevel, and nothing was changed']])
 
 /** The page is for a person, and its URL holds a code: it runs nothing, is kept nowhere and names no referrer. */
 const pageHeaders = {
@@ -29,13 +35,17 @@ const pageHeaders = {
 }
 
 /** The OAuth round trip with HighLevel. Both routes are for browsers, so problems are shown as a page. */
-const installRoutes: FastifyPluginAsyncTypebox<Options> = async (app, { install, states, installUrl }) => {
+const installRoutes: FastifyPluginAsyncTypebox<Options> = async (app, options) => {
+  const { install, states, installUrl, connectUrl } = options
   app.setErrorHandler((error, request, reply) => {
     const problem = toProblem(error)
     request.problem = problem
     const { retryAfterSeconds } = problem.extras
     if (retryAfterSeconds !== undefined) reply.header('retry-after', String(retryAfterSeconds))
-    return reply.code(problem.status).headers(pageHeaders).send(problemPage(problem, request.id))
+    return reply
+      .code(problem.status)
+      .headers(pageHeaders)
+      .send(problemPage(problem, request.id, connectUrl))
   })
 
   await app.register(addressLimit)
@@ -53,16 +63,19 @@ const installRoutes: FastifyPluginAsyncTypebox<Options> = async (app, { install,
   const schema = { operationId: 'finishInstall', tags: ['installs'], querystring: Callback }
   // No HEAD: it would spend the code and show nobody the page.
   app.get('/oauth/callback', { exposeHeadRoute: false, schema }, async (request, reply) => {
-    const { code, state, error } = request.query
+    const { code = '', state = '', error = '' } = request.query
+    if (error !== '')
+      throw new Problem('invalid-request', refusals.get(error) ?? 'HighLevel did not finish the install')
     // Absent in installs that begin in HighLevel's marketplace or cover many locations: those bind by the token alone.
-    if (state !== undefined && !states.isValid(state))
+    if (state !== '' && !states.isValid(state))
       throw new Problem(
         'invalid-request',
         'This install was not begun here or took too long: open the connect link again'
       )
-    if (error !== undefined) throw new Problem('invalid-request', 'The install was not approved in HighLevel')
-    if (code === undefined) throw new Problem('invalid-request', 'HighLevel sent no code')
-    return reply.headers(pageHeaders).send(connectedPage(await install(code)))
+    if (code === '') throw new Problem('invalid-request', 'HighLevel sent no code')
+    const outcome = await install(code, state)
+    const html = 'state' in outcome ? standingPage(outcome, connectUrl) : connectedPage(outcome)
+    return reply.headers(pageHeaders).send(html)
   })
 }
 

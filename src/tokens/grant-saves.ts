@@ -125,11 +125,10 @@ export function createGrantSaves(vault: Pick<GrantStore, 'loadGrant' | 'saveFrui
       return track(keep({ grant, install: undefined, write }))
     },
 
-    /** Saves what an install brought. Never rejects. */
-    install(fruit: Fruit, at: number): Promise<Kept> {
-      const id = randomUUID()
+    /** Saves what an install brought; of generation `after`, where it keeps a part of that. Never rejects. */
+    install(fruit: Fruit, at: number, id: string = randomUUID(), after?: number): Promise<Kept> {
       const write = async (isRepeated: boolean) => {
-        await vault.installGrant(fruit, { id, at, isRepeated })
+        await vault.installGrant(fruit, { id, at, isRepeated, after })
         return inForce(fruit.subject)
       }
       installs += 1

@@ -83,9 +83,13 @@ export type Setback = Pick<
   'state' | 'stateSince' | 'stateReason' | 'failures' | 'dueAt' | 'triedAt' | 'intentAt'
 >
 
-/** One code exchange. `at`: when. `isRepeated`: an earlier try to store it may have been carried out. */
+/**
+ * One code exchange. `at`: when. `isRepeated`: an earlier try to store it may have been carried out. `after`: it counts
+ * only while this generation is held, of which it keeps a part.
+ */
 export interface Install {
   id: string
   at: number
   isRepeated: boolean
+  after?: number | undefined
 }

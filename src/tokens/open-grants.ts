@@ -68,6 +68,7 @@ export function openGrants({ vault, oauth, now, log, count }: Deps) {
 
   return {
     saves,
+    leases,
     follow: followUps.follow,
     tokens,
 

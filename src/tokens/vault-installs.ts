@@ -10,7 +10,7 @@ type GrantInstalls = Pick<GrantStore, 'installGrant' | 'enrolLocation' | 'wakeCo
 /** How grants come. Events of HighLevel's arrive in any order, twice or never: each change looks at when it happened. */
 export function createGrantInstalls(db: Kysely<Tables>, cipher: Cipher): GrantInstalls {
   return {
-    async installGrant(fruit, { id, at, isRepeated }) {
+    async installGrant(fruit, { id, at, isRepeated, after }) {
       const row = { ...fruitRow(cipher, fruit), event_at: at, install_id: id }
       await db
         .insertInto('grants')
@@ -21,7 +21,10 @@ export function createGrantInstalls(db: Kysely<Tables>, cipher: Cipher): GrantIn
             .doUpdateSet(({ eb }) => ({ ...row, generation: eb('grants.generation', '+', 1) }))
             .where(({ eb, and, or }) => {
               // Carried out already, and renewed or even forgotten since.
-              const isOther = eb('grants.install_id', 'is distinct from', id)
+              const isOther = and([
+                eb('grants.install_id', 'is distinct from', id),
+                ...(after === undefined ? [] : [eb('grants.generation', '=', after)])
+              ])
               // The first try happens now. By the time of another one, something newer may be there.
               const isNewer = or([
                 eb('grants.event_at', '<=', at),

@@ -123,6 +123,7 @@ export async function openVault(
 const reads = new Set<string>([
   'loadGrant',
   'findGrant',
+  'findInstall',
   'listLocations',
   'surveyGrants',
   'findKey',

@@ -91,6 +91,8 @@ export interface GrantStore {
 
   /** A grant without its tokens: `reconnect-required` where nobody can open these, as stored where only others can. */
   findGrant(subject: Subject): Promise<GrantSummary | undefined>
+  /** The grant whose connection began with this code exchange. */
+  findInstall(id: string): Promise<GrantSummary | undefined>
   /** The locations in the order of their ids, from behind `after` on. `state`: those in it alone. */
   listLocations(page: LocationPage): Promise<GrantSummary[]>
   /** How many grants are in each state, and when the one that is due first is or was due. */

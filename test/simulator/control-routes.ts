@@ -21,6 +21,7 @@ const NAMES: ReadonlySet<string> = new Set<keyof Controls>([
   'uninstall',
   'pause',
   'limitScopes',
+  'omitFromInstalls',
   'setBurst',
   'setDaily',
   'record',

@@ -35,6 +35,8 @@ export interface Controls extends WebhookControls {
   pause(locationId: string, paused: boolean): void
   /** All tokens of the location, present and future, hold these scopes alone. */
   limitScopes(locationId: string, scopes: string[]): void
+  /** From now on the answers to code exchanges lack these members. */
+  omitFromInstalls(members: string[]): void
   setBurst(max: number): void
   setDaily(max: number): void
   /** A copy of what is stored now. */
@@ -125,6 +127,9 @@ function storeControls({ objects, records }: World) {
 
 function limitControls({ settings, rateLimit }: World) {
   return {
+    omitFromInstalls(members: string[]): void {
+      settings.omitted = members
+    },
     setBurst(max: number): void {
       settings.burstMax = max
     },

@@ -16,7 +16,8 @@ const exchangeCode: Exchange = (world, form) => {
   if (holder === undefined) throw unauthorized('Authorization code not found')
   verifyClient(world, form)
   world.grants.codes.delete(code)
-  return { status: 200, body: tokenBody(world, holder, world.grants.issuePair(holder)) }
+  const members = Object.entries(tokenBody(world, holder, world.grants.issuePair(holder)))
+  return { status: 200, body: Object.fromEntries(members.filter(([name]) => !world.settings.omitted.includes(name))) }
 }
 
 /** A paused location keeps its refresh token: the same one works when it is active again. */

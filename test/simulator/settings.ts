@@ -18,6 +18,8 @@ export interface SimulatorOptions {
   dayStartsMs?: number
   /** How a 429 says when to come again; HighLevel documents none. */
   retryAfter?: 'none' | 'seconds' | 'date'
+  /** Members that answers to code exchanges lack, such as `refresh_token` of a reinstall. */
+  omitted?: string[]
   clientId?: string
   clientSecret?: string
 }
@@ -33,6 +35,7 @@ const DEFAULTS: Omit<Settings, 'recordNow'> = {
   burstMax: 100,
   burstWindowMs: 10_000,
   dailyMax: 200_000,
+  omitted: [],
   dayStartsMs: 0,
   retryAfter: 'none',
   clientId: '66f0a1b2c3d4e5f6a7b8c9d0-sandbox',
