@@ -1,6 +1,6 @@
 import t from 'tap'
 import { SEED } from './simulator/seed.ts'
-import { BARE, CHANGE, connect, patchAll, putRecords, tally } from './support/calls.ts'
+import { BARE, CHANGE, connect, patchAll, putRecords, tally, useElsewhere } from './support/calls.ts'
 import { createClock, startGateway, startSimulator, until } from './support/harness.ts'
 
 /** A window short enough for a test, in which all is as it is in one of ten seconds. */
@@ -267,6 +267,22 @@ t.test('another program that uses half of the quota is left its half', async (t)
   await other
   t.strictSame(tally(replies), { 200: 160 })
   t.ok((await refused()) - before <= 2, `${(await refused()) - before} refusals`)
+})
+
+t.test('after a refusal nothing is kept for others who are gone', async (t) => {
+  const clock = createClock()
+  const simulator = await startSimulator(t, { now: clock.now })
+  const gateway = await startGateway(t, { simulator, env: BARE })
+  const paths = putRecords(simulator, 60)
+  await useElsewhere(simulator, 100)
+  const refused = await gateway.patch(CHANGE, { headers: { 'x-request-timeout-ms': '500' } })
+  t.equal(refused.json['code'], 'location-burst-exhausted')
+
+  clock.move(10_000)
+
+  // Half a window: those who wait for the next one are refused.
+  const replies = await patchAll(gateway, paths, { headers: { 'x-request-timeout-ms': '5000' } })
+  t.strictSame(tally(replies), { 200: 60 })
 })
 
 async function metricsOf({ adminOrigin }: { adminOrigin: string }): Promise<string> {

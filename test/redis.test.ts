@@ -3,8 +3,8 @@ import { connect } from 'node:net'
 import { createInterface } from 'node:readline'
 import { Redis } from 'ioredis'
 import { SEED } from './simulator/seed.ts'
-import { BARE, CHANGE, patchAll, putRecords, tally } from './support/calls.ts'
-import { startGateway, startSimulator, type TestGateway, until } from './support/harness.ts'
+import { BARE, CHANGE, patchAll, putRecords, tally, useElsewhere } from './support/calls.ts'
+import { createClock, startGateway, startSimulator, type TestGateway, until } from './support/harness.ts'
 import { startProxy } from './support/proxy.ts'
 import { redisAddress, redisUrl, withRedis } from './support/redis.ts'
 
@@ -206,4 +206,23 @@ withRedis('a quota that shrinks is learned by both of two processes', async (t, 
   t.strictSame(tally((await Promise.all(all)).flat()), { 200: 160 })
   const refusals = simulator.received(puts).length - 160
   t.ok(refusals <= 40, `${refusals} refusals, a window's at most`)
+})
+
+withRedis('after a refusal nothing is kept for others who are gone, in two processes', async (t, REDIS_URL) => {
+  const clock = createClock()
+  const simulator = await startSimulator(t, { now: clock.now })
+  const open = () => startGateway(t, { simulator, env: { REDIS_URL, ...BARE } })
+  const gateways = [await open(), await open()]
+  const paths = putRecords(simulator, 60)
+  await useElsewhere(simulator, 100)
+  for (const gateway of gateways) {
+    const refused = await gateway.patch(CHANGE, { headers: { 'x-request-timeout-ms': '500' } })
+    t.equal(refused.json['code'], 'location-burst-exhausted')
+  }
+
+  clock.move(10_000)
+
+  const options = { headers: { 'x-request-timeout-ms': '5000' } }
+  const replies = await Promise.all(gateways.map((one, n) => patchAll(one, paths.slice(n * 30, n * 30 + 30), options)))
+  t.strictSame(tally(replies.flat()), { 200: 60 })
 })

@@ -107,8 +107,22 @@ export function weighEvidence(allowance: Allowance, at: number): void {
   allowance.evidence = Number.NEGATIVE_INFINITY
 }
 
-/** Learns from an answer to the call that had this place. `at` is on the monotonic clock, `now` in epoch milliseconds. */
-export function learn(allowance: Allowance, place: Place, answer: Answer, at: number, now: number): void {
+/**
+ * An answer that passed says what is used of the window, its own call included: more than the rest is not others', however
+ * much they used before. What is found without it stands for what they will use again.
+ */
+function releaseOthers(allowance: Allowance, most: number): void {
+  allowance.others = Math.min(allowance.others, most)
+  allowance.othersBefore = Math.min(allowance.othersBefore, most)
+  allowance.evidence = Math.min(allowance.evidence, most + allowance.taken)
+}
+
+/**
+ * Learns from an answer to the call that had this place, and tells whether there are more places than before.
+ * `at` is on the monotonic clock, `now` in epoch milliseconds.
+ */
+export function learn(allowance: Allowance, place: Place, answer: Answer, at: number, now: number): boolean {
+  const before = burstLimit(allowance)
   const max = countOf(answer, 'x-ratelimit-max', 1, MOST_CALLS)
   const left = countOf(answer, 'x-ratelimit-remaining', 0, MOST_CALLS)
   const windowMs = countOf(answer, 'x-ratelimit-interval-milliseconds', 1, LONGEST_PAUSE_MS)
@@ -121,9 +135,11 @@ export function learn(allowance: Allowance, place: Place, answer: Answer, at: nu
   }
   if (isRefused) pause(allowance, answer, at, now)
   else {
+    if (max !== undefined && left !== undefined) releaseOthers(allowance, Math.max(0, max - left - 1))
     allowance.proof = 'none'
     if (at >= allowance.pausedUntil) allowance.pauseMs = 0
   }
+  return burstLimit(allowance) > before
 }
 
 /** HighLevel documents no Retry-After: where none is sent, waits double up to a whole window. */

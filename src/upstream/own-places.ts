@@ -16,13 +16,19 @@ export interface PlacesDeps {
  * Without Redis, an equal share for each process that there was when it last answered, and no more than others were not
  * using then: for a moment they may use as much as before.
  */
-export function limitOf({ shared }: PlacesDeps, location: Location, at: number): number {
-  const limit = burstLimit(location)
+export function limitOf({ shared }: PlacesDeps, location: Location, at: number, limit = burstLimit(location)): number {
   if (shared === undefined || shared.isUp()) return limit
   const share = Math.min(limit, Math.ceil(location.burstMax / shared.replicas()))
   const isKnown = at - location.elsewhereAt < windowOf(location)
   return isKnown ? Math.max(0, Math.min(share, location.burstMax - location.elsewhere)) : share
 }
+
+/**
+ * The same as far as a call that comes now may hope: after a refusal nobody knows what others use until one call has gone
+ * first, and what was full then may be free.
+ */
+export const hopedLimit = (deps: PlacesDeps, location: Location, at: number): number =>
+  limitOf(deps, location, at, location.proof === 'none' ? burstLimit(location) : location.burstMax)
 
 /** A place by this process's own count, or nothing. */
 export function takeHere(deps: PlacesDeps, location: Location, at: number): Place | undefined {

@@ -5,7 +5,7 @@ import { dayHasRoom, dayLeft, turnDay } from './day.ts'
 import { hungUp } from './deadline.ts'
 import { createLine, type Line } from './line.ts'
 import { type Location, mayGo, occupy, placeInMs, vacate, windowOf } from './location.ts'
-import { limitOf, nextAt, type PlacesDeps, takeHere } from './own-places.ts'
+import { hopedLimit, limitOf, nextAt, type PlacesDeps, takeHere } from './own-places.ts'
 import { burstProblem, dayProblem, lineProblem, slowProblem } from './quota-problems.ts'
 import type { GivenPlaces, SharedPlaces } from './shared-places.ts'
 import { forget, usedOf } from './spent.ts'
@@ -45,7 +45,7 @@ function wait(deps: PlacesDeps, location: Location, call: LocationCall, at: numb
   const { line } = location
   const { id: callerId } = call.waiting
   if (at >= call.deadlineAt) throw slowProblem()
-  const limit = limitOf(deps, location, at)
+  const limit = hopedLimit(deps, location, at)
   const ms = placeInMs(location, limit, call.isRepeat ? 0 : line.ahead(callerId), at)
   if (at + ms > call.deadlineAt) throw burstProblem(ms)
   if (isGone(call.waiting)) throw hungUp()

@@ -86,7 +86,8 @@ export function createQuota({ log, countLow, countRefusal, circuit, ...deps }: D
       // A call that HighLevel refuses takes no place there.
       isCounted = answer.status !== 429
       if (!isCounted) countRefusal()
-      learn(location, place, answer, at, deps.now())
+      // Redis said when there is a place again by the smaller number of them.
+      if (learn(location, place, answer, at, deps.now())) location.freeFrom = 0
       watchDay(location)
       return answer
     } catch (error) {

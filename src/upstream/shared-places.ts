@@ -113,7 +113,7 @@ export function createSharedPlaces(redis: SharedRedis, holdMs: number) {
       due.map(async ([locationId, { settled, ...rest }]) => {
         if ((await send(locationId, { want: 0, limit: 0, ...rest }, settled)) !== undefined) return
         // What is still of use when Redis answers again is kept until then.
-        const since = performance.now() - rest.windowMs
+        const since = performance.now() - rest.windowMs - holdMs
         for (const one of settled) if (one.at > since) settle(locationId, one, { settled, ...rest })
       })
     )

@@ -42,3 +42,10 @@ export async function connect(gateway: Pick<TestGateway, 'install'>, simulator: 
   const reply = await gateway.install(simulator.connect(locationId).code)
   if (reply.status !== 200) throw new Error(reply.text)
 }
+
+/** Another program uses so many places of the seed location. */
+export async function useElsewhere(simulator: Simulator, calls: number): Promise<void> {
+  const headers = { authorization: `Bearer ${simulator.privateToken()}`, version: '2021-07-28' }
+  const url = `${simulator.origin}/objects/${SEED.schemaKey}?locationId=${SEED.locationId}`
+  await Promise.all(Array.from({ length: calls }, async () => (await fetch(url, { headers })).arrayBuffer()))
+}

@@ -44,15 +44,46 @@ t.test('calls that may have been counted since are not taken for others’', (t)
   t.end()
 })
 
-t.test('others are expected to come again for two windows, and are forgotten then', (t) => {
+t.test('others that our own calls may hide are expected to come again for two windows', (t) => {
   const allowance = withTaken(1)
-  const see = (left: number, at: number) => {
-    learn(allowance, place(1, 1), said(burst(left)), at)
+  const see = (left: number, at: number, used = 1) => {
+    allowance.taken = used
+    learn(allowance, place(used, used), said(burst(left)), at)
     weighEvidence(allowance, at)
     return burstLimit(allowance)
   }
 
-  t.strictSame([see(49, 0), see(99, 9_000), see(99, 10_500), see(99, 20_000), see(99, 21_000)], [47, 47, 47, 47, 100])
+  t.strictSame(
+    [see(49, 0), see(40, 9_000, 60), see(40, 10_500, 60), see(40, 20_000, 60), see(40, 21_000, 60)],
+    [47, 47, 47, 47, 100]
+  )
+  t.end()
+})
+
+t.test('what an answer shows to be free is kept for nobody', (t) => {
+  const allowance = withTaken(1)
+  learn(allowance, place(1, 1), said(burst(0), 429), 0)
+  weighEvidence(allowance, 0)
+  t.equal(burstLimit(allowance), 10, 'all was in use')
+
+  const isMore = learn(allowance, place(1, 1), said(burst(89)), 1_000)
+  weighEvidence(allowance, 1_000)
+
+  t.ok(isMore)
+  t.equal(burstLimit(allowance), 89, 'ten are others’, and a little more')
+  t.notOk(learn(allowance, place(1, 1), said(burst(89)), 1_001))
+  t.end()
+})
+
+t.test('a refusal shows nothing to be free', (t) => {
+  const allowance = withTaken(1)
+  learn(allowance, place(1, 1), said(burst(0), 429), 0)
+  weighEvidence(allowance, 0)
+
+  learn(allowance, place(1, 1), said(burst(99), 429), 1)
+  weighEvidence(allowance, 1)
+
+  t.equal(burstLimit(allowance), 10)
   t.end()
 })
 
