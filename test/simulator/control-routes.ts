@@ -8,6 +8,7 @@ export const CONTROL_PATH = '/_simulator/'
 const NAMES: ReadonlySet<string> = new Set<keyof Controls>([
   'received',
   'clearReceived',
+  'stored',
   'failNext',
   'clearFaults',
   'connect',

@@ -13,6 +13,8 @@ export interface Controls extends WebhookControls {
   /** API requests in order of arrival; `path` is a prefix. */
   received(filter?: { method?: string; path?: string }): Received[]
   clearReceived(): void
+  /** Writes that were stored, in order, whatever they were answered with. */
+  stored(): Received[]
   failNext(fault: Fault & FaultTarget): void
   clearFaults(): void
   /** An authorization code as the consent page issues it for one location. */
@@ -66,6 +68,7 @@ function journalControls({ journal, faults }: World) {
   return {
     received: (filter?: { method?: string; path?: string }) => journal.requests(filter),
     clearReceived: () => journal.clear(),
+    stored: () => journal.stored(),
     tokenCalls: () => [...journal.tokenCalls],
     clearFaults: () => faults.clear(),
     failNext(fault: Fault & FaultTarget): void {

@@ -1,4 +1,4 @@
-import type { ServerResponse } from 'node:http'
+import { type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Answer } from './answers.ts'
 import type { Fault, FaultKind } from './faults.ts'
 
@@ -25,6 +25,22 @@ function textOf({ body }: Answer): string {
 function send(response: ServerResponse, status: number, type: string, text: string, headers: object = {}): void {
   response.writeHead(status, { ...headers, 'content-type': type, 'content-length': Buffer.byteLength(text) })
   response.end(text)
+}
+
+/** An answer as it goes on the wire. */
+function wireText(answer: Answer, framing: 'length' | 'chunked' | 'close'): string {
+  const text = textOf(answer)
+  const size = Buffer.byteLength(text)
+  const fields = {
+    ...answer.headers,
+    'Content-Type': JSON_TYPE,
+    ...(framing === 'length' && { 'Content-Length': String(size) }),
+    ...(framing === 'chunked' && { 'Transfer-Encoding': 'chunked' }),
+    ...(framing === 'close' && { Connection: 'close' })
+  }
+  const head = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`)
+  const body = framing === 'chunked' ? `${size.toString(16)}\r\n${text}\r\n0\r\n\r\n` : text
+  return `HTTP/1.1 ${answer.status} ${STATUS_CODES[answer.status]}\r\n${head.join('')}\r\n${body}`
 }
 
 function sendStatus(
@@ -61,6 +77,11 @@ const INFLICT: { [K in FaultKind]: Inflict<K> } = {
   'reset-after'(response, carryOut) {
     carryOut()
     response.socket?.resetAndDestroy()
+  },
+  cut(response, carryOut, { bytes, framing = 'length' }) {
+    const whole = Buffer.from(wireText(carryOut(), framing))
+    const { socket } = response
+    socket?.end(whole.subarray(0, bytes % whole.length), () => socket.destroy())
   },
   truncated(response, carryOut) {
     const text = textOf(carryOut())

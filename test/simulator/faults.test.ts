@@ -56,6 +56,27 @@ t.test('a fault spoils the answer of a write that is stored', async (t) => {
   t.equal(properties()['ticket_name'], 'Changed')
 })
 
+t.test('an answer is cut at whatever byte, and what it answers is stored', async (t) => {
+  const { simulator, put, properties } = await openSimulator(t)
+  const cuts: [bytes: number, framing: 'length' | 'chunked' | 'close'][] = [
+    [0, 'length'],
+    [12, 'length'],
+    [600, 'length'],
+    [600, 'chunked']
+  ]
+
+  for (const [bytes, framing] of cuts) {
+    simulator.failNext({ kind: 'cut', bytes, framing })
+    await t.rejects(put({ properties: { ticket_name: `${bytes} ${framing}` } }))
+    t.equal(properties()['ticket_name'], `${bytes} ${framing}`)
+  }
+  simulator.failNext({ kind: 'cut', bytes: 600, framing: 'close' })
+  t.match(await put(WRITE), { status: 200, body: /^\{"record":/ }, 'nothing tells that there was more')
+  t.equal(simulator.stored().length, 5)
+  t.match(await put({ properties: { no_such_field: 1 } }), { status: 400 })
+  t.equal(simulator.stored().length, 5, 'what is refused is not stored')
+})
+
 t.test('a fault meets the next requests that it is for, and no others', async (t) => {
   const { simulator, get, put, refresh } = await openSimulator(t)
   simulator.failNext({ kind: 'status', status: 500, times: 2, method: 'PUT', path: '/objects/custom_objects.ticket/' })

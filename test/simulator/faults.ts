@@ -15,6 +15,12 @@ interface Kinds {
   'reset-before': object
   /** Carries the request out, then destroys the socket: a lost answer. */
   'reset-after': object
+  /**
+   * Carries the request out, sends so many bytes of the answer, head included, and ends the connection. Counting goes on
+   * from the first byte after the last one. `framing` is how the answer tells its length: Content-Length, chunks, or
+   * the end of the connection.
+   */
+  cut: { bytes: number; framing?: 'length' | 'chunked' | 'close' }
   /** 200, and JSON that ends in the middle of a body whose length is right. */
   truncated: object
   /** The real status without a body. */

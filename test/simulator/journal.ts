@@ -22,9 +22,10 @@ export interface TokenCall {
   withinGrace: boolean
 }
 
-/** What came in: the last 20,000 API requests and every token call. */
+/** What came in: the last 20,000 API requests, those of them that were stored, and every token call. */
 export function createJournal() {
   let requests: Received[] = []
+  let stored: Received[] = []
   const tokenCalls: TokenCall[] = []
 
   return {
@@ -33,6 +34,12 @@ export function createJournal() {
       requests.push(request)
       if (requests.length >= 2 * KEPT) requests = requests.slice(-KEPT)
     },
+    addStored(write: Received): void {
+      stored.push(write)
+      if (stored.length >= 2 * KEPT) stored = stored.slice(-KEPT)
+    },
+    /** Writes that a record holds or has held. */
+    stored: (): Received[] => stored.slice(-KEPT),
     requests({ method, path = '' }: { method?: string; path?: string } = {}): Received[] {
       const fits = (request: Received) =>
         (method === undefined || request.method === method) && request.path.startsWith(path)

@@ -34,6 +34,7 @@ export function updateRecord(world: World, request: Received, schemaKey: string,
   const properties = applyProperties(target, propertiesOf(body))
 
   Object.assign(record, { owner, followers, properties, dateUpdated: laterThan(record, world.settings.recordNow()) })
+  world.journal.addStored(request)
   const { locationId: _, ...shown } = record
   return { status: 200, body: { record: shown } }
 }
