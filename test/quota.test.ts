@@ -104,7 +104,7 @@ t.test('a call that cannot make it is refused at once, and told when to come aga
   const seconds = Number(reply.headers.get('retry-after'))
   t.ok(seconds > 50 && seconds <= 61, `${seconds} s`)
   t.equal(simulator.received(puts()).length, 5)
-  t.match(reply.headers.get('ratelimit'), /^"location-burst";r=0;t=(5\d|6[01])$/)
+  t.match(reply.headers.get('ratelimit'), /^"location-burst";r=0;t=(5\d|60)$/)
 })
 
 t.test('a call whose deadline passes in line is told so, and costs nothing', async (t) => {
@@ -232,6 +232,35 @@ t.test('a Retry-After that is a date is told to the caller', async (t) => {
 
   t.match(reply.json, { status: 429, code: 'location-burst-exhausted' })
   t.equal(reply.headers.get('retry-after'), '60')
+})
+
+t.test('the policy that is named is the one that refused, and its time is within its window', async (t) => {
+  const simulator = await startSimulator(t, { burstMax: 2, burstWindowMs: 10_000, retryAfter: 'none' })
+  const env = { ...BARE, CALLER_RATE_MAX: '4', LOCATION_BURST_MAX: '2' }
+  const gateway = await startGateway(t, { simulator, env })
+  const paths = putRecords(simulator, 3)
+  const soon = { headers: { 'x-request-timeout-ms': '1000' } }
+  simulator.failNext({ kind: 'status', status: 429, headers: { 'retry-after': '300' }, ...puts() })
+
+  const field = async (path = '') => (await gateway.patch(CHANGE, soon, path)).headers.get('ratelimit')
+
+  t.equal(await field(paths[0]), '"location-burst";r=0;t=10', 'HighLevel asked for five minutes')
+  t.equal(await field(paths[1]), '"location-burst";r=0;t=10')
+  t.equal(await field(paths[1]), '"location-burst";r=0;t=10')
+  t.equal(await field(paths[1]), '"location-burst";r=0;t=10', 'nothing is left of the caller’s limit either')
+  t.match(await field(paths[1]), /^"caller";r=0;t=\d+$/)
+})
+
+t.test('a used-up day is named though the window is used up too', async (t) => {
+  const simulator = await startSimulator(t, { burstMax: 2, dailyMax: 2 })
+  const gateway = await startGateway(t, { simulator, env: BARE })
+  const paths = putRecords(simulator, 3)
+  await patchAll(gateway, paths.slice(0, 2))
+
+  const reply = await gateway.patch(CHANGE, {}, paths[2])
+
+  t.equal(reply.json['code'], 'location-daily-exhausted')
+  t.match(reply.headers.get('ratelimit'), /^"location-day";r=0;t=\d+$/)
 })
 
 t.test('a day without calls is one', async (t) => {

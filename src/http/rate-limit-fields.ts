@@ -1,5 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
+import type { ProblemCode } from '../problems.ts'
+import { DAY_MS } from '../upstream/day.ts'
 import type { QuotaReport } from '../upstream/quota.ts'
 
 interface Options {
@@ -11,23 +13,43 @@ interface Options {
 const seconds = (ms: number) => Math.max(0, Math.ceil(ms / 1_000))
 const share = (left: number, max: number) => left / Math.max(1, max)
 
-const left = (name: string, calls: number, resetSeconds: number) => `"${name}";r=${calls};t=${resetSeconds}`
+type PolicyName = 'caller' | 'location-burst' | 'location-day'
+type Count = NonNullable<FastifyRequest['callerCount']>
 
-/** What is left of the limit of which the smallest share is left. */
-function tightest(count: NonNullable<FastifyRequest['callerCount']>, quota: QuotaReport | undefined): string {
+/** Which policy refused the call. */
+const refusedBy: Partial<Record<ProblemCode, PolicyName>> = {
+  'caller-rate-limited': 'caller',
+  'location-burst-exhausted': 'location-burst',
+  'location-daily-exhausted': 'location-day'
+}
+
+/** The policy of which the smallest share is left. */
+function tightest(count: Count, quota: QuotaReport): PolicyName {
   const caller = share(count.remaining, count.max)
-  if (quota !== undefined) {
-    const burst = share(quota.burstLeft, quota.burstMax)
-    const day = share(quota.dayLeft, quota.dayMax)
-    if (day < burst && day < caller) return left('location-day', quota.dayLeft, seconds(quota.dayResetMs))
-    if (burst < caller) return left('location-burst', quota.burstLeft, seconds(quota.burstResetMs))
-  }
-  return left('caller', count.remaining, count.ttlInSeconds)
+  const burst = share(quota.burstLeft, quota.burstMax)
+  const day = share(quota.dayLeft, quota.dayMax)
+  if (day < burst && day < caller) return 'location-day'
+  return burst < caller ? 'location-burst' : 'caller'
+}
+
+/** HighLevel may have asked for a wait longer than a window, and a window is guarded by a little: `w` bounds `t`. */
+const left = (name: PolicyName, calls: number, resetMs: number, windowMs: number) =>
+  `"${name}";r=${calls};t=${seconds(Math.min(resetMs, windowMs))}`
+
+/** What is left of the policy that refused the call, else of the tightest one. */
+function leftOf(count: Count, windowMs: number, quota: QuotaReport | undefined, code: ProblemCode | undefined): string {
+  const refused = code && refusedBy[code]
+  const name = quota === undefined ? 'caller' : (refused ?? tightest(count, quota))
+  const calls = (known: number) => (name === refused ? 0 : known)
+  if (quota === undefined || name === 'caller') return left('caller', calls(count.remaining), count.ttl, windowMs)
+  return name === 'location-day'
+    ? left(name, calls(quota.dayLeft), quota.dayResetMs, DAY_MS)
+    : left(name, calls(quota.burstLeft), quota.burstResetMs, quota.windowMs)
 }
 
 /**
  * The fields of the IETF's RateLimit header draft 11 on every answer of a guarded scope: all policies in force, and what
- * is left of the one that is nearest to its end.
+ * is left of the one that refused the call, or is nearest to its end.
  */
 export default fp(
   async (app: FastifyInstance, { windowMs, report }: Options) => {
@@ -55,7 +77,8 @@ export default fp(
       const count = request.callerCount
       if (count !== undefined) {
         const quota = request.work && report(request.work.subject.locationId)
-        reply.header('ratelimit-policy', policyOf(count.max, quota)).header('ratelimit', tightest(count, quota))
+        reply.header('ratelimit-policy', policyOf(count.max, quota))
+        reply.header('ratelimit', leftOf(count, windowMs, quota, request.problem?.code))
       }
       done(null, payload)
     })
