@@ -12,7 +12,7 @@ const SEED_NUMBER = Number(process.env['SEED'] ?? randomInt(2 ** 31))
 /** Each writes a record of its own, one write after the other. */
 const WRITERS = 24
 const LOCATIONS = 4
-const TIMEOUT_MS = 300
+const TIMEOUT_MS = 1_000
 
 const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, n) => from + n)
 
@@ -240,5 +240,5 @@ t.test('whatever goes wrong, a write is said to be stored, or not to be, only wh
   if (WRITES >= 10_000) t.ok(cutBytes >= length, 'every byte of the answer was the last one')
   // A gateway that knows nothing would lie nowhere, and neither would one that meets nothing.
   const share = (said: string) => outcomes.filter(({ reply }) => saidOf(reply) === said).length / outcomes.length
-  t.ok(share('yes') > 0.1 && share('no') > 0.05 && share('unknown') > 0.2, 'and it is said where it is known')
+  t.ok(share('yes') > 0.05 && share('no') > 0.05 && share('unknown') > 0.1, 'and it is said where it is known')
 })
