@@ -27,6 +27,7 @@ import recordRoutes from './records/routes.ts'
 import { createUpdateRecord } from './records/update-record.ts'
 import type { WriteLine } from './shared/log.ts'
 import { version } from './version.ts'
+import { createCompanyOf } from './webhooks/company-of.ts'
 import { createEvents } from './webhooks/events.ts'
 import webhookRoutes from './webhooks/routes.ts'
 
@@ -126,10 +127,11 @@ function installOf({ config, parts, now, log }: AppOptions) {
 }
 
 function webhooksOf({ config, parts, now, log }: AppOptions) {
-  const { vault, tokens, metrics, catalog } = parts
+  const { vault, tokens, metrics, catalog, oauth } = parts
   // HighLevel's app id is the client id up to its suffix.
   const appId = config.HIGHLEVEL_CLIENT_ID?.split('-')[0]
-  const take = createEvents({ vault, appId, forget: tokens.forget, dropSchemas: catalog.drop, now, log })
+  const companyOf = createCompanyOf({ vault, oauth, now, log })
+  const take = createEvents({ vault, appId, forget: tokens.forget, dropSchemas: catalog.drop, companyOf, now, log })
   return { key: config.webhookKey, take, count: metrics.countWebhook, now }
 }
 

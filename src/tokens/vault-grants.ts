@@ -5,10 +5,7 @@ import { grantOf, identity, summaryOf } from './grant-rows.ts'
 import type { GrantStore } from './vault.ts'
 import type { Tables } from './vault-schema.ts'
 
-type GrantReads = Pick<
-  GrantStore,
-  'loadGrant' | 'findGrant' | 'findInstall' | 'listLocations' | 'surveyGrants' | 'resealGrants'
->
+type GrantReads = Pick<GrantStore, 'loadGrant' | 'findGrant' | 'listLocations' | 'surveyGrants' | 'resealGrants'>
 
 const RESEAL_AT_ONCE = 100
 
@@ -53,11 +50,6 @@ export function createGrantStore(db: Kysely<Tables>, cipher: Cipher): GrantReads
         if (!(error instanceof CipherError)) throw error
         return summaryOf(row)
       }
-    },
-
-    async findInstall(id) {
-      const row = await db.selectFrom('grants').selectAll().where('install_id', '=', id).executeTakeFirst()
-      return row && summaryOf(row)
     },
 
     async listLocations({ after = '', limit, state }) {

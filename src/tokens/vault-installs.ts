@@ -1,10 +1,11 @@
 import type { Kysely } from 'kysely'
 import type { Cipher } from './cipher.ts'
 import type { Subject } from './grant.ts'
-import { fruitRow } from './grant-rows.ts'
+import { fruitRow, summaryOf } from './grant-rows.ts'
 import type { GrantStore } from './vault.ts'
 import type { Tables } from './vault-schema.ts'
 
+type InstallReads = Pick<GrantStore, 'findInstall' | 'listCompanies'>
 type GrantInstalls = Pick<GrantStore, 'installGrant' | 'enrolLocation' | 'wakeCompany'>
 
 /** How grants come. Events of HighLevel's arrive in any order, twice or never: each change looks at when it happened. */
@@ -74,6 +75,27 @@ export function createGrantInstalls(db: Kysely<Tables>, cipher: Cipher): GrantIn
         .where('lease_owner', 'is', null)
         .$if(reasons !== undefined, (query) => query.where('state_reason', 'in', reasons ?? []))
         .execute()
+    }
+  }
+}
+
+/** What was installed. */
+export function createInstallReads(db: Kysely<Tables>): InstallReads {
+  return {
+    async findInstall(id) {
+      const row = await db.selectFrom('grants').selectAll().where('install_id', '=', id).executeTakeFirst()
+      return row && summaryOf(row)
+    },
+
+    async listCompanies() {
+      const rows = await db
+        .selectFrom('grants')
+        .select('subject')
+        .where('subject', 'like', 'company:%')
+        .where('state', '!=', 'uninstalled')
+        .orderBy('subject')
+        .execute()
+      return rows.map(({ subject }) => subject.slice('company:'.length))
     }
   }
 }

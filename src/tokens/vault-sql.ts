@@ -4,7 +4,7 @@ import { type Cipher, CipherError, createCipher, type VaultKey } from './cipher.
 import { OpenError } from './open-error.ts'
 import type { Vault } from './vault.ts'
 import { createGrantStore } from './vault-grants.ts'
-import { createGrantInstalls } from './vault-installs.ts'
+import { createGrantInstalls, createInstallReads } from './vault-installs.ts'
 import { createKeyStore } from './vault-keys.ts'
 import { createGrantLeases } from './vault-leases.ts'
 import { migrate, SchemaError } from './vault-migrate.ts'
@@ -106,6 +106,7 @@ export async function openVault(
     ...createGrantStore(db, cipher),
     ...createGrantLeases(db, cipher, database.skipsLocked),
     ...createGrantInstalls(db, cipher),
+    ...createInstallReads(db),
     ...createGrantUninstalls(db),
     ...createTokenVerdicts(db),
     ...createKeyStore(db, now),
@@ -124,6 +125,7 @@ const reads = new Set<string>([
   'loadGrant',
   'findGrant',
   'findInstall',
+  'listCompanies',
   'listLocations',
   'surveyGrants',
   'findKey',

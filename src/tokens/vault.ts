@@ -93,6 +93,8 @@ export interface GrantStore {
   findGrant(subject: Subject): Promise<GrantSummary | undefined>
   /** The grant whose connection began with this code exchange. */
   findInstall(id: string): Promise<GrantSummary | undefined>
+  /** The ids of the companies from which the app was not uninstalled. */
+  listCompanies(): Promise<string[]>
   /** The locations in the order of their ids, from behind `after` on. `state`: those in it alone. */
   listLocations(page: LocationPage): Promise<GrantSummary[]>
   /** How many grants are in each state, and when the one that is due first is or was due. */

@@ -3,6 +3,7 @@ import type { Grant, Subject } from '../tokens/grant.ts'
 import { VERIFY_EVERY_MS } from '../tokens/schedule.ts'
 import { isUsable } from '../tokens/usable.ts'
 import type { Vault } from '../tokens/vault.ts'
+import type { CompanyOf } from './company-of.ts'
 import { KEPT_MS, type WebhookEvent } from './event.ts'
 
 /** `pending`: noted, and to be verified with HighLevel. */
@@ -45,18 +46,23 @@ interface Deps {
   forget: (locationId: string) => void
   /** Drops what it remembers of the location's objects. */
   dropSchemas: (locationId: string) => void
+  companyOf: CompanyOf
   now: () => number
   log: BaseLogger
 }
 
 /** Carries out events: each is safe to repeat, and an event that is older than what is stored changes nothing. */
-export function createEvents({ vault, appId, forget, dropSchemas, now, log }: Deps) {
+export function createEvents({ vault, appId, forget, dropSchemas, companyOf, now, log }: Deps) {
   /** Under a company that is connected the location's token is minted by the next sweep; else when the company comes. */
-  const install = async ({ locationId, companyId, timestamp }: WebhookEvent): Promise<boolean> => {
-    if (locationId === undefined || companyId === undefined) return false
+  const install = async ({ locationId, companyId: named, timestamp }: WebhookEvent): Promise<boolean> => {
+    if (locationId === undefined) return false
+    const { companyId, isSure } =
+      named === undefined ? ((await companyOf(locationId)) ?? {}) : { companyId: named, isSure: true }
+    if (companyId === undefined) return false
     const company = await vault.loadGrant(`company:${companyId}`)
     const isReady = company !== undefined && company.state !== 'uninstalled' && isUsable(company, now())
-    const when = { dueAt: isReady ? now() : null, waits: !isReady }
+    // A guess is minted with its first call: HighLevel may refuse it, and that would alarm somebody.
+    const when = { dueAt: isReady && isSure ? now() : null, waits: !isReady }
     return vault.enrolLocation(locationId, companyId, notAhead(timestamp), when)
   }
 

@@ -37,7 +37,8 @@ export default async function webhookRoutes(app: FastifyInstance, { key, take, c
       await failures.count(request)
       throw problem
     }
-    const outcome = await take(event).catch((cause) => {
+    const outcome = await take(event).catch((cause: unknown) => {
+      if (cause instanceof Problem) throw cause
       throw new Problem('vault-unavailable', 'The event cannot be stored now', { retryAfterSeconds: 5, cause })
     })
     count(event.type, outcome)
