@@ -62,7 +62,7 @@ const locationRoutes: FastifyPluginAsyncTypebox<Options> = async (app, { vault, 
 /** The second listener, for operators alone: the API gateway never exposes it. */
 export async function buildAdmin(options: AppOptions): Promise<FastifyInstance> {
   const { parts, log, writeLine, now } = options
-  const app = createServer(options)
+  const app = createServer({ ...options, maxConnections: parts.connections.admin })
   const methods = createMethodGuard()
   await app.register(logging, { log, writeLine, metrics: parts.metrics })
   await app.register(validation)

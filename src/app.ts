@@ -46,7 +46,7 @@ export interface AppOptions {
 /** The public listener: every register call of it, in order. */
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const { config, parts, log, writeLine, now, lastAnswerAt } = options
-  const app = createServer(options)
+  const app = createServer({ ...options, maxConnections: parts.connections.accepted })
   const methods = createMethodGuard()
 
   await app.register(logging, { log, writeLine, metrics: parts.metrics })

@@ -4,6 +4,7 @@ import { createMetrics } from './http/metrics.ts'
 import { createCatalog } from './objects/catalog.ts'
 import { createRecordLock } from './records/record-lock.ts'
 import { createRecordTurns } from './records/record-turns.ts'
+import { openFileLimit, shareOpenFiles } from './shared/open-files.ts'
 import { within } from './shared/within.ts'
 import { createOAuthApi, TOKEN_CALL_TIMEOUT_MS } from './tokens/oauth-api.ts'
 import { openGrants } from './tokens/open-grants.ts'
@@ -29,10 +30,10 @@ const wireOf = (config: Config) => ({
  * HighLevel's OAuth, on connections of its own: a renewal must not wait behind calls that hang. Each call has one to
  * itself, so that no answer can be left over for the next: a pair in the wrong hands is lost.
  */
-function openOAuth(config: Config, now: () => number, foreign: (path: string) => void) {
+function openOAuth(config: Config, connections: number, now: () => number, foreign: (path: string) => void) {
   const { HIGHLEVEL_CLIENT_ID: clientId, HIGHLEVEL_CLIENT_SECRET: clientSecret } = config
   if (clientId === undefined || clientSecret === undefined) return undefined
-  const sockets = openSockets(config.HIGHLEVEL_API_URL, { keepAlive: false })
+  const sockets = openSockets(config.HIGHLEVEL_API_URL, connections, { keepAlive: false })
   const send = createTransport(sockets, wireOf(config), TOKEN_CALL_TIMEOUT_MS, foreign)
   const redirectUri = `${config.PUBLIC_URL}/oauth/callback`
   return {
@@ -52,6 +53,7 @@ const openRedis = async (url: string, log: BaseLogger) => (await import('./share
 
 /** Everything that has a lifetime, opened in one place and closed in the reverse order. */
 export async function openParts(config: Config, log: BaseLogger, now: () => number) {
+  const connections = shareOpenFiles(openFileLimit())
   const vault = await openVault(config.DATABASE_URL, config.vaultKeys, { now, log })
   const redis = config.REDIS_URL === undefined ? undefined : await openRedis(config.REDIS_URL, log)
   const metrics = createMetrics({ survey: vault.surveyGrants, now })
@@ -59,10 +61,11 @@ export async function openParts(config: Config, log: BaseLogger, now: () => numb
     log.error({ path }, 'an answer of HighLevel belongs to another call')
     metrics.upstream.countForeign()
   }
-  const oauth = openOAuth(config, now, foreign)
+  const oauth = openOAuth(config, connections.oauth, now, foreign)
   const grants = openGrants({ vault, oauth: oauth?.api, now, log, count: metrics.countRenewal })
   const upstream = openUpstream({
     wire: wireOf(config),
+    connections: connections.upstream,
     timeoutMs: config.UPSTREAM_TIMEOUT_MS,
     tokens: grants.tokens,
     limits: limitsOf(config),
@@ -93,6 +96,7 @@ export async function openParts(config: Config, log: BaseLogger, now: () => numb
   }))
 
   return {
+    connections,
     vault,
     saves: grants.saves,
     leases: grants.leases,

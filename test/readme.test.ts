@@ -19,7 +19,7 @@ async function environment() {
 
 t.test('the sandbox prints the README’s curl, which gives the README’s answer to the letter', async (t) => {
   const env = await environment()
-  const sandbox = startProcess(t, SANDBOX, env, temporaryFolder(t))
+  const sandbox = startProcess(t, SANDBOX, env, { cwd: temporaryFolder(t) })
   const [printed] = await sandbox.writes(/curl [\s\S]*?'\n\n/)
   const curl = block('curl')
 
@@ -37,8 +37,13 @@ t.test('a sandbox whose port is taken says which one and what to do', async (t) 
   await once(holder, 'listening')
   t.teardown(() => holder.close())
 
-  const simulator = startProcess(t, SANDBOX, env, temporaryFolder(t))
-  const gateway = startProcess(t, SANDBOX, { ...(await environment()), PORT: env.SIMULATOR_PORT }, temporaryFolder(t))
+  const simulator = startProcess(t, SANDBOX, env, { cwd: temporaryFolder(t) })
+  const gateway = startProcess(
+    t,
+    SANDBOX,
+    { ...(await environment()), PORT: env.SIMULATOR_PORT },
+    { cwd: temporaryFolder(t) }
+  )
 
   t.strictSame([await simulator.ended, await gateway.ended], [1, 1])
   t.match(simulator.output.stderr, new RegExp(`Port ${env.SIMULATOR_PORT} of 127.0.0.1 is taken.*SIMULATOR_PORT`))

@@ -3,6 +3,7 @@ import type { Logger } from 'pino'
 import type { Config } from '../config.ts'
 import { Problem } from '../problems.ts'
 import { createClientErrorHandler, MAX_URI_CHARS } from './client-errors.ts'
+import { limitConnections } from './connection-limit.ts'
 import errors, { createSendProblem, toProblem } from './errors.ts'
 import { requestId } from './request-ids.ts'
 import { trustProxy } from './trust-proxy.ts'
@@ -14,6 +15,8 @@ interface Options {
   config: Config
   log: Logger
   isDraining: () => boolean
+  /** How many connections it may hold. */
+  maxConnections: number
 }
 
 /**
@@ -26,7 +29,7 @@ function childless(log: Logger): Logger {
 }
 
 /** The bare server of either listener: what must be decided before anything is registered. */
-export function createServer({ config, log, isDraining }: Options): FastifyInstance {
+export function createServer({ config, log, isDraining, maxConnections }: Options): FastifyInstance {
   const connectUrl = config.HIGHLEVEL_CLIENT_ID === undefined ? undefined : `${config.PUBLIC_URL}/oauth/install`
   const sendProblem = createSendProblem({ connectUrl })
   const app = Fastify({
@@ -56,6 +59,7 @@ export function createServer({ config, log, isDraining }: Options): FastifyInsta
   }) as unknown as FastifyInstance
 
   app.register(errors, { sendProblem })
+  limitConnections(app.server, maxConnections, log)
   // An Expect that is not known is passed over: Node would answer it without a body.
   app.server.on('checkExpectation', (request, response) => void app.server.emit('request', request, response))
   app.addHook('onRequest', (request, _, done) => {

@@ -31,6 +31,17 @@ function problemOf({ code, rawPacket }: ParserError): Problem {
   return new Problem('invalid-request', 'This is not an HTTP/1.1 request')
 }
 
+/** The last answer on a connection, for what never becomes a request of the framework's. */
+export function rawAnswer(problem: Problem, requestId: string): string {
+  const body = JSON.stringify(problemDocument(problem, '/', requestId))
+  const { retryAfterSeconds } = problem.extras
+  return (
+    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}\r\ncontent-type: ${PROBLEM_TYPE}\r\n` +
+    `content-length: ${Buffer.byteLength(body)}\r\nx-request-id: ${requestId}\r\n` +
+    `${retryAfterSeconds === undefined ? '' : `retry-after: ${retryAfterSeconds}\r\n`}connection: close\r\n\r\n${body}`
+  )
+}
+
 /** Answers what Node's HTTP parser refuses, before there is a request: these too are problems with a log line. */
 export const createClientErrorHandler = (log: BaseLogger) =>
   function answerClientError(error: ParserError, socket: Socket): void {
@@ -39,12 +50,8 @@ export const createClientErrorHandler = (log: BaseLogger) =>
     if (error.code === 'ECONNRESET' || !socket.writable || isServing) return void socket.destroy()
     const problem = problemOf(error)
     const requestId = randomUUID()
-    const body = JSON.stringify(problemDocument(problem, '/', requestId))
     log.info({ requestId, status: problem.status, code: problem.code }, 'call')
-    socket.end(
-      `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}\r\ncontent-type: ${PROBLEM_TYPE}\r\n` +
-        `content-length: ${Buffer.byteLength(body)}\r\nx-request-id: ${requestId}\r\nconnection: close\r\n\r\n${body}`
-    )
+    socket.end(rawAnswer(problem, requestId))
     // The other side may keep its half open for ever, and the end of the process would wait for it.
     setTimeout(() => socket.destroy(), LINGER_MS).unref()
   }

@@ -23,8 +23,9 @@ export const gatewayProblems = {
   overloaded: {
     status: 503,
     retryable: true,
-    title: 'Too many calls wait',
-    remedy: 'Wait for the seconds in Retry-After, and send fewer calls at a time.'
+    title: 'Too many calls wait, or too many connections are open',
+    remedy:
+      'Wait for the seconds in Retry-After, send fewer calls at a time, and keep connections. Operators: where the log says that connections are refused, raise the limit of open files.'
   },
   'shutting-down': {
     status: 503,

@@ -13,6 +13,8 @@ import { createTransport, type Wire } from './transport.ts'
 
 interface Options {
   wire: Wire
+  /** The most at a time. */
+  connections: number
   /** Of one attempt. */
   timeoutMs: number
   tokens: TokenSource
@@ -35,8 +37,8 @@ interface Options {
 const HOLD_SLACK_MS = 1_000
 
 /** The calls to HighLevel, with everything that stands between a use case and the wire. */
-export function openUpstream({ wire, timeoutMs, tokens, redis, log, metrics, foreign, ...rest }: Options) {
-  const sockets = openSockets(wire.origin)
+export function openUpstream({ wire, connections, timeoutMs, tokens, redis, log, metrics, foreign, ...rest }: Options) {
+  const sockets = openSockets(wire.origin, connections)
   const shared = redis && createSharedPlaces(redis, timeoutMs + HOLD_SLACK_MS)
   const breaker = createBreaker({ log, onChange: metrics.countCircuit })
   const { countLow, countRefusal } = metrics

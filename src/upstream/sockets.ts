@@ -1,7 +1,5 @@
 import { type buildConnector, Client, type Dispatcher, Pool } from 'undici'
 
-/** Far more than the locations that hang at a time can hold. */
-const MAX_CONNECTIONS = 1_024
 /** No connection is kept for longer, or a change of HighLevel's addresses would not be noticed while it is in use. */
 const CONNECTION_LIFE_MS = 60_000
 
@@ -44,14 +42,18 @@ export interface Sockets {
 }
 
 /**
- * HTTP/1.1 with keep-alive; time-outs are the call's own, so undici's are off. New calls get new connections now and
+ * At most so many `connections`; further calls wait for one. HTTP/1.1 with keep-alive; time-outs are the call's own, so undici's are off. New calls get new connections now and
  * then, and calls under way keep theirs. Not undici's `clientTtl`, which looks at the clock for each busy connection
  * with each call. Without `keepAlive` each call has a connection of its own.
  */
-export function openSockets(url: string, { lifeMs = CONNECTION_LIFE_MS, keepAlive = true } = {}): Sockets {
+export function openSockets(
+  url: string,
+  connections: number,
+  { lifeMs = CONNECTION_LIFE_MS, keepAlive = true } = {}
+): Sockets {
   const open = () =>
     new Pool(new URL(url).origin, {
-      connections: MAX_CONNECTIONS,
+      connections,
       pipelining: keepAlive ? 1 : 0,
       allowH2: false,
       factory: (to, options) => openConnection(to, options as Parameters<typeof openConnection>[1]),

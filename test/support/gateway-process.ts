@@ -16,9 +16,10 @@ export const LOCATION = `location:${SEED.locationId}` as const
 export const CHANGE = { properties: { customer_number: 5 } }
 
 /** A gateway as production runs it, a process of its own, ready for calls. */
-export async function startGatewayProcess(t: Scope, variables: Record<string, string>) {
-  const process = startProcess(t, SERVER, variables)
+export async function startGatewayProcess(t: Scope, variables: Record<string, string>, openFiles?: number) {
+  const process = startProcess(t, SERVER, variables, { ...(openFiles !== undefined && { openFiles }) })
   const [, origin = ''] = await process.writes(/"origin":"([^"]+)"/)
+  const [, adminOrigin = ''] = await process.writes(/"adminOrigin":"([^"]+)"/)
   const patch = (headers: Record<string, string> = {}, path = RECORD) =>
     fetch(origin + path, {
       method: 'PATCH',
@@ -28,6 +29,7 @@ export async function startGatewayProcess(t: Scope, variables: Record<string, st
   return {
     ...process,
     origin,
+    adminOrigin,
     patch,
     /** The status of a call and the code of its problem. */
     async outcome(headers?: Record<string, string>, path?: string): Promise<string> {
@@ -63,7 +65,8 @@ export async function openSite(t: Scope, store: StoreName, simulator: Simulator,
     key: KEY,
     vault,
     variables,
-    start: (more: Record<string, string> = {}) => startGatewayProcess(t, { ...variables, ...more }),
+    start: (more: Record<string, string> = {}, openFiles?: number) =>
+      startGatewayProcess(t, { ...variables, ...more }, openFiles),
     grant: () => vault.loadGrant(LOCATION)
   }
 }

@@ -88,15 +88,27 @@ export function startCommand(t: Scope, [command = '', ...args]: string[], env: N
   }
 }
 
+interface ProcessOptions {
+  cwd?: string
+  /** The limit of open files, `ulimit -n`. */
+  openFiles?: number
+}
+
 /** A Node process of this project, ended with its test. `env` stands in place of the test's own variables. */
-export function startProcess(t: Scope, script: string, env: Record<string, string>, cwd?: string) {
+export function startProcess(
+  t: Scope,
+  script: string,
+  env: Record<string, string>,
+  { cwd, openFiles }: ProcessOptions = {}
+) {
   // NODE_OPTIONS carries the coverage of tap into the process.
   const inherited = {
     PATH: process.env['PATH'] ?? '',
     NODE_OPTIONS: process.env['NODE_OPTIONS'] ?? '',
     ...tapVariables()
   }
-  return startCommand(t, [process.execPath, script], { ...inherited, ...env }, cwd)
+  const limit = openFiles === undefined ? [] : ['sh', '-c', `ulimit -n ${openFiles} && exec "$0" "$@"`]
+  return startCommand(t, [...limit, process.execPath, script], { ...inherited, ...env }, cwd)
 }
 
 const tapVariables = () =>
