@@ -3,6 +3,7 @@ import { isObject } from '../shared/is-object.ts'
 import { nearest } from '../shared/nearest.ts'
 import type { Delta, Field, FieldType, Notes } from './field.ts'
 import { deltaOf, listSchema, readList } from './lists.ts'
+import { TEXT } from './text-rules.ts'
 
 const MAX_LISTED = 10
 const MAX_SHOWN_CHARS = 100
@@ -30,10 +31,12 @@ function readOption(value: unknown, field: Field, notes: Notes, path?: string): 
   return key
 }
 
+const someText = () => Type.String({ minLength: 1, pattern: TEXT })
+
 const optionSchema = ({ options, allowsCustom }: Field): TSchema => {
   const literals: TSchema[] = options.all.map(({ key, label }) => Type.Literal(key, { title: label }))
-  if (literals.length === 0) return Type.String({ minLength: 1 })
-  return Type.Union(allowsCustom ? [...literals, Type.String({ minLength: 1 })] : literals)
+  if (literals.length === 0) return someText()
+  return Type.Union(allowsCustom ? [...literals, someText()] : literals)
 }
 
 /** One option. */
@@ -81,5 +84,5 @@ export const choices: FieldType = {
       held.filter((_, i) => !isWanted.has(keys[i]))
     )
   },
-  schema: (field) => listSchema(optionSchema(field), Type.String({ minLength: 1 }))
+  schema: (field) => listSchema(optionSchema(field), someText())
 }

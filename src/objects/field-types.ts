@@ -3,12 +3,9 @@ import { choice, choices } from './choices.ts'
 import type { Field, FieldType, Options } from './field.ts'
 import { files } from './files.ts'
 import { textBoxes } from './text-boxes.ts'
+import * as rules from './text-rules.ts'
 
 const LARGE_TEXT_MAX = 12_000
-/** A plus, the country code, and no more than E.164 allows. */
-const PHONE = '^\\+[1-9][0-9]{6,14}$'
-const phonePattern = new RegExp(PHONE)
-const emailPattern = /^[^\s@]+@[^\s@]+$/
 const DAY = '^[0-9]{4}-[0-9]{2}-[0-9]{2}$'
 const dayPattern = /^(\d{4})-(\d\d)-(\d\d)$/
 const DAYS = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] as const
@@ -26,34 +23,34 @@ const text: FieldType = {
     if (typeof value === 'string') return value
     return notes.fault('wrong-type', 'must be a text')
   },
-  schema: () => Type.String()
+  schema: () => Type.String({ pattern: rules.TEXT })
 }
 
 const largeText: FieldType = {
   read(value, _, notes) {
     if (typeof value !== 'string') return notes.fault('wrong-type', 'must be a text')
-    if (value.length <= LARGE_TEXT_MAX) return value
+    if (rules.isAtMost(value, LARGE_TEXT_MAX)) return value
     return notes.fault('too-long', 'must be of at most 12,000 characters')
   },
-  schema: () => Type.String({ maxLength: LARGE_TEXT_MAX })
+  schema: () => Type.String({ maxLength: LARGE_TEXT_MAX, pattern: rules.TEXT })
 }
 
 const email: FieldType = {
   read(value, _, notes) {
     if (typeof value !== 'string') return notes.fault('wrong-type', 'must be a text')
-    if (value === '' || emailPattern.test(value)) return value
+    if (rules.email.holds(value)) return value
     return notes.fault('bad-email', 'must be an email address')
   },
-  schema: () => Type.String({ pattern: '^$|^[^\\s@]+@[^\\s@]+$' })
+  schema: () => Type.String({ pattern: rules.email.pattern })
 }
 
 const phone: FieldType = {
   read(value, _, notes) {
     if (typeof value !== 'string') return notes.fault('wrong-type', 'must be a text')
-    if (phonePattern.test(value)) return value
+    if (rules.phone.holds(value)) return value
     return notes.fault('bad-phone', 'must be an international number of digits alone, such as +14155550123')
   },
-  schema: () => Type.String({ pattern: PHONE })
+  schema: () => Type.String({ pattern: rules.phone.pattern })
 }
 
 const number: FieldType = {

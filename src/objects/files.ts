@@ -3,8 +3,7 @@ import { isObject } from '../shared/is-object.ts'
 import { isLeftover } from './choices.ts'
 import type { Field, FieldType, File, Notes } from './field.ts'
 import { deltaOf, listSchema, readList } from './lists.ts'
-
-const isUrl = (text: string) => /^https?:\/\/[^\s/]/i.test(text) && URL.canParse(text)
+import { fileUrl, TEXT } from './text-rules.ts'
 
 /** A file that goes is known by its URL, whatever that looks like. */
 const readLeaving = (value: unknown, path: string, notes: Notes): File | undefined =>
@@ -19,7 +18,7 @@ function readFile(value: unknown, path: string, notes: Notes): File | undefined 
     return undefined
   }
   const { url, name } = value
-  if (!isUrl(url)) notes.fault('bad-url', 'must be an http or https URL', `${path}/url`)
+  if (!fileUrl.holds(url)) notes.fault('bad-url', 'must be an http or https URL', `${path}/url`)
   if (name === undefined || name === null) return { url }
   if (typeof name === 'string') return { url, name }
   notes.fault('wrong-type', 'must be a text', `${path}/name`)
@@ -61,10 +60,10 @@ export const files: FieldType = {
   schema: ({ maxFiles }) =>
     listSchema(
       Type.Object({
-        url: Type.String({ format: 'uri', pattern: '^[Hh][Tt][Tt][Pp][Ss]?://[^\\s/]' }),
-        name: Type.Optional(Type.Union([Type.String(), Type.Null()]))
+        url: Type.String({ pattern: fileUrl.pattern }),
+        name: Type.Optional(Type.Union([Type.String({ pattern: TEXT }), Type.Null()]))
       }),
-      Type.Object({ url: Type.String({ minLength: 1 }) }),
+      Type.Object({ url: Type.String({ minLength: 1, pattern: TEXT }) }),
       Number.isFinite(maxFiles) ? maxFiles : undefined
     )
 }

@@ -3,6 +3,7 @@ import { isObject } from '../shared/is-object.ts'
 import { pointerPart } from '../shared/json-pointer.ts'
 import { nearest } from '../shared/nearest.ts'
 import type { Field, FieldType } from './field.ts'
+import { MAX_KEY_CHARS, TEXT } from './text-rules.ts'
 
 function unknownBox({ name, options }: Field, text: string): string {
   const near = nearest(text, options.keyOf.keys())
@@ -12,6 +13,8 @@ function unknownBox({ name, options }: Field, text: string): string {
 /** Boxes that are not told are taken as they are named. */
 const boxIn = ({ options }: Field, name: string): string | undefined =>
   options.keyOf.get(name) ?? (options.all.length === 0 && name !== '' ? name : undefined)
+
+const boxText = (about = {}) => Type.Union([Type.String({ pattern: TEXT }), Type.Null()], about)
 
 /**
  * The boxes of one field. HighLevel's `properties` hold each under `<field>.<option>`, and take them one by one alone;
@@ -38,14 +41,13 @@ export const textBoxes: FieldType = {
   },
   schema: ({ options }) =>
     options.all.length === 0
-      ? Type.Record(Type.String({ minLength: 1 }), Type.Union([Type.String(), Type.Null()]))
+      ? Type.Unsafe<Record<string, string | null>>({
+          type: 'object',
+          propertyNames: { minLength: 1, maxLength: MAX_KEY_CHARS, pattern: TEXT },
+          additionalProperties: boxText()
+        })
       : Type.Object(
-          Object.fromEntries(
-            options.all.map(({ key, label }) => [
-              key,
-              Type.Optional(Type.Union([Type.String(), Type.Null()], { title: label }))
-            ])
-          ),
+          Object.fromEntries(options.all.map(({ key, label }) => [key, Type.Optional(boxText({ title: label }))])),
           { additionalProperties: false }
         )
 }

@@ -1,23 +1,26 @@
+import { isText, MAX_KEY_CHARS } from '../objects/text-rules.ts'
 import type { Fault } from '../problems.ts'
 import { pointerPart } from '../shared/json-pointer.ts'
 
 /** HighLevel's values nest two deep. Beyond this a value cannot be written out again without a risk to the stack. */
 const MAX_DEPTH = 16
-const MAX_KEY_CHARS = 128
 /** Pointers may be long here: the answer stays within some tens of kilobytes. */
 const MAX_FAULTS = 50
 
+const BAD_KEY = `must be a key of 1 to ${MAX_KEY_CHARS} characters, without NUL and halves of surrogate pairs`
+
 const none: readonly Fault[] = []
 
-const isShort = (key: string) => key.length <= MAX_KEY_CHARS
+const isKey = (key: string) => key.length <= MAX_KEY_CHARS && isText(key)
 
 /** On the path of every call: nothing is kept of values that are sound. */
 function isSound(value: unknown, depth: number): boolean {
+  if (typeof value === 'string') return isText(value)
   if (typeof value === 'number') return Number.isFinite(value)
   if (typeof value !== 'object' || value === null) return true
-  if (depth === MAX_DEPTH || !Object.keys(value).every(isShort)) return false
+  if (depth === MAX_DEPTH || !Object.keys(value).every(isKey)) return false
   for (const member of Object.values(value)) {
-    if (typeof member !== 'string' && !isSound(member, depth + 1)) return false
+    if (!isSound(member, depth + 1)) return false
   }
   return true
 }
@@ -27,12 +30,15 @@ function* faultsAt(value: unknown, pointer: string, depth: number): Generator<Fa
   if (typeof value === 'number' && !Number.isFinite(value)) {
     yield { pointer, code: 'out-of-range', detail: 'is too large for a number' }
   }
+  if (typeof value === 'string' && !isText(value)) {
+    yield { pointer, code: 'bad-format', detail: 'holds a NUL, or half of a surrogate pair' }
+  }
   if (typeof value !== 'object' || value === null) return
   if (depth === MAX_DEPTH) return yield { pointer, code: 'too-deep', detail: `is nested more than ${MAX_DEPTH} deep` }
   for (const [key, member] of Object.entries(value)) {
     const at = `${pointer}/${pointerPart(key.slice(0, MAX_KEY_CHARS))}`
-    if (isShort(key) && (key !== '' || depth > 0)) yield* faultsAt(member, at, depth + 1)
-    else yield { pointer: at, code: 'bad-format', detail: `must be a key of 1 to ${MAX_KEY_CHARS} characters` }
+    if (isKey(key) && (key !== '' || depth > 0)) yield* faultsAt(member, at, depth + 1)
+    else yield { pointer: at, code: 'bad-format', detail: BAD_KEY }
   }
 }
 
