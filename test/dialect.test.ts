@@ -350,7 +350,7 @@ t.test('values that HighLevel takes and stores as nothing are not answered as a 
   await patch(CHANGE)
   const properties = { ticket_name: null, money: null, my_files: null, type_of_ticket: '', section_of_app: [] }
   const body = { record: { id: SEED.recordId, properties } }
-  simulator.failNext({ method: 'PUT', kind: 'status', status: 200, body })
+  for (const method of ['PUT', 'GET']) simulator.failNext({ method, kind: 'status', status: 200, body })
 
   const lists = { my_files: { remove: [] }, section_of_app: { add: ['contacts'] } }
   const reply = await patch({ properties: { ticket_name: 'x', money: null, type_of_ticket: 'doubt', ...lists } })

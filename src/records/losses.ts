@@ -1,25 +1,38 @@
-import type { ObjectSchema } from '../objects/object-schema.ts'
+import { fieldOf, type ObjectSchema } from '../objects/object-schema.ts'
 import { type Fault, Problem } from '../problems.ts'
+import { isObject } from '../shared/is-object.ts'
+import { keepsOption, lacksFileChange, lacksOption } from './list-losses.ts'
 import { createPointerOf } from './rejection.ts'
+import { isSameValue } from './same-value.ts'
 import type { RecordPatch } from './schemas.ts'
+import { lostUsers } from './users.ts'
 import { heldProperties } from './write-plan.ts'
 
 type Properties = Record<string, unknown>
 
-/** What HighLevel's answer shows of the properties that were sent to it. */
-export interface Comparison {
-  /** Keys of what was to be stored, and is empty: shapes that do not fit a field HighLevel stores as null. */
-  lost: readonly string[]
-  /** A list lacks what was added to it: an option that is none any more is left out without a word. */
-  isDoubtful: boolean
+/** What was asked of HighLevel. */
+export interface Asked {
+  /** As they were sent. */
+  properties: Properties | undefined
+  patch: RecordPatch
+  schema: ObjectSchema | undefined
+  /** The record as it was read for the write. */
+  before: Properties | undefined
 }
 
-const asSent: Comparison = { lost: [], isDoubtful: false }
+/** What a record does not show of what was asked. */
+export interface Loss {
+  /** HighLevel's key of a field, or the member `owner` or `followers`. */
+  key: string
+  isMember: boolean
+  /** The field holds nothing. */
+  isEmpty: boolean
+}
+
+const none: readonly Loss[] = []
 
 /** As many faults as an answer shows of any kind. */
-const MAX_FAULTS = 50
-/** Longer changes are not looked through: the first of them tell enough. */
-const MAX_ADDED = 100
+const MAX_LOSSES = 50
 
 /** Whether something was to be stored. A change of a list that only takes away may leave nothing. */
 function isFilled(value: unknown): boolean {
@@ -31,54 +44,86 @@ function isFilled(value: unknown): boolean {
   return false
 }
 
-/** In whatever way HighLevel shows a field that holds nothing. */
-const isEmpty = (stored: unknown) => stored === null || stored === '' || (Array.isArray(stored) && stored.length === 0)
+/** In whatever way HighLevel shows a field that holds nothing; a field that is left out holds nothing too. */
+const isEmpty = (stored: unknown): boolean =>
+  stored === null || stored === undefined || stored === '' || (Array.isArray(stored) && stored.length === 0)
 
-/** The day that HighLevel has made of an empty text. */
-const isEpoch = (sent: unknown, stored: unknown) =>
-  sent === '' && typeof stored === 'string' && stored.startsWith('1970-01-01')
+/** What an empty number, amount or switch may look like. A day of 1970 is none: it is what an empty date has become. */
+const isCleared = (stored: unknown): boolean =>
+  isEmpty(stored) ||
+  stored === 0 ||
+  stored === false ||
+  (typeof stored === 'string' && stored.trim() === '') ||
+  (isObject(stored) && Object.entries(stored).every(([name, value]) => name === 'currency' || isCleared(value)))
 
-const lacksAdded = (change: unknown, list: unknown): boolean =>
-  typeof change === 'object' &&
-  change !== null &&
-  'add' in change &&
-  Array.isArray(change.add) &&
-  Array.isArray(list) &&
-  change.add.length <= MAX_ADDED &&
-  change.add.some((one: unknown) => typeof one === 'string' && !list.includes(one))
+/** A field may be called as a member is that every object inherits, such as `constructor`. */
+const own = (held: Properties, key: string): unknown => (Object.hasOwn(held, key) ? held[key] : undefined)
+
+/** Of a list that only HighLevel knows the boxes of, each box is a member of its own. */
+const hasFilledBox = (stored: Properties, list: string): boolean =>
+  Object.keys(stored).some((key) => key.startsWith(`${list}.`) && !isCleared(stored[key]))
+
+/** What is sent for a box may be shown within its list. */
+const isShownWithin = (stored: Properties, key: string): boolean => {
+  const dot = key.lastIndexOf('.')
+  return dot > 0 && !isEmpty(own(stored, key.slice(0, dot)))
+}
+
+const listOf = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : [])
+
+function isLost(key: string, sent: unknown, stored: Properties, { schema, before }: Asked): boolean {
+  const field = schema && fieldOf(schema, key)
+  // By a full key only where the fields are not known, or values go as they came.
+  const value = own(stored, key) ?? own(stored, field?.key ?? key.replace(/^custom_objects?\.[^.]+\./, ''))
+  if (sent === null || sent === '') return !isCleared(value) || (sent === null && hasFilledBox(stored, key))
+  if (isEmpty(value)) return isFilled(sent) && !(value === undefined && isShownWithin(stored, key))
+  if (!isObject(sent) || !('add' in sent || 'remove' in sent)) return isFilled(sent) && !isSameValue(sent, value, field)
+  // Of a field that is no list nothing is known.
+  if (!Array.isArray(value)) return false
+  const [add, remove] = [listOf(sent['add']), listOf(sent['remove'])]
+  return (
+    keepsOption(remove, add, value) ||
+    lacksOption(add, value, field) ||
+    lacksFileChange(add, remove, value, listOf(before && own(heldProperties(before), key)))
+  )
+}
 
 /** On the path of every write: nothing is made where all is as it was sent. */
-export function compare(sent: Properties | undefined, record: Properties): Comparison {
-  if (sent === undefined) return asSent
+export function compare(asked: Asked, record: Properties): readonly Loss[] {
+  const { properties = {}, patch, before } = asked
   const stored = heldProperties(record)
-  let lost: string[] | undefined
-  let isDoubtful = false
-  for (const key of Object.keys(sent)) {
-    const change = sent[key]
-    const value = stored[key]
-    if (isEmpty(value) ? isFilled(change) : isEpoch(change, value)) {
-      lost ??= []
-      if (lost.push(key) === MAX_FAULTS) break
-    } else if (lacksAdded(change, value)) isDoubtful = true
+  let losses: Loss[] | undefined
+  for (const key in properties) {
+    const sent = properties[key]
+    if (sent === undefined || (sent !== null && sent !== '' && sent === stored[key])) continue
+    if (!isLost(key, sent, stored, asked)) continue
+    losses ??= []
+    if (losses.push({ key, isMember: false, isEmpty: isEmpty(own(stored, key)) }) === MAX_LOSSES) return losses
   }
-  return lost === undefined && !isDoubtful ? asSent : { lost: lost ?? [], isDoubtful }
+  if (patch.owner === undefined && patch.followers === undefined) return losses ?? none
+  return [
+    ...(losses ?? none),
+    ...lostUsers(patch, record, before).map((key) => ({ key, isMember: true, isEmpty: false }))
+  ]
 }
 
 export function lossFaults(
-  lost: readonly string[],
+  losses: readonly Loss[],
   patch: RecordPatch,
   schema: ObjectSchema | undefined
 ): readonly Fault[] {
   const pointerOf = createPointerOf(patch, schema)
-  return lost.map((key) => ({
-    pointer: pointerOf(key),
+  return losses.map(({ key, isMember, isEmpty: isNothing }) => ({
+    pointer: isMember ? `/${key}` : pointerOf(key),
     code: 'not-stored',
-    detail: 'was taken by HighLevel, and not stored: the field is empty now'
+    detail: isNothing
+      ? 'was taken by HighLevel, and not stored: the field is empty now'
+      : 'was taken by HighLevel, and not stored: the record shows something else'
   }))
 }
 
 export const lossProblem = (errors: readonly Fault[]): Problem =>
-  new Problem('upstream-rejected', 'HighLevel took the call, and emptied fields that were to be filled', {
+  new Problem('upstream-rejected', 'HighLevel took the call, and the record does not show all that was asked', {
     errors,
     applied: 'unknown'
   })

@@ -7,6 +7,7 @@ import { asSure, type RecordAnswer, type RecordRef, recordPath, type UpstreamCli
 import { orGone } from '../upstream/deadline.ts'
 import { etagOf, verifyMatch } from './etag.ts'
 import { createKnownFields } from './known-fields.ts'
+import { lookAgain } from './look-again.ts'
 import { compare, lossFaults, lossProblem } from './losses.ts'
 import type { RecordLock } from './record-lock.ts'
 import type { RecordTurns } from './record-turns.ts'
@@ -45,6 +46,8 @@ interface Write extends Conditions {
   context: CallContext
   /** Those that have been made for it so far. */
   reads: DryRun['reads'][number][]
+  /** The record as it was read for it. */
+  before: Record<string, unknown> | undefined
   /** What HighLevel took of it, and did not store. */
   losses: readonly Fault[]
 }
@@ -52,8 +55,6 @@ interface Write extends Conditions {
 interface Attempt {
   outcome?: RecordAnswer | DryRun
   problem?: Problem
-  /** Not all that was added to a list is in it now. */
-  isDoubtful?: boolean
   /** No newer schema would help. */
   isOver?: boolean
 }
@@ -87,6 +88,7 @@ export function createUpdateRecord({ upstream, catalog, turns, lock, rules, coun
     try {
       const current = await orGone(context, upstream.getRecord(ref, context))
       write.reads.push({ method: 'GET', path: recordPath(ref) })
+      write.before = current.record
       if (ifMatch !== undefined) verifyMatch(ifMatch, current.record)
       const stuck = rules.checks && plan.properties && leftoverFaults(plan.properties, heldProperties(current.record))
       if (stuck && stuck.length > 0) throw refusal(stuck)
@@ -105,19 +107,21 @@ export function createUpdateRecord({ upstream, catalog, turns, lock, rules, coun
   const attempt = async (write: Write, { schema }: Known): Promise<Attempt> => {
     const { patch, context } = write
     const plan = planWrite(rules, write.ref, patch, schema)
+    write.before = undefined
     if (plan.faults.length > 0) return { problem: refusal([...plan.faults, ...write.losses]) }
     try {
       const outcome = await carryOut(write, plan)
       if (!('record' in outcome)) return { outcome }
-      const { lost, isDoubtful } = compare(plan.properties?.ready ?? patch.properties, outcome.record)
-      if (lost.length === 0 && !isDoubtful) return { outcome }
+      const asked = { properties: plan.properties?.ready ?? patch.properties, patch, schema, before: write.before }
+      const missed = compare(asked, outcome.record)
+      if (missed.length === 0) return { outcome }
+      const { answer, lost } = await lookAgain(upstream, write.ref, context, asked, outcome, missed)
+      if (lost.length === 0) return { outcome: answer }
       // The record is another one by this very write. Where that cannot be told, nothing more is sent.
-      const tag = etagOf(outcome.record)
+      const tag = etagOf(answer.record)
       const isOver = write.ifMatch !== undefined && tag === undefined
       if (write.ifMatch !== undefined) write.ifMatch = tag
-      if (lost.length === 0) return { outcome, isDoubtful, isOver }
       write.losses = lossFaults(lost, patch, schema)
-      context.trace.unsure = true
       return { problem: lossProblem(write.losses), isOver }
     } catch (error) {
       const problem = rejectionIn(error, schema, patch)
@@ -130,14 +134,10 @@ export function createUpdateRecord({ upstream, catalog, turns, lock, rules, coun
   const persist = async (write: Write, from: Known): Promise<RecordAnswer | DryRun> => {
     let known = from
     for (;;) {
-      const { outcome, problem, isDoubtful, isOver } = await attempt(write, known)
-      if (outcome !== undefined && !isDoubtful) return outcome
+      const { outcome, problem, isOver } = await attempt(write, known)
+      if (outcome !== undefined) return outcome
       const fresh = isOver ? undefined : await fields.newer(write, known)
-      if (fresh === undefined) {
-        if (outcome !== undefined) return outcome
-        throw asSure(write.context, problem)
-      }
-      if (outcome !== undefined) write.context.trace.unsure = true
+      if (fresh === undefined) throw asSure(write.context, problem)
       known = fresh
     }
   }
@@ -156,7 +156,7 @@ export function createUpdateRecord({ upstream, catalog, turns, lock, rules, coun
     const record = recordKey(ref)
     if (!turns.take(record)) await turns.wait(record, context)
     try {
-      const write: Write = { ref, patch, context, reads: [], losses: [], ifMatch, isDry }
+      const write: Write = { ref, patch, context, reads: [], before: undefined, losses: [], ifMatch, isDry }
       const found = fields.find(write)
       // Nothing is written yet: whoever is gone holds up nobody.
       const known = found instanceof Promise ? await orGone(context, found) : found

@@ -1,4 +1,4 @@
-import type { Users } from './schemas.ts'
+import type { RecordPatch, Users } from './schemas.ts'
 
 /** HighLevel's form of a change of users. */
 export interface UsersDelta {
@@ -11,14 +11,19 @@ const isList = (users: Users): users is readonly string[] => Array.isArray(users
 /** Whether HighLevel's form can only be told from the record as it is now. */
 export const needsRecord = (users: Users | undefined): boolean => users !== undefined && isList(users)
 
-/** Reads answer with `owners` or `owner`, `followers` or `follower`, depending on the endpoint. */
-const currentUsers = (record: Record<string, unknown>, names: readonly string[]): readonly string[] => {
-  const held = names.map((name) => record[name]).find(Array.isArray)
-  return (held ?? []).filter((id): id is string => typeof id === 'string')
-}
+type Held = Record<string, unknown>
 
-export const ownersOf = (record: Record<string, unknown>) => currentUsers(record, ['owners', 'owner'])
-export const followersOf = (record: Record<string, unknown>) => currentUsers(record, ['followers', 'follower'])
+/** Reads answer with `owners` or `owner`, `followers` or `follower`, depending on the endpoint. */
+const memberNames = { owner: ['owners', 'owner'], followers: ['followers', 'follower'] } as const
+
+const shownUsers = (record: Held, member: keyof typeof memberNames): readonly unknown[] | undefined =>
+  memberNames[member].map((name) => record[name]).find(Array.isArray)
+
+const currentUsers = (record: Held, member: keyof typeof memberNames): readonly string[] =>
+  (shownUsers(record, member) ?? []).filter((id): id is string => typeof id === 'string')
+
+export const ownersOf = (record: Held) => currentUsers(record, 'owner')
+export const followersOf = (record: Held) => currentUsers(record, 'followers')
 
 const once = (ids: readonly string[]): readonly string[] => [...new Set(ids)]
 
@@ -37,3 +42,13 @@ export function usersDelta(wanted: Users, current: readonly string[]): UsersDelt
   if (add.length === 0 && remove.length === 0) return undefined
   return { ...(add.length > 0 && { add: once(add) }), ...(remove.length > 0 && { remove: once(remove) }) }
 }
+
+/** Members whose users a record does not show as asked. One that shows no list of ids says nothing of them. */
+export const lostUsers = (patch: RecordPatch, record: Held, before: Held = {}): readonly ('owner' | 'followers')[] =>
+  (['owner', 'followers'] as const).filter((member) => {
+    const [wanted, shown] = [patch[member], shownUsers(record, member)]
+    if (wanted === undefined || shown === undefined || !shown.every((id) => typeof id === 'string')) return false
+    // Of a wanted list only the change counts: others may have added somebody since.
+    const { add = [], remove = [] } = usersDelta(wanted, currentUsers(before, member)) ?? {}
+    return add.some((id) => !shown.includes(id)) || remove.some((id) => shown.includes(id) && !add.includes(id))
+  })

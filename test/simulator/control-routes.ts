@@ -29,6 +29,7 @@ const NAMES: ReadonlySet<string> = new Set<keyof Controls>([
   'putRecord',
   'object',
   'putObject',
+  'neglect',
   'tokenCalls',
   'countInWindow',
   'installWebhook',

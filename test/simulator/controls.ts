@@ -2,6 +2,7 @@ import { isFaultKind } from './deliver.ts'
 import type { Fault, FaultTarget } from './faults.ts'
 import type { CompanyHolder, LocationHolder } from './holders.ts'
 import type { Received, TokenCall } from './journal.ts'
+import type { NeglectKind } from './neglect.ts'
 import type { ObjectSchema } from './objects.ts'
 import type { RecordInput, StoredRecord } from './records.ts'
 import { SEED } from './seed.ts'
@@ -17,6 +18,8 @@ export interface Controls extends WebhookControls {
   stored(): Received[]
   failNext(fault: Fault & FaultTarget): void
   clearFaults(): void
+  /** From now on writes are answered with 200 and done but for this; nothing where none is named. */
+  neglect(...kinds: NeglectKind[]): void
   /** An authorization code as the consent page issues it for one location. */
   connect(locationId?: string): { code: string }
   /** An authorization code that yields a Company token. */
@@ -118,13 +121,17 @@ function grantControls({ grants, locations }: World) {
   }
 }
 
-function storeControls({ objects, records }: World) {
+function storeControls({ objects, records, neglects }: World) {
   const keyOf = (schemaKey: string) => objects.find(schemaKey)?.schema.key ?? schemaKey
   return {
     record: (schemaKey: string, id: string) => structuredClone(records.find(keyOf(schemaKey), id)),
     putRecord: (schemaKey: string, record: RecordInput) => records.put(keyOf(schemaKey), structuredClone(record)),
     object: (schemaKey: string) => structuredClone(objects.find(schemaKey)?.schema),
-    putObject: (schema: ObjectSchema) => objects.put(structuredClone(schema))
+    putObject: (schema: ObjectSchema) => objects.put(structuredClone(schema)),
+    neglect(...kinds: NeglectKind[]): void {
+      neglects.clear()
+      for (const kind of kinds) neglects.add(kind)
+    }
   }
 }
 

@@ -2,6 +2,7 @@ import { type Answer, requestRefusal } from './answers.ts'
 import { isJson, parseJson } from './bodies.ts'
 import { applyMembers, isObject } from './delta.ts'
 import type { Received } from './journal.ts'
+import { neglected } from './neglect.ts'
 import { findObject } from './objects.ts'
 import { applyProperties } from './properties.ts'
 import { findRecord, type StoredRecord } from './records.ts'
@@ -31,12 +32,16 @@ export function updateRecord(world: World, request: Received, schemaKey: string,
   const owner = applyMembers('owners', body['owners'], record.owner, MOST_OWNERS)
   const followers = applyMembers('followers', body['followers'], record.followers, MOST_FOLLOWERS)
   const target = { schema, slots, record, records: world.records.all(schema.key) }
-  const properties = applyProperties(target, propertiesOf(body))
+  const changes = propertiesOf(body)
+  const { neglects } = world
+  const properties = neglected(neglects, slots, changes, record.properties, applyProperties(target, changes))
 
-  Object.assign(record, { owner, followers, properties, dateUpdated: laterThan(record, world.settings.recordNow()) })
+  const { locationId: _, ...old } = record
+  Object.assign(record, { properties, dateUpdated: laterThan(record, world.settings.recordNow()) })
+  if (!neglects.has('keep-users')) Object.assign(record, { owner, followers })
   world.journal.addStored(request)
-  const { locationId: _, ...shown } = record
-  return { status: 200, body: { record: shown } }
+  const { locationId: _id, ...shown } = record
+  return { status: 200, body: { record: neglects.has('answer-old') ? old : shown } }
 }
 
 /** The location goes in the query. In the body it is missed there, and refused here if it is in both. */

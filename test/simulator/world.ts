@@ -2,6 +2,7 @@ import { createFaults } from './faults.ts'
 import { createGrants } from './grants.ts'
 import { createJournal } from './journal.ts'
 import { createLocations } from './locations.ts'
+import type { NeglectKind } from './neglect.ts'
 import { createObjects } from './objects.ts'
 import { createRateLimit } from './rate-limit.ts'
 import { createRecords } from './records.ts'
@@ -28,6 +29,8 @@ export function createWorld(settings: Settings) {
     webhooks: createWebhooks(settings),
     rateLimit: createRateLimit(settings),
     faults: createFaults(),
+    /** What is left undone of each write. */
+    neglects: new Set<NeglectKind>(),
     journal: createJournal()
   }
 }

@@ -1,0 +1,76 @@
+import type { Field } from '../objects/field.ts'
+import { isObject } from '../shared/is-object.ts'
+import { bareText } from './same-value.ts'
+
+type List = readonly unknown[]
+
+const urlOf = (file: unknown): string | undefined => {
+  const url = isObject(file) ? file['url'] : file
+  return typeof url === 'string' ? url : undefined
+}
+
+/** Lists are short most often: a set costs more than a look through one. */
+const SHORT = 16
+
+/** Those names of `list` that `other` lacks. */
+function without(list: List, other: List): List {
+  if (list.length === 0 || list.length * other.length <= SHORT * SHORT)
+    return list.filter((one) => !other.includes(one))
+  const held = new Set(other)
+  return list.filter((one) => !held.has(one))
+}
+
+/** An option that was to go is there under the very name by which it was removed. */
+export function keepsOption(remove: List, add: List, stored: List): boolean {
+  if (remove.length === 0) return false
+  const leaving = without(remove, add).filter((one) => typeof one === 'string')
+  return without(leaving, stored).length < leaving.length
+}
+
+/** An option that was to come is not there, neither by its key nor by its label. */
+export function lacksOption(add: List, stored: List, field: Field | undefined): boolean {
+  const missing = without(
+    add.filter((one) => typeof one === 'string'),
+    stored
+  )
+  if (missing.length === 0 || stored.some((one) => typeof one !== 'string')) return false
+  const keyOf = (text: unknown) => field?.options.keyOf.get(String(text))
+  const keys = new Set(stored.map(keyOf))
+  const texts = new Set(stored.filter((text) => keyOf(text) === undefined).map((text) => bareText(String(text))))
+  return missing.some((text) => {
+    const key = keyOf(text)
+    return !(key !== undefined && keys.has(key)) && !texts.has(bareText(key ?? String(text)))
+  })
+}
+
+/** Where HighLevel keeps files of its own: a copy may get any name there. */
+const STORES = /(^|\.)(googleapis\.com|leadconnectorhq\.com|msgsndr\.com|filesafe\.space)$/
+
+const parse = (url: string): URL | undefined => (URL.canParse(url) ? new URL(url) : undefined)
+
+/** The last part of a path, escapes and signs aside. */
+const fileName = ({ pathname }: URL): string => bareText(pathname.replace(/^.*\//, '').replace(/%[0-9a-f]{2}/gi, ''))
+
+/** Whether HighLevel may show the one file as the other, with another URL: it copies files to servers of its own. */
+function mayBe(file: unknown, stored: unknown): boolean {
+  const [url, other] = [parse(urlOf(file) ?? ''), parse(urlOf(stored) ?? '')]
+  if (url === undefined || other === undefined || url.host !== other.host || STORES.test(other.hostname)) return true
+  if (fileName(other).includes(fileName(url))) return true
+  const name = isObject(file) && file['name']
+  return isObject(stored) && typeof name === 'string' && stored['name'] === name
+}
+
+/**
+ * A file that was to come is not there, neither under its URL nor is there one that may be it under another; or one that
+ * was to go is, and is not that other. What else the record held `before` is no file that came.
+ */
+export function lacksFileChange(add: List, remove: List, stored: List, before: List): boolean {
+  if (!isObject(add[0] ?? remove[0])) return false
+  const [added, removed, held, known] = [add, remove, stored, before].map((list) => new Set(list.map(urlOf)))
+  const missing = add.filter((file) => !held?.has(urlOf(file)))
+  const others = stored.filter((one) => !added?.has(urlOf(one)))
+  const kept = others.filter((one) => removed?.has(urlOf(one)))
+  const came = others.filter((one) => removed?.has(urlOf(one)) || !known?.has(urlOf(one)))
+  if (kept.length > missing.length || came.length < missing.length) return true
+  return missing.some((file) => !came.some((one) => mayBe(file, one)))
+}

@@ -1,0 +1,31 @@
+import { Problem } from '../problems.ts'
+import type { CallContext } from '../upstream/call.ts'
+import type { RecordAnswer, RecordRef, UpstreamClient } from '../upstream/client.ts'
+import { type Asked, compare, type Loss } from './losses.ts'
+
+const isSame = (a: Loss, b: Loss) => a.key === b.key && a.isMember === b.isMember
+
+/**
+ * Reads the record once more where the answer to its write contradicts what was asked: it may be older than the write.
+ * Lost is what the record shows neither time. What it showed once was stored, and another writer has changed it since; what
+ * another writer changed before that cannot be told from what was never stored, and counts as lost: the record is not as
+ * it was asked for. Where it cannot be read, the answer stands.
+ */
+export async function lookAgain(
+  upstream: UpstreamClient,
+  ref: RecordRef,
+  context: CallContext,
+  asked: Asked,
+  answer: RecordAnswer,
+  missed: readonly Loss[]
+): Promise<{ answer: RecordAnswer; lost: readonly Loss[] }> {
+  context.trace.unsure = true
+  try {
+    const again = await upstream.getRecord(ref, context)
+    const lost = compare(asked, again.record).filter((loss) => missed.some((one) => isSame(one, loss)))
+    return { answer: again, lost }
+  } catch (error) {
+    if (error instanceof Problem) return { answer, lost: missed }
+    throw error
+  }
+}
