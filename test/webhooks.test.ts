@@ -265,6 +265,18 @@ t.test('a delivery is carried out once, by whichever process, and also where it 
   t.match(await second.grant(), { state: 'connected' }, 'connected anew since')
 })
 
+t.test('two events that bear the same id both count', async (t) => {
+  const { deliver, grant } = await open(t, { connected: false })
+
+  await deliver({ ...install, webhookId: 'the-same' })
+  const installed = await grant()
+  const reply = await deliver({ ...uninstall, webhookId: 'the-same' })
+
+  t.match(installed, { kind: 'minted' })
+  t.match(reply.json, { status: 'done' })
+  t.match(await grant(), { state: 'uninstalled' })
+})
+
 t.test('an event that cannot be stored is refused, and counts when it comes again', async (t) => {
   const url = await postgresDatabase(t)
   if (url === undefined) return void t.pass('not run', { skip: NO_POSTGRES })

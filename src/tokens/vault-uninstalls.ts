@@ -13,13 +13,16 @@ type GrantUninstalls = Pick<
 const COMPANY = 'company:'
 const UNINSTALLED = 'the app was uninstalled'
 
+/** No ask for tokens takes as long: a report of after it was noted by a clock that has been set back since. */
+const LONGEST_ASK_MS = 300_000
+
 /** The columns of a renewed grant: tokens that were asked for before an uninstall was reported do not disprove it. */
 export function afterRenewal(
   eb: ExpressionBuilder<Tables, 'grants'>,
   { tokens, dueAt }: Pick<Fruit, 'tokens' | 'dueAt'>
 ) {
   const issuedAt = tokens?.issuedAt ?? 0
-  const isOpen = eb('uninstall_reported_at', '>', issuedAt)
+  const isOpen = eb.between('uninstall_reported_at', issuedAt + 1, issuedAt + LONGEST_ASK_MS)
   return {
     uninstall_reported_at: eb.case().when(isOpen).then(eb.ref('uninstall_reported_at')).else(null).end(),
     due_at: eb
@@ -31,31 +34,32 @@ export function afterRenewal(
   }
 }
 
+const forgetFrom = (db: Kysely<Tables>) => (reason: string, at: number) =>
+  db
+    .updateTable('grants')
+    .set(({ eb }) => ({
+      generation: eb('generation', '+', 1),
+      sealed: null,
+      key_id: null,
+      expires_at: null,
+      state: 'uninstalled',
+      state_since: at,
+      state_reason: reason,
+      event_at: at,
+      failures: 0,
+      tried_at: null,
+      due_at: null,
+      uninstall_reported_at: null,
+      ...unclaimed
+    }))
+    .where('state', '!=', 'uninstalled')
+
 /** How grants go. */
 export function createGrantUninstalls(db: Kysely<Tables>): GrantUninstalls {
-  const forget = (reason: string, at: number) =>
-    db
-      .updateTable('grants')
-      .set(({ eb }) => ({
-        generation: eb('generation', '+', 1),
-        sealed: null,
-        key_id: null,
-        expires_at: null,
-        state: 'uninstalled',
-        state_since: at,
-        state_reason: reason,
-        event_at: at,
-        failures: 0,
-        tried_at: null,
-        due_at: null,
-        uninstall_reported_at: null,
-        ...unclaimed
-      }))
-      .where('state', '!=', 'uninstalled')
-      .where('event_at', '<=', at)
-
+  const forget = forgetFrom(db)
   const forgetCompany: GrantUninstalls['forgetCompany'] = async (companyId, reason, at) => {
     const { numUpdatedRows } = await forget(reason, at)
+      .where('event_at', '<=', at)
       .where('company_id', '=', companyId)
       .where(({ eb, or }) => or([eb('kind', '=', 'minted'), eb('subject', '=', `company:${companyId}`)]))
       .executeTakeFirst()
@@ -64,7 +68,11 @@ export function createGrantUninstalls(db: Kysely<Tables>): GrantUninstalls {
 
   return {
     async forgetGrant(subject, reason, at) {
-      return (await forget(reason, at).where('subject', '=', subject).executeTakeFirst()).numUpdatedRows === 1n
+      const { numUpdatedRows } = await forget(reason, at)
+        .where('event_at', '<=', at)
+        .where('subject', '=', subject)
+        .executeTakeFirst()
+      return numUpdatedRows === 1n
     },
 
     async noteUninstall(subject, at) {
@@ -102,7 +110,6 @@ export function createGrantUninstalls(db: Kysely<Tables>): GrantUninstalls {
         .where('subject', '=', subject)
         .where('kind', '!=', 'private')
         .where('state', '!=', 'uninstalled')
-        .where('event_at', '<=', at)
         .execute()
     },
 

@@ -78,7 +78,7 @@ export interface GrantStore {
   noteUninstall(subject: Subject, at: number): Promise<void>
   /**
    * Notes an uninstall of which nobody knows whether it happened before the tokens that are held: the grant is due at
-   * `dueAt`, and new tokens that are asked for after `at` disprove it. What is noted already is not put off.
+   * `dueAt`, where that is given, and new tokens that are asked for after `at` disprove it. What is noted already is not put off.
    */
   reportUninstall(subject: Subject, at: number, dueAt: number | null): Promise<void>
   /**

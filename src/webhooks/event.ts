@@ -9,7 +9,7 @@ export interface WebhookEvent {
   companyId?: string | undefined
   /** Epoch milliseconds. */
   timestamp?: number | undefined
-  /** HighLevel's id of the delivery, else the digest of its bytes. */
+  /** HighLevel's id of the delivery, which no event of another kind or holder shares; else the digest of its bytes. */
   id: string
 }
 
@@ -45,12 +45,14 @@ export function readEvent(raw: Buffer): WebhookEvent {
   const members = typeof body === 'object' && body !== null ? (body as Record<string, unknown>) : {}
   const type = word(members['type'], /^[A-Za-z]{1,64}$/)
   if (type === undefined) throw new Problem('invalid-request', 'The body is no event: it has no type')
+  const name = word(members['webhookId'], DELIVERY)
+  const [locationId, companyId] = [word(members['locationId'], ID), word(members['companyId'], ID)]
   return {
     type,
     appId: word(members['appId'], ID),
-    locationId: word(members['locationId'], ID),
-    companyId: word(members['companyId'], ID),
+    locationId,
+    companyId,
     timestamp: time(members['timestamp']),
-    id: word(members['webhookId'], DELIVERY) ?? `sha256:${hash('sha256', raw, 'hex')}`
+    id: name === undefined ? `sha256:${hash('sha256', raw, 'hex')}` : `${type}:${locationId ?? companyId}:${name}`
   }
 }

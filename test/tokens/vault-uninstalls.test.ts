@@ -70,12 +70,30 @@ onEachStore(t, 'an install after the report has nothing to do with it', async (t
   await vault.installGrant(fruit('a'), install(1))
   await vault.reportUninstall(ONE, AT, AT)
   await vault.installGrant(fruit('b'), install(AT + 1))
-  const anew = await vault.loadGrant(ONE)
-  await vault.reportUninstall(ONE, AT, AT)
 
-  t.match(anew, { uninstallReportedAt: null, state: 'connected' })
-  t.match(await vault.loadGrant(ONE), { uninstallReportedAt: null }, 'nor has a report of before it')
+  t.match(await vault.loadGrant(ONE), { uninstallReportedAt: null, state: 'connected' })
+  t.equal(await vault.forgetReported(ONE, AT + 2), false)
 })
+
+onEachStore(
+  t,
+  'a clock that was ahead keeps no uninstall from being noted, disproved or forgotten',
+  async (t, store) => {
+    const vault = await store.open()
+    const hour = 3_600_000
+    await vault.installGrant(fruit('a'), install(AT + hour))
+    await vault.reportUninstall(ONE, AT + hour, AT)
+
+    await vault.saveFruit(fruit('b', { ...issuedAt(AT), dueAt: AT * 9 }), 1)
+    const disproved = await vault.loadGrant(ONE)
+    await vault.reportUninstall(ONE, AT + 1, AT + 1)
+    await vault.claimGrant(ONE, 2, lease('me', AT + 1))
+    await vault.noteSetback(ONE, 2, 'me', ended('spent'))
+
+    t.match(disproved, { uninstallReportedAt: null, dueAt: AT * 9 })
+    t.equal(await vault.forgetReported(ONE, AT + 2), true)
+  }
+)
 
 onEachStore(t, 'a company that has left takes what was minted from it', async (t, { open }) => {
   const vault = await open()
