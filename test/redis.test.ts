@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline'
 import { Redis } from 'ioredis'
 import { SEED } from './simulator/seed.ts'
 import { BARE, CHANGE, patchAll, putRecords, tally, useElsewhere } from './support/calls.ts'
-import { createClock, startGateway, startSimulator, type TestGateway, until } from './support/harness.ts'
+import { createClock, type Reply, startGateway, startSimulator, type TestGateway, until } from './support/harness.ts'
 import { startProxy } from './support/proxy.ts'
 import { redisAddress, redisUrl, withRedis } from './support/redis.ts'
 
@@ -225,4 +225,51 @@ withRedis('after a refusal nothing is kept for others who are gone, in two proce
   const options = { headers: { 'x-request-timeout-ms': '5000' } }
   const replies = await Promise.all(gateways.map((one, n) => patchAll(one, paths.slice(n * 30, n * 30 + 30), options)))
   t.strictSame(tally(replies.flat()), { 200: 60 })
+})
+
+withRedis('what was counted without Redis does not count twice when it is back', async (t) => {
+  const address = await redisAddress()
+  if (address === undefined) return
+  const proxy = await startProxy(t, address)
+  const env = { REDIS_URL: (await redisUrl(proxy.port)) ?? '', ...BARE }
+  const simulator = await startSimulator(t)
+  const gateways = [await startGateway(t, { simulator, env }), await startGateway(t, { simulator, env })]
+  const paths = putRecords(simulator, 100)
+  const soon = { headers: { 'x-request-timeout-ms': '2000' } }
+  const send = async (count: number) =>
+    tally((await Promise.all(gateways.map((one) => patchAll(one, paths.splice(0, count), soon)))).flat())
+  const all = (status: string) =>
+    until(async () => (await Promise.all(gateways.map(readiness))).every((one) => one === status))
+  await all('ready')
+
+  t.strictSame(await send(40), { 200: 80 })
+  proxy.set('cut')
+  await all('degraded')
+  t.strictSame(await send(2), { 200: 4 })
+  proxy.set('pass')
+  await all('ready')
+
+  t.strictSame(await send(6), { 200: 12 })
+  t.equal(simulator.received(puts).length, 96, 'of 100, and HighLevel refuses none')
+})
+
+withRedis('a Redis that comes and goes fails no call', async (t) => {
+  const address = await redisAddress()
+  if (address === undefined) return
+  const proxy = await startProxy(t, address)
+  const env = { REDIS_URL: (await redisUrl(proxy.port)) ?? '', ...BARE }
+  const simulator = await startSimulator(t)
+  const gateways = [await startGateway(t, { simulator, env }), await startGateway(t, { simulator, env })]
+  const paths = putRecords(simulator, 80)
+  const replies: Promise<Reply>[] = []
+
+  for (let n = 0; n < 20; n += 1) {
+    proxy.set(n % 2 === 0 ? 'cut' : 'pass')
+    for (const gateway of [...gateways, ...gateways]) {
+      replies.push(gateway.patch(CHANGE, { headers: { 'x-request-timeout-ms': '3000' } }, paths.shift()))
+      await new Promise((resolve) => setTimeout(resolve, 100))
+    }
+  }
+
+  t.strictSame(tally(await Promise.all(replies)), { 200: 80 })
 })

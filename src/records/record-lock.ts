@@ -20,7 +20,8 @@ const LEAST_DELAY_MS = 2
 const MAX_DELAY_MS = 50
 /** Who has waited for long need not ask as often. */
 const DELAY_SHARE = 0.1
-const LEAVE_EVERY_MS = 500
+/** Until Redis is told, the next writer waits, in this process too. */
+const LEAVE_EVERY_MS = 100
 /** For how long Redis is waited for by who asks for a condition, and would rather wait than have it not hold. */
 const PATIENCE_MS = 500
 

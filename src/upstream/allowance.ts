@@ -91,9 +91,11 @@ function noteOthers(allowance: Allowance, used: number, at: number): void {
   if (used > allowance.others) allowance.others = used
 }
 
-/** Others' use may have been another process's of this gateway, which is counted otherwise from now on. */
-export function forgetOthers(allowance: Allowance): void {
+/** Others' use may have been another process's of this gateway, which is counted otherwise from now on. Whether there was any. */
+export function forgetOthers(allowance: Allowance): boolean {
+  const isAny = allowance.others > 0 || allowance.othersBefore > 0
   Object.assign(allowance, { others: 0, othersBefore: 0, evidence: Number.NEGATIVE_INFINITY })
+  return isAny
 }
 
 /**

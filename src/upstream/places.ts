@@ -132,10 +132,13 @@ async function ask(
 
 function hand(deps: PlacesDeps, location: Location, line: Line<Waiter>, given: GivenPlaces, day: number): void {
   const at = performance.now()
-  if (!location.isShared) forgetOthers(location)
-  location.isShared = true
   location.sharedUsed = given.used
   location.freeFrom = given.waitMs > 0 ? at + given.waitMs : 0
+  if (!location.isShared) {
+    // Redis counts what looked like others' while it was away: it was asked for too few, and is asked again.
+    if (forgetOthers(location)) location.freeFrom = 0
+    location.isShared = true
+  }
   if (day === location.day) {
     location.taken = given.taken
     weighEvidence(location, at)
