@@ -13,6 +13,48 @@ const keysOf = () =>
 const tagOf = async ({ call }: Pick<TestGateway, 'call'>) => (await call(RECORD)).headers.get('etag') ?? ''
 const when = (tag: string) => ({ headers: { 'if-match': tag } })
 
+for (const status of [400, 422]) {
+  t.test(`a read that is refused with ${status} speaks of no values, and is asked for once`, async (t) => {
+    const simulator = await startSimulator(t)
+    const { call, patch } = await startGateway(t, { simulator })
+    await patch(CHANGE)
+    simulator.clearReceived()
+    simulator.failNext({ kind: 'status', status, body: { message: 'Ticket Name is odd' }, method: 'GET', times: 100 })
+    const told = { status: 502, code: 'upstream-contract-changed', applied: 'no', errors: undefined }
+    const asked = () => simulator.received().length
+
+    const read = await call(RECORD)
+    const readsOfOne = asked()
+    const written = await patch({ properties: { ticket_name: 'x', section_of_app: ['contacts'] } })
+    const readsOfWrite = asked() - readsOfOne
+    const described = await call(`/objects/business?locationId=${SEED.locationId}`)
+    const readsOfObject = asked() - readsOfOne - readsOfWrite
+
+    for (const { json, text } of [read, written, described]) {
+      t.match(json, told)
+      t.notMatch(text, /values|the write/)
+    }
+    t.strictSame([readsOfOne, readsOfWrite, readsOfObject], [1, 1, 1])
+    t.strictSame(simulator.received({ method: 'PUT' }), [], 'nothing is written on what was not read')
+  })
+}
+
+t.test('a record that HighLevel does not find is not found, whatever status says so', async (t) => {
+  for (const absentRecordStatus of [400, 404] as const) {
+    const simulator = await startSimulator(t, { absentRecordStatus })
+    const { call, patch } = await startGateway(t, { simulator })
+    const absent = RECORD.replace(SEED.recordId, 'a'.repeat(24))
+
+    const read = await call(absent)
+    const written = await patch(CHANGE, {}, absent)
+    const readFirst = await patch({ properties: { section_of_app: ['contacts'] } }, {}, absent)
+
+    for (const { json } of [read, written, readFirst]) {
+      t.match(json, { status: 404, code: 'record-not-found', applied: 'no' })
+    }
+  }
+})
+
 t.test('a record is read as HighLevel has it, with the tag of its last change', async (t) => {
   const simulator = await startSimulator(t)
   const { call, patch, logged } = await startGateway(t, { simulator })

@@ -1,9 +1,9 @@
 import type { BaseLogger } from 'pino'
 import { Problem } from '../problems.ts'
-import { type CallContext, createTrace } from '../upstream/call.ts'
+import type { CallContext } from '../upstream/call.ts'
 import type { ObjectRef } from '../upstream/client.ts'
 import { createCopies } from './copies.ts'
-import { type Flight, landed } from './flight.ts'
+import { createFlight, type Flight, landed } from './flight.ts'
 import { createWarning, type Missing, missingOf } from './missing.ts'
 import { type ObjectSchema, readObjectSchema } from './object-schema.ts'
 
@@ -67,6 +67,7 @@ export function createCatalog({ read, requireConnected, maxChars, now, log, coun
       if (why === undefined) throw error
       countRead(why)
       copies.fail(key, why)
+      if (error instanceof Problem && error.extras.upstream !== undefined) flight.refusal = error
       warn(ref, why, error)
     }
   }
@@ -76,9 +77,7 @@ export function createCatalog({ read, requireConnected, maxChars, now, log, coun
     const key = keyOf(ref)
     const running = flights.get(key)
     if (running !== undefined && !running.isOutdated) return running
-    const trace = createTrace()
-    const landing = Promise.resolve()
-    const flight: Flight = { landing, trace, sentAt: undefined, isOver: false, isOutdated: false }
+    const flight = createFlight()
     flights.set(key, flight)
     flight.landing = fly(ref, callerId, isDoubted, flight).finally(() => {
       flight.isOver = true
@@ -89,8 +88,12 @@ export function createCatalog({ read, requireConnected, maxChars, now, log, coun
     return flight
   }
 
-  const awaited = (ref: ObjectRef, { deadlineAt, waiting }: CallContext, isDoubted = false): Promise<void> =>
-    landed(load(ref, waiting.id, isDoubted), deadlineAt)
+  /** The read itself, over or not. */
+  const awaited = async (ref: ObjectRef, { deadlineAt, waiting }: CallContext, isDoubted = false): Promise<Flight> => {
+    const flight = load(ref, waiting.id, isDoubted)
+    await landed(flight, deadlineAt)
+    return flight
+  }
 
   return {
     /** What is known of the object, at once where a copy is held. Rejects with a Problem that stops the write too. */
@@ -122,9 +125,10 @@ export function createCatalog({ read, requireConnected, maxChars, now, log, coun
     /** The object's schema, for a call that is about it. Rejects with a Problem where there is none. */
     async describe(ref: ObjectRef, context: CallContext): Promise<ObjectSchema> {
       const key = keyOf(ref)
-      if (now() >= (held(key)?.freshUntil ?? 0)) await awaited(ref, context)
+      const flight = now() >= (held(key)?.freshUntil ?? 0) ? await awaited(ref, context) : undefined
       const schema = held(key)?.schema
-      // What went wrong is said by a read of the call's own.
+      // What HighLevel refuses is asked once. What else went wrong is said by a read of the call's own.
+      if (schema === undefined && flight?.refusal !== undefined) throw flight.refusal
       if (schema === undefined) return schemaIn(await read(ref, context))
       // Others may have read it before the location left.
       await requireConnected(ref.locationId, context)

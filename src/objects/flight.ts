@@ -1,6 +1,6 @@
 import { Problem } from '../problems.ts'
 import { within } from '../shared/within.ts'
-import type { Trace } from '../upstream/call.ts'
+import { createTrace, type Trace } from '../upstream/call.ts'
 
 /**
  * The longest that calls wait for one read once it is on the wire, and the share of a call's own time: without a schema
@@ -18,9 +18,20 @@ export interface Flight {
   /** When it was seen to be on the wire, on the clock of `performance.now()`. */
   sentAt: number | undefined
   isOver: boolean
+  /** What HighLevel answered in place of an object. */
+  refusal: Problem | undefined
   /** The object changed while it was read. */
   isOutdated: boolean
 }
+
+export const createFlight = (): Flight => ({
+  landing: Promise.resolve(),
+  trace: createTrace(),
+  sentAt: undefined,
+  isOver: false,
+  refusal: undefined,
+  isOutdated: false
+})
 
 const late = () =>
   new Problem('deadline-exceeded', 'The time of the call ended while the read of its object waited to be sent')

@@ -19,7 +19,7 @@ export const upstreamProblems = {
     retryable: false,
     title: 'HighLevel no longer takes calls of this form',
     remedy:
-      'Report it to the operator: HIGHLEVEL_API_VERSION or HIGHLEVEL_API_URL may have to change. applied says whether the write may have been stored.'
+      'Report it to the operator, with upstream.message: HIGHLEVEL_API_VERSION or HIGHLEVEL_API_URL may have to change. applied says whether the write may have been stored.'
   },
   'upstream-unavailable': {
     status: 503,

@@ -1,15 +1,15 @@
 import { type Fault, Problem, type ProblemCode } from '../problems.ts'
 import { pointerPart } from '../shared/json-pointer.ts'
-import { ruleFor } from './answer-rules.ts'
+import { type About, ruleFor } from './answer-rules.ts'
 import { appliedAfter } from './applied.ts'
-import type { Answer, Call } from './call.ts'
+import { type Answer, type Call, type LocationCall, writes } from './call.ts'
 import { DAY_MS, untilDayEndMs } from './day.ts'
 import { countOf, retryAfterOf, wholeSeconds } from './headers.ts'
 import { withoutValues } from './redact.ts'
 import { readWords, type Words } from './words.ts'
 
 export const isTokenFault = (answer: Answer): boolean =>
-  answer.status === 401 && ruleFor(401, readWords(answer))?.tokenFault === true
+  answer.status === 401 && ruleFor('write', 401, readWords(answer))?.tokenFault === true
 
 const DEFAULT_INTERVAL_MS = 10_000
 
@@ -43,11 +43,18 @@ const faultsOf = (words: Words): readonly Fault[] | undefined =>
         }
       ]
 
+type AnyCall = Call & Partial<Pick<LocationCall, 'isAside'>>
+
+function aboutOf(call: AnyCall): About {
+  if (writes(call)) return 'write'
+  return call.isAside ? 'object' : 'record'
+}
+
 /**
  * The problem that an answer outside 2xx stands for. `sent` is what the caller sent: HighLevel repeats values in its
  * messages, and they are taken out. Source of the messages: HighLevel's documents and what its users measured.
  */
-export function problemOf(call: Call, answer: Answer, sent: unknown): Problem {
+export function problemOf(call: AnyCall, answer: Answer, sent: unknown): Problem {
   const words = readWords(answer)
   const message = words.message === undefined ? undefined : withoutValues(words.message, sent)
   const upstream = {
@@ -68,7 +75,7 @@ export function problemOf(call: Call, answer: Answer, sent: unknown): Problem {
   }
   // What a guard says names no value; what a validation says may repeat one, and a value must not decide.
   const isGuard = [401, 403, 404].includes(answer.status)
-  const rule = ruleFor(answer.status, isGuard || message === undefined ? words : { ...words, message })
+  const rule = ruleFor(aboutOf(call), answer.status, isGuard || message === undefined ? words : { ...words, message })
   if (rule === undefined) {
     return new Problem('upstream-unreadable', `HighLevel answered with status ${answer.status}`, { upstream, applied })
   }

@@ -44,12 +44,12 @@ export function createRecords({ now, locationId }: Deps) {
   }
 }
 
-/** @throws Refusal 400 for an id that is none, 404 for a record that this location does not have. */
+/** @throws Refusal 400 for an id that is none, 404 (or what is set) for a record that this location does not have. */
 export function findRecord(world: World, objectKey: string, id: string, locationId: string | undefined): StoredRecord {
   if (!/^[0-9a-f]{24}$/i.test(id)) throw requestRefusal(400, `${id} is not a valid ObjectId`)
   const record = world.records.find(objectKey, id)
   if (record?.locationId !== locationId || record === undefined) {
-    throw requestRefusal(404, `Record with id ${id} not found`)
+    throw requestRefusal(world.settings.absentRecordStatus, `Record with id ${id} not found`)
   }
   return record
 }

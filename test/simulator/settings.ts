@@ -20,6 +20,8 @@ export interface SimulatorOptions {
   retryAfter?: 'none' | 'seconds' | 'date'
   /** Members that answers to code exchanges lack, such as `refresh_token` of a reinstall. */
   omitted?: string[]
+  /** What a record that is not there is answered with; HighLevel documents no 404 for it. */
+  absentRecordStatus?: 400 | 404
   clientId?: string
   clientSecret?: string
 }
@@ -38,6 +40,7 @@ const DEFAULTS: Omit<Settings, 'recordNow'> = {
   omitted: [],
   dayStartsMs: 0,
   retryAfter: 'none',
+  absentRecordStatus: 404,
   clientId: '66f0a1b2c3d4e5f6a7b8c9d0-sandbox',
   clientSecret: 'sandbox-client-secret'
 }

@@ -32,6 +32,13 @@ const rows: [status: number, message: string | string[], code: ProblemCode, toke
     'Endpoint /x not available in API version v3. This endpoint was removed in version v3. Please use a version before v3.',
     'upstream-contract-changed'
   ],
+  [400, 'Record with id 632c34b4c9b7da3358ac9891 not found', 'record-not-found'],
+  [400, 'The record has been deleted', 'record-not-found'],
+  [400, 'Record not found', 'record-not-found'],
+  [422, 'Record Type: option not found', 'upstream-rejected'],
+  [400, 'Custom Object (custom_objects.invoices) not found', 'object-not-found'],
+  [404, 'User with id 17 not found', 'upstream-rejected'],
+  [404, 'Location not found', 'location-reconnect-required'],
   [401, 'version header was not found.', 'upstream-contract-changed'],
   [401, 'version header is invalid', 'upstream-contract-changed'],
   [401, 'Invalid JWT', 'location-reconnect-required', true],
@@ -80,6 +87,47 @@ for (const [status, message, code, tokenFault = false] of rows) {
     t.equal(problem.extras.applied, [400, 401, 403, 404, 422].includes(status) ? 'no' : 'unknown')
     t.equal(problem.extras.errors, undefined)
     t.equal(isTokenFault(answer), tokenFault)
+  })
+}
+
+/** What is made of a refused read of a record, and of an object. */
+const readRows: [status: number, message: string | string[], record: ProblemCode, object: ProblemCode][] = [
+  [400, 'Bad Request', 'upstream-contract-changed', 'upstream-contract-changed'],
+  [422, ['locationId must be a string'], 'upstream-contract-changed', 'upstream-contract-changed'],
+  [
+    400,
+    'A record with the same value for External ID - 17 already exists.',
+    'upstream-contract-changed',
+    'upstream-contract-changed'
+  ],
+  [409, 'Conflict', 'upstream-contract-changed', 'upstream-contract-changed'],
+  [400, 'Record with id 632c34b4c9b7da3358ac9891 not found', 'record-not-found', 'object-not-found'],
+  [422, 'The record does not exist', 'record-not-found', 'object-not-found'],
+  [400, 'Business not found', 'record-not-found', 'object-not-found'],
+  [400, '17 is not a valid ObjectId', 'record-not-found', 'object-not-found'],
+  [400, 'Custom Object (custom_objects.invoices) not found', 'object-not-found', 'object-not-found'],
+  [404, 'Custom Object record not found', 'record-not-found', 'object-not-found'],
+  [400, 'Invalid Key Passed', 'upstream-contract-changed', 'object-not-found'],
+  [404, 'Words that nobody has seen yet', 'record-not-found', 'object-not-found'],
+  [404, 'Location not found', 'location-reconnect-required', 'location-reconnect-required'],
+  [404, 'Cannot GET /objects', 'upstream-contract-changed', 'upstream-contract-changed'],
+  [401, 'The token is not authorized for this scope.', 'location-scope-missing', 'location-scope-missing']
+]
+
+for (const [status, message, ofRecord, ofObject] of readRows) {
+  t.test(`a read that is refused with ${status} “${message}” is told as one`, async (t) => {
+    const get = { ...call('GET'), isAside: false }
+    for (const [read, code] of [
+      [get, ofRecord],
+      [{ ...get, isAside: true }, ofObject]
+    ] as const) {
+      const problem = problemOf(read, says(status, message), undefined)
+
+      t.equal(problem.code, code)
+      t.notMatch(problem.detail, /value|write/)
+      t.notMatch(catalogue[problem.code].title, /value/)
+      t.equal(problem.extras.errors, undefined)
+    }
   })
 }
 
