@@ -57,6 +57,14 @@ t.test('nobody gets the record of another location, whatever its id', async (t) 
   t.equal((await call(RECORD)).status, 200)
 })
 
+t.test('an older answer of the same record proves nothing of a write: the record is read once more', async (t) => {
+  const { between, patch, warm } = await open(t)
+  await warm()
+  between.insertOnce('PUT', recordOf(SEED.recordId, { properties: { customer_number: 1 } }))
+
+  t.match(await patch(number(2)), { status: 200, json: { record: { properties: { customer_number: 2 } } } })
+})
+
 t.test('nothing is written on a record that was read for another call', async (t) => {
   const { simulator, between, patch, warm } = await open(t)
   await warm()

@@ -130,6 +130,19 @@ t.test('where the record cannot be read once more, the answer to the write stand
   })
 })
 
+t.test(
+  'of fields whose values HighLevel may replace by others, only what is absent or not cleared is told',
+  async (t) => {
+    const simulator = await startSimulator(t)
+    const { patch } = await startGateway(t, { simulator })
+    const path = `/records/business/${SEED.businessRecordId}?locationId=${SEED.locationId}`
+    simulator.neglect('keep-old')
+
+    t.equal((await patch({ properties: { city: 'New York' } }, {}, path)).status, 200)
+    t.match((await patch({ properties: { city: null } }, {}, path)).json, NOT_STORED)
+  }
+)
+
 t.test('a write whose answer shows what was asked costs no further call', async (t) => {
   const simulator = await startSimulator(t)
   const { patch } = await startGateway(t, { simulator })

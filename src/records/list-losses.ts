@@ -29,10 +29,7 @@ export function keepsOption(remove: List, add: List, stored: List): boolean {
 
 /** An option that was to come is not there, neither by its key nor by its label. */
 export function lacksOption(add: List, stored: List, field: Field | undefined): boolean {
-  const missing = without(
-    add.filter((one) => typeof one === 'string'),
-    stored
-  )
+  const missing = without(add, stored).filter((one) => typeof one === 'string')
   if (missing.length === 0 || stored.some((one) => typeof one !== 'string')) return false
   const keyOf = (text: unknown) => field?.options.keyOf.get(String(text))
   const keys = new Set(stored.map(keyOf))
@@ -60,17 +57,24 @@ function mayBe(file: unknown, stored: unknown): boolean {
   return isObject(stored) && typeof name === 'string' && stored['name'] === name
 }
 
+/** Longer lists are counted alone. */
+const MAX_PAIRS = 10_000
+
+const urlsOf = (files: List): List => (files.length === 0 ? files : files.map(urlOf))
+
 /**
  * A file that was to come is not there, neither under its URL nor is there one that may be it under another; or one that
  * was to go is, and is not that other. What else the record held `before` is no file that came.
  */
 export function lacksFileChange(add: List, remove: List, stored: List, before: List): boolean {
-  if (!isObject(add[0] ?? remove[0])) return false
-  const [added, removed, held, known] = [add, remove, stored, before].map((list) => new Set(list.map(urlOf)))
-  const missing = add.filter((file) => !held?.has(urlOf(file)))
-  const others = stored.filter((one) => !added?.has(urlOf(one)))
-  const kept = others.filter((one) => removed?.has(urlOf(one)))
-  const came = others.filter((one) => removed?.has(urlOf(one)) || !known?.has(urlOf(one)))
-  if (kept.length > missing.length || came.length < missing.length) return true
-  return missing.some((file) => !came.some((one) => mayBe(file, one)))
+  const [added, leaving, held] = [urlsOf(add), urlsOf(remove), urlsOf(stored)]
+  const missing = new Set(without(added, held))
+  if (missing.size === 0 && without(leaving, held).length === leaving.length) return false
+  const [comes, leaves, known] = [new Set(added), new Set(leaving), new Set(urlsOf(before))]
+  const others = stored.filter((one) => !comes.has(urlOf(one)))
+  const kept = others.filter((one) => leaves.has(urlOf(one)))
+  const came = others.filter((one) => leaves.has(urlOf(one)) || !known.has(urlOf(one)))
+  if (kept.length > missing.size || came.length < missing.size) return true
+  if (missing.size * came.length > MAX_PAIRS) return false
+  return add.some((file) => missing.has(urlOf(file)) && !came.some((one) => mayBe(file, one)))
 }

@@ -81,11 +81,8 @@ function isLost(key: string, sent: unknown, stored: Properties, { schema, before
   // Of a field that is no list nothing is known.
   if (!Array.isArray(value)) return false
   const [add, remove] = [listOf(sent['add']), listOf(sent['remove'])]
-  return (
-    keepsOption(remove, add, value) ||
-    lacksOption(add, value, field) ||
-    lacksFileChange(add, remove, value, listOf(before && own(heldProperties(before), key)))
-  )
+  if (!isObject(add[0] ?? remove[0])) return keepsOption(remove, add, value) || lacksOption(add, value, field)
+  return lacksFileChange(add, remove, value, listOf(before && own(heldProperties(before), key)))
 }
 
 /** On the path of every write: nothing is made where all is as it was sent. */

@@ -1,13 +1,18 @@
 import type { Field } from '../objects/field.ts'
 import { isObject } from '../shared/is-object.ts'
 
+/** How HighLevel rewrites values of other types is not known: a standard field may hold a code in place of a country. */
+const KNOWN_TYPES = new Set(
+  'TEXT LARGE_TEXT EMAIL NUMERICAL PHONE MONETORY SINGLE_OPTIONS RADIO DATE TEXTBOX_LIST'.split(' ')
+)
+
 /**
  * Whether a stored value may be the one that was sent, as HighLevel may have rewritten it: phone numbers and amounts in
  * another format, days with a time, texts trimmed, cleaned or shortened, letters in another case. Only what cannot be the
  * value sent is told from it: where that is not sure, it is the same.
  */
 export function isSameValue(sent: unknown, stored: unknown, field?: Field): boolean {
-  if (sent === stored) return true
+  if (sent === stored || (field !== undefined && !KNOWN_TYPES.has(field.dataType))) return true
   if (typeof sent === 'boolean') return typeof stored !== 'boolean'
   if (typeof sent === 'string') return isSameText(sent, stored, field)
   const amount = amountOf(sent)
@@ -56,7 +61,7 @@ export const bareText = (text: string): string =>
 
 /** Markup and escapes may have been taken out of the middle of a text, or put into it. */
 const MARKUP = /[<>&%\\]/
-const unmarked = (text: string) => bareText(text.replace(/<[^>]*>|&#?\w+;|%[0-9a-f]{2}/gi, ''))
+const unmarked = (text: string) => bareText(text.replace(/<[^<>]*>|&#?\w+;|%[0-9a-f]{2}/gi, ''))
 
 function isWithin(part: string, whole: string): boolean {
   let at = 0
