@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createConnection, createServer } from 'node:net'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { loadConfig } from '../src/config.ts'
 import { credentialHash } from '../src/tokens/credential-hash.ts'
@@ -12,6 +13,8 @@ import { startProxy } from './support/proxy.ts'
 
 const SERVER = join(import.meta.dirname, '../src/server.ts')
 const KEY = 'rgk_of-a-process'
+
+type GatewayProcess = ReturnType<typeof startProcess>
 
 async function start(t: Test, env: Record<string, string> = {}) {
   const simulator = await startSimulator(t)
@@ -50,6 +53,29 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     t.match(process.output.stdout, /"msg":"ended"/)
   })
 }
+
+t.test('the same signal again at once counts once, and later, or another one, ends the process with 1', async (t) => {
+  const endings = {
+    'of another kind': (process: GatewayProcess) => process.kill('SIGINT'),
+    // Longer than a signal takes to arrive by two ways.
+    later: (process: GatewayProcess) => sleep(1_200).then(() => process.kill('SIGTERM'))
+  }
+  for (const [second, send] of Object.entries(endings)) {
+    const { simulator, process, patch, connect } = await start(t)
+    await connect()
+    simulator.failNext({ kind: 'slow', delayMs: 9_000, method: 'PUT' })
+    void patch().catch(() => undefined)
+    while (simulator.received({ method: 'PUT' }).length === 0) await new Promise(setImmediate)
+
+    process.kill('SIGTERM')
+    await process.writes(/"msg":"ending"/)
+    process.kill('SIGTERM')
+    await send(process)
+
+    t.equal(await process.ended, 1, second)
+    t.notMatch(process.output.stdout, /"msg":"ended"/)
+  }
+})
 
 t.test('grants and keys outlive the process', async (t) => {
   const simulator = await startSimulator(t)
@@ -159,7 +185,10 @@ t.test('a database that cannot be opened is named, without its password, and the
   const url = 'postgres://gateway:hidden-password@127.0.0.1:1/records'
   const rows = [
     [url, /The database at 127\.0\.0\.1:1\/records \(DATABASE_URL\) cannot be opened: connect ECONNREFUSED/],
-    ['sqlite:/proc', /The database sqlite:\/proc \(DATABASE_URL\) cannot be opened: unable to open database file/],
+    [
+      'sqlite:/proc',
+      /The database sqlite:\/proc \(DATABASE_URL\) cannot be opened: EISDIR: illegal operation on a directory/
+    ],
     ['postgres://127.0.0.1:99999/records', /DATABASE_URL must be sqlite:<path> or postgres:/]
   ] as const
   for (const [DATABASE_URL, message] of rows) {
