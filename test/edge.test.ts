@@ -49,7 +49,7 @@ t.test('an address that installs without end is told to wait', async (t) => {
   const simulator = await startSimulator(t)
   const { install } = await startGateway(t, { simulator, connected: false })
 
-  for (let n = 0; n < 30; n += 1) await install('no-such-code')
+  await Promise.all(Array.from({ length: 30 }, (_, n) => install(`no-such-code-${n}`)))
   const refused = await install('no-such-code')
 
   t.equal(refused.status, 429)

@@ -5,6 +5,8 @@ import { Problem } from '../problems.ts'
 import { createClientErrorHandler, MAX_URI_CHARS } from './client-errors.ts'
 import { limitConnections } from './connection-limit.ts'
 import errors, { createSendProblem, toProblem } from './errors.ts'
+import { continueWhenRead } from './expect-continue.ts'
+import { headFault } from './head.ts'
 import { requestId } from './request-ids.ts'
 import { trustProxy } from './trust-proxy.ts'
 
@@ -52,7 +54,8 @@ export function createServer({ config, log, isDraining, maxConnections }: Option
     forceCloseConnections: 'idle',
     // A client that sends slowly, or does not read, holds a socket and nothing else, and not for long.
     requestTimeout: 30_000,
-    http: { headersTimeout: 15_000, connectionsCheckingInterval: 5_000 },
+    // A request without Host is refused below, with a body that says so.
+    http: { headersTimeout: 15_000, connectionsCheckingInterval: 5_000, requireHostHeader: false },
     connectionTimeout: Math.max(IDLE_SOCKET_MS, config.REQUEST_DEADLINE_MS + 30_000),
     // Longer than the 60 s of common load balancers, so that it is never this side that closes a socket in use.
     keepAliveTimeout: 72_000
@@ -62,9 +65,14 @@ export function createServer({ config, log, isDraining, maxConnections }: Option
   limitConnections(app.server, maxConnections, log)
   // An Expect that is not known is passed over: Node would answer it without a body.
   app.server.on('checkExpectation', (request, response) => void app.server.emit('request', request, response))
-  app.addHook('onRequest', (request, _, done) => {
+  continueWhenRead(app.server)
+  app.addHook('onRequest', (request, reply, done) => {
     const isTooLong = (request.raw.url?.length ?? 0) > MAX_URI_CHARS
-    done(isTooLong ? new Problem('uri-too-long', `The URL is longer than ${MAX_URI_CHARS} characters`) : undefined)
+    if (isTooLong) return done(new Problem('uri-too-long', `The URL is longer than ${MAX_URI_CHARS} characters`))
+    const fault = headFault(request.raw)
+    // What stands before the gateway may have understood it as something else: nothing more is read of this connection.
+    if (fault !== undefined) reply.raw.shouldKeepAlive = false
+    done(fault)
   })
   // With the answer, not with the request: one that was under way when the end began would keep its socket open, and
   // the process with it.

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { STATUS_CODES } from 'node:http'
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { BaseLogger } from 'pino'
 import { Problem, problemDocument } from '../problems.ts'
@@ -28,7 +28,28 @@ function problemOf({ code, rawPacket }: ParserError): Problem {
       : new Problem('headers-too-large', 'The headers are too large')
   }
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return new Problem('invalid-request', 'The request did not arrive in time')
-  return new Problem('invalid-request', 'This is not an HTTP/1.1 request')
+  return new Problem('invalid-request', 'This is not an HTTP/1.1 request', { reason: code })
+}
+
+/** Node's own, without declared types: the response that a socket is to carry next, and the request that is being parsed. */
+interface Serving extends Socket {
+  _httpMessage?: ServerResponse | null
+  parser?: { incoming?: IncomingMessage | null } | null
+}
+
+/**
+ * A fault inside the body of a request that has begun: in the framing of its chunks, or the other side ended in the
+ * middle. Whoever reads the body, now or later, gets it as an error, and answers as to any other fault.
+ */
+function failBody(request: IncomingMessage, response: ServerResponse, code: string | undefined): void {
+  response.shouldKeepAlive = false
+  const problem = new Problem('invalid-request', 'The chunks of the body cannot be read', { reason: code })
+  if (request.listenerCount('error') > 0) return void request.emit('error', problem)
+  request.on('newListener', function tell(event: string, listener: (error: Error) => void) {
+    if (event !== 'error') return
+    request.off('newListener', tell)
+    queueMicrotask(() => listener(problem))
+  })
 }
 
 /** The last answer on a connection, for what never becomes a request of the framework's. */
@@ -45,12 +66,21 @@ export function rawAnswer(problem: Problem, requestId: string): string {
 /** Answers what Node's HTTP parser refuses, before there is a request: these too are problems with a log line. */
 export const createClientErrorHandler = (log: BaseLogger) =>
   function answerClientError(error: ParserError, socket: Socket): void {
-    // Bytes written now would be taken for the answer to the request that is still being served on this socket.
-    const isServing = (socket as { _httpMessage?: unknown })._httpMessage != null
-    if (error.code === 'ECONNRESET' || !socket.writable || isServing) return void socket.destroy()
+    if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
+    const { _httpMessage: response, parser } = socket as Serving
+    const request = parser?.incoming
+    if (response != null && !response.headersSent) {
+      // Bytes written now would be taken for the answer to this request. What came behind it is not read any more.
+      if (request === response.req && !request.complete) failBody(request, response, error.code)
+      else response.shouldKeepAlive = false
+      return
+    }
+    // It has its answer, and there must not be a second one.
+    if (response != null || (request != null && !request.complete)) return void socket.destroy()
     const problem = problemOf(error)
     const requestId = randomUUID()
-    log.info({ requestId, status: problem.status, code: problem.code }, 'call')
+    const { status, code, extras } = problem
+    log.info({ requestId, status, code, reason: extras.reason }, 'call')
     socket.end(rawAnswer(problem, requestId))
     // The other side may keep its half open for ever, and the end of the process would wait for it.
     setTimeout(() => socket.destroy(), LINGER_MS).unref()

@@ -6,6 +6,8 @@ import { Problem } from '../problems.ts'
 /** The media types of a body. */
 export const BODY_TYPES = ['application/json', 'application/merge-patch+json']
 
+const isPlain = (encoding: string | undefined): boolean => encoding === undefined || /^(?:identity)?$/i.test(encoding)
+
 const compressed = () =>
   new Problem('unsupported-media-type', 'The body is compressed: send it as it is', {
     headers: { 'accept-encoding': 'identity' }
@@ -33,11 +35,13 @@ const parsePlain = (text: string): unknown => {
  */
 export default fp(
   async (app: FastifyInstance) => {
+    // Before a body is read: the head says it.
+    app.addHook('preParsing', (request, _, payload, done) => {
+      done(isPlain(request.headers['content-encoding']) ? null : compressed(), payload)
+    })
     const parse = app.getDefaultJsonParser('error', 'error')
     app.removeAllContentTypeParsers()
     app.addContentTypeParser(BODY_TYPES, { parseAs: 'buffer' }, (request, body, done) => {
-      const encoding = request.headers['content-encoding']
-      if (encoding !== undefined && !/^(?:identity)?$/i.test(encoding)) return done(compressed())
       const bytes = body as Buffer
       if (!isUtf8(bytes)) return done(new Problem('invalid-json', 'The body is not UTF-8'))
       const text = bytes.toString('utf8')

@@ -48,7 +48,12 @@ const isBusy = (error: unknown): boolean => {
  * mode that it finds here.
  */
 function restrict(file: string): void {
-  closeSync(openSync(file, 'a', OWNER_ONLY))
+  try {
+    closeSync(openSync(file, 'a', OWNER_ONLY))
+  } catch {
+    // SQLite meets the same, and says it in its own words.
+    return
+  }
   for (const each of [file, `${file}-wal`, `${file}-shm`]) {
     const found = statSync(each, { throwIfNoEntry: false })
     // Whose it is not cannot change it, and whose it is has decided.
