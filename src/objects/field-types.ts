@@ -6,17 +6,6 @@ import { textBoxes } from './text-boxes.ts'
 import * as rules from './text-rules.ts'
 
 const LARGE_TEXT_MAX = 12_000
-const DAY = '^[0-9]{4}-[0-9]{2}-[0-9]{2}$'
-const dayPattern = /^(\d{4})-(\d\d)-(\d\d)$/
-const DAYS = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] as const
-
-const isLeap = (year: number) => year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0)
-
-function isDay(text: string): boolean {
-  const [, year, month, day] = dayPattern.exec(text) ?? []
-  const last = (DAYS[Number(month) - 1] ?? 0) + (month === '02' && isLeap(Number(year)) ? 1 : 0)
-  return Number(day) >= 1 && Number(day) <= last
-}
 
 const text: FieldType = {
   read(value, _, notes) {
@@ -87,11 +76,11 @@ const money: FieldType = {
 const date: FieldType = {
   read(value, _, notes) {
     if (typeof value !== 'string') return notes.fault('wrong-type', 'must be a text such as 2026-01-31')
-    if (isDay(value)) return value
+    if (rules.day.holds(value)) return value
     // An empty one HighLevel has stored as a day of 1970.
     return notes.fault('bad-date', 'must be a day of the calendar such as 2026-01-31; null clears the field')
   },
-  schema: () => Type.String({ format: 'date', pattern: DAY })
+  schema: () => Type.String({ format: 'date', pattern: rules.day.pattern })
 }
 
 const asItComes: FieldType = {

@@ -1,4 +1,4 @@
-import { isText, MAX_KEY_CHARS } from '../objects/text-rules.ts'
+import { isAtMost, isText, MAX_KEY_CHARS } from '../objects/text-rules.ts'
 import type { Fault } from '../problems.ts'
 import { pointerPart } from '../shared/json-pointer.ts'
 
@@ -11,7 +11,7 @@ const BAD_KEY = `must be a key of 1 to ${MAX_KEY_CHARS} characters, without NUL 
 
 const none: readonly Fault[] = []
 
-const isKey = (key: string) => key.length <= MAX_KEY_CHARS && isText(key)
+const isKey = (key: string) => isAtMost(key, MAX_KEY_CHARS) && isText(key)
 
 /** On the path of every call: nothing is kept of values that are sound. */
 function isSound(value: unknown, depth: number): boolean {
@@ -36,7 +36,7 @@ function* faultsAt(value: unknown, pointer: string, depth: number): Generator<Fa
   if (typeof value !== 'object' || value === null) return
   if (depth === MAX_DEPTH) return yield { pointer, code: 'too-deep', detail: `is nested more than ${MAX_DEPTH} deep` }
   for (const [key, member] of Object.entries(value)) {
-    const at = `${pointer}/${pointerPart(key.slice(0, MAX_KEY_CHARS))}`
+    const at = `${pointer}/${pointerPart(key.slice(0, MAX_KEY_CHARS).toWellFormed())}`
     if (isKey(key) && (key !== '' || depth > 0)) yield* faultsAt(member, at, depth + 1)
     else yield { pointer: at, code: 'bad-format', detail: BAD_KEY }
   }
