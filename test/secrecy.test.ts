@@ -87,7 +87,7 @@ t.test('no token, key, secret, code or field value reaches a log line, an error 
   simulator.failNext({
     kind: 'status',
     status: 400,
-    body: { error: 'invalid_request', error_description: 'refresh_token is odd' },
+    body: { error: 'invalid_client', error_description: 'refresh_token is odd' },
     path: '/oauth/token',
     times: 5
   })
