@@ -14,7 +14,8 @@ process.once('exit', runClosers)
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
   process.once(signal, () => {
     runClosers()
-    process.kill(process.pid, signal)
+    // With a listener the signal ends nobody by itself. Whoever has more to close has this long.
+    setTimeout(() => process.exit(1), 2_000).unref()
   })
 }
 

@@ -4,9 +4,11 @@ import { spawn } from 'node:child_process'
  * Runs tap and ends with one line, `N passed, N failed`, that people and machines can read; the exit code is tap's. tap
  * counts in a line of its own, which is passed on as well.
  */
-const tap = spawn('tap', process.argv.slice(2), { stdio: ['ignore', 'pipe', 'inherit'] })
-// From a terminal the signal reaches tap by itself too, which minds nothing.
-for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => tap.kill(signal))
+const tap = spawn('tap', process.argv.slice(2), { stdio: ['ignore', 'pipe', 'inherit'], detached: true })
+// tap does not hand every signal on to the files that it runs: they are in its group, and get it too.
+for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  process.on(signal, () => void (tap.pid !== undefined && tap.exitCode === null && process.kill(-tap.pid, signal)))
+}
 let tail = ''
 tap.stdout.on('data', (chunk: Buffer) => {
   process.stdout.write(chunk)
