@@ -42,7 +42,8 @@ async function startProvider(t: Test) {
       .sign(key)
 
   const env = { CALLER_JWKS_URL: jwksUrl, CALLER_JWT_ISSUER: ISSUER, CALLER_JWT_AUDIENCE: AUDIENCE }
-  return { env, sign, fail: () => (isUp = false), keys, reads: () => reads }
+  const [fail, mend] = [() => (isUp = false), () => (isUp = true)]
+  return { env, sign, fail, mend, keys, reads: () => reads }
 }
 
 t.test('a JWT of the identity provider may touch the locations that its claim names', async (t) => {
@@ -140,6 +141,62 @@ t.test('a key that is new in the set counts at once, and unknown ones do not flo
   for (let n = 0; n < 20; n += 1)
     t.equal((await patch(CHANGE, { key: await sign({}, { kid: `random-${n}` }) })).status, 401)
   t.ok(reads() <= 6, `${reads()} reads`)
+})
+
+t.test('a key that takes the place of another is found, whether keys have ids or not', async (t) => {
+  for (const kid of ['a', null]) {
+    const simulator = await startSimulator(t)
+    const { env, sign, keys } = await startProvider(t)
+    const { patch } = await startGateway(t, { simulator, env })
+    await patch(CHANGE, { key: await sign({}, { kid }) })
+    const fresh = await generateKeyPair('ES256')
+    keys[0] = { ...(await exportJWK(fresh.publicKey)), alg: 'ES256', ...(kid !== null && { kid }) }
+
+    const reply = await patch(CHANGE, { key: await sign({}, { key: fresh.privateKey, kid }) })
+
+    t.equal(reply.status, 200, String(kid))
+  }
+})
+
+t.test('made-up tokens keep a new key from being found for a few seconds at most', async (t) => {
+  const simulator = await startSimulator(t)
+  const clock = createClock(Date.now())
+  const { env, sign, keys, reads } = await startProvider(t)
+  const { patch } = await startGateway(t, { simulator, env, now: clock.now })
+  const makeUp = async () => {
+    for (let n = 0; n < 10; n += 1) await patch(CHANGE, { key: await sign({}, { kid: `random-${clock.now()}-${n}` }) })
+  }
+  await makeUp()
+  const fresh = await generateKeyPair('ES256')
+  keys.push({ ...(await exportJWK(fresh.publicKey)), kid: 'new', alg: 'ES256' })
+
+  clock.move(6_000)
+  const reply = await patch(CHANGE, { key: await sign({}, { key: fresh.privateKey, kid: 'new' }) })
+  t.equal(reply.status, 200)
+
+  const before = reads()
+  for (let second = 0; second < 60; second += 1) {
+    clock.move(1_000)
+    await patch(CHANGE, { key: await sign({}, { kid: `random-${second}` }) })
+  }
+  t.ok(reads() - before <= 11, `${reads() - before} reads in a minute`)
+})
+
+t.test('a provider that fails is asked once a second, not by every call', async (t) => {
+  const simulator = await startSimulator(t)
+  const clock = createClock(Date.now())
+  const { env, sign, reads, fail, mend } = await startProvider(t)
+  const { patch } = await startGateway(t, { simulator, env, now: clock.now })
+  fail()
+
+  for (let n = 0; n < 10; n += 1) {
+    const { json } = await patch(CHANGE, { key: await sign({ n }) })
+    t.match(json, { status: 503, code: 'identity-provider-unavailable' })
+  }
+  t.equal(reads(), 1)
+  mend()
+  clock.move(1_000)
+  t.equal((await patch(CHANGE, { key: await sign({}) })).status, 200)
 })
 
 t.test('Ed25519 is EdDSA by its newer name, whichever the token or the key uses', async (t) => {

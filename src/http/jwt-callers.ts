@@ -34,6 +34,10 @@ function reasonOf(error: unknown): string | undefined {
   return error instanceof errors.JOSEError ? reasons[error.code] : undefined
 }
 
+/** Its key may be newer than the set that is known: under an id of its own, or under none, or in place of another. */
+const isOfUnknownKey = (error: unknown): boolean =>
+  error instanceof errors.JWKSNoMatchingKey || error instanceof errors.JWSSignatureVerificationFailed
+
 const locationsOf = (claim: unknown): Caller['locations'] => {
   const listed = typeof claim === 'string' ? claim.split(' ') : Array.isArray(claim) ? claim : []
   const ids = listed.filter((id): id is string => typeof id === 'string' && id !== '')
@@ -55,7 +59,7 @@ export function createJwtCallers(
   now: () => number,
   log: Pick<BaseLogger, 'warn'>
 ) {
-  const keys = createKeySet(jwksUrl, log)
+  const keys = createKeySet(jwksUrl, now, log)
 
   /** A token without a key id may be signed by any key of its kind. */
   const verifyWithAny = async (token: string, among: errors.JWKSMultipleMatchingKeys, options: JWTVerifyOptions) => {
@@ -69,7 +73,7 @@ export function createJwtCallers(
     throw new errors.JWSSignatureVerificationFailed()
   }
 
-  const verify = async (token: string): Promise<JWTPayload> => {
+  const verifyWithKnown = async (token: string): Promise<JWTPayload> => {
     const options = {
       issuer,
       audience,
@@ -78,10 +82,19 @@ export function createJwtCallers(
       currentDate: new Date(now())
     }
     try {
-      return (await jwtVerify(token, keys, options)).payload
+      return (await jwtVerify(token, keys.find, options)).payload
     } catch (error) {
       if (error instanceof errors.JWKSMultipleMatchingKeys) return verifyWithAny(token, error, options)
       throw error
+    }
+  }
+
+  const verify = async (token: string): Promise<JWTPayload> => {
+    try {
+      return await verifyWithKnown(token)
+    } catch (error) {
+      if (!isOfUnknownKey(error) || !(await keys.readAgain())) throw error
+      return verifyWithKnown(token)
     }
   }
 

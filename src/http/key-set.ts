@@ -1,12 +1,17 @@
-import { createRemoteJWKSet, customFetch, errors, importJWK, type JWK, type JWTVerifyGetKey } from 'jose'
+import { createRemoteJWKSet, customFetch, importJWK, type JWK, type JWTVerifyGetKey } from 'jose'
 import type { BaseLogger } from 'pino'
 import { isObject } from '../shared/is-object.ts'
 
 const TIMEOUT_MS = 3_000
 
-/** How often the set may be read again for a key that is not in it: whoever calls with random ids must not flood the provider. */
+/**
+ * How often the set may be read again for a token that no key of it verifies: whoever sends made-up tokens must not flood
+ * the provider, and must not keep a new key from being found for longer than one interval.
+ */
 const READS = 5
-const READS_WITHIN_MS = 30_000
+const READ_INTERVAL_MS = 6_000
+/** A provider that has just failed is not asked by every call that needs it. */
+const FAILURE_PAUSE_MS = 1_000
 
 const ED25519 = 'Ed25519'
 /** RFC 9864 gave EdDSA with Ed25519 a name of its own. A key under either name verifies both. */
@@ -34,17 +39,47 @@ async function faultOf(jwk: JWK): Promise<string | undefined> {
   }
 }
 
+/** The entries of the set, whatever they are. What cannot be parsed is not quoted: it may hold a private key. */
+async function read(...request: Parameters<typeof fetch>): Promise<readonly unknown[]> {
+  const response = await fetch(...request)
+  const set: unknown = response.ok ? await response.json().catch(() => undefined) : undefined
+  if (isObject(set) && Array.isArray(set['keys'])) return set['keys']
+  throw new Error(`The key set was answered with status ${response.status}, and has no keys`)
+}
+
+/** A bucket of reads that fills by one each interval. A clock that is set back costs no more than one of them. */
+function createReadLimit(now: () => number): () => boolean {
+  let left = READS
+  let countedAt = now()
+  return () => {
+    const at = now()
+    left = Math.min(READS, left + Math.max(0, at - countedAt) / READ_INTERVAL_MS)
+    countedAt = at
+    if (left < 1) return false
+    left -= 1
+    return true
+  }
+}
+
+export interface KeySet {
+  /** The key of a token; rejects where the set has none, several, or cannot be had. */
+  find: JWTVerifyGetKey
+  /** Reads the set again, once for all that wait; false where it was read too often of late. */
+  readAgain(): Promise<boolean>
+}
+
 /**
  * The keys of the identity provider. Those that cannot be used are left out, with a line in the log: one of them must not
- * shut out whoever has a token of another. A key that is not in the set is looked for in a new one.
+ * shut out whoever has a token of another.
  */
-export function createKeySet(url: string, log: Pick<BaseLogger, 'warn'>): JWTVerifyGetKey {
+export function createKeySet(url: string, now: () => number, log: Pick<BaseLogger, 'warn'>): KeySet {
   let warned = ''
+  let failure: { at: number; error: unknown } | undefined
 
-  const usable = async (set: { keys: unknown[] }): Promise<JWK[]> => {
+  const usable = async (set: readonly unknown[]): Promise<JWK[]> => {
     const kept: JWK[] = []
     const faults: string[] = []
-    for (const [index, key] of set.keys.entries()) {
+    for (const [index, key] of set.entries()) {
       const jwk = isObject(key) ? withoutEdDsaName(key as JWK) : undefined
       const fault = jwk === undefined ? 'is no key' : await faultOf(jwk)
       if (fault === undefined && jwk !== undefined) kept.push(jwk)
@@ -58,32 +93,28 @@ export function createKeySet(url: string, log: Pick<BaseLogger, 'warn'>): JWTVer
 
   const keys = createRemoteJWKSet(new URL(url), {
     timeoutDuration: TIMEOUT_MS,
-    // Whether a key that is not found is looked for again is decided below.
+    // When the set is read again is decided by `readAgain`.
     cooldownDuration: Number.POSITIVE_INFINITY,
     async [customFetch](...request) {
-      const response = await fetch(...request)
-      const set: unknown = response.ok ? await response.json().catch(() => undefined) : undefined
-      if (!isObject(set) || !Array.isArray(set['keys'])) return new Response(null, { status: 502 })
-      return Response.json({ keys: await usable({ keys: set['keys'] }) })
+      if (failure !== undefined && Math.abs(now() - failure.at) < FAILURE_PAUSE_MS) throw failure.error
+      try {
+        const set = await read(...request)
+        failure = undefined
+        return Response.json({ keys: await usable(set) })
+      } catch (error) {
+        failure = { at: now(), error }
+        throw error
+      }
     }
   })
+  const mayRead = createReadLimit(now)
 
-  const readsAt: number[] = []
-  const mayReadAgain = (): boolean => {
-    const at = performance.now()
-    while (readsAt.length > 0 && (readsAt[0] ?? 0) <= at - READS_WITHIN_MS) readsAt.shift()
-    if (readsAt.length >= READS) return false
-    readsAt.push(at)
-    return true
-  }
-
-  return async (header, token) => {
-    try {
-      return await keys(header, token)
-    } catch (error) {
-      if (!(error instanceof errors.JWKSNoMatchingKey) || !(keys.reloading || mayReadAgain())) throw error
+  return {
+    find: keys,
+    async readAgain() {
+      if (!keys.reloading && !mayRead()) return false
       await keys.reload()
-      return keys(header, token)
+      return true
     }
   }
 }
