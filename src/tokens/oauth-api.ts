@@ -1,6 +1,7 @@
 import Type from 'typebox'
 import { Compile } from 'typebox/compile'
 import { Problem } from '../problems.ts'
+import { isRefusal } from '../upstream/applied.ts'
 import { type Answer, createTrace, type Send } from '../upstream/call.ts'
 import type { Subject } from './grant.ts'
 import { type Ask, refusalOf } from './read-refusal.ts'
@@ -55,7 +56,7 @@ const isForeign = (issued: Issued, { holder = {} }: Question): boolean =>
 /** Known not to have been carried out: HighLevel refused it, or it never went on the wire. */
 const changedNothing = (failure: unknown, wasSent: boolean): boolean =>
   !wasSent ||
-  (failure instanceof TokenRefusal && failure.kind !== 'in-progress') ||
+  (failure instanceof TokenRefusal && failure.kind !== 'in-progress' && isRefusal(failure.status)) ||
   (failure instanceof Problem && failure.extras.upstream?.status === 429)
 
 /** HighLevel's OAuth endpoints. Reject with TokenRefusal where HighLevel said no, with a Problem where it said nothing. */

@@ -9,6 +9,9 @@ const GUARDS: ReadonlySet<number> = new Set([401, 403, 429])
 /** What a route refuses as a whole before it stores anything. */
 const REFUSALS: ReadonlySet<number> = new Set([400, 404, 422])
 
+/** Whether HighLevel is known to answer so before it does anything. */
+export const isRefusal = (status: number): boolean => GUARDS.has(status) || REFUSALS.has(status)
+
 const saysWhy = ({ readable, message, errorCode }: Words) =>
   readable && (message !== undefined || errorCode !== undefined)
 

@@ -110,6 +110,21 @@ t.test('whatever leaves the outcome unknown is asked again within a few seconds'
   }
 })
 
+t.test('a status that is no known refusal leaves the outcome unknown, after refusals too', async (t) => {
+  for (const status of [405, 409, 423]) {
+    const { simulator, callFor, grant } = await open(t)
+    simulator.expireTokens()
+    simulator.failNext({ kind: 'status', status: 403, body: { message: 'Forbidden resource' }, path, times: 1_000 })
+    await callFor(60)
+    simulator.clearFaults()
+    simulator.failNext({ kind: 'status-after', status, body: { message: 'Conflict', statusCode: status }, path })
+    const after = await callFor(75)
+
+    t.match(await grant(), { state: 'connected', generation: 2 }, String(status))
+    t.equal(after.at(-1), '200', String(status))
+  }
+})
+
 t.test('a 429 and an end of the line in between change nothing of it', async (t) => {
   const { simulator, callFor, grant } = await open(t)
   simulator.expireTokens()
