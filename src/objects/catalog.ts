@@ -18,6 +18,10 @@ export interface Known {
   isNew?: boolean
 }
 
+/** HighLevel's own answer to this read: what cannot be read may be another call's. */
+const isRefusal = (error: unknown): error is Problem =>
+  error instanceof Problem && error.extras.upstream !== undefined && error.code !== 'upstream-unreadable'
+
 interface Deps {
   /** HighLevel's answer. Rejects with a Problem. */
   read: (ref: ObjectRef, context: CallContext) => Promise<unknown>
@@ -67,7 +71,7 @@ export function createCatalog({ read, requireConnected, maxChars, now, log, coun
       if (why === undefined) throw error
       countRead(why)
       copies.fail(key, why)
-      if (error instanceof Problem && error.extras.upstream !== undefined) flight.refusal = error
+      if (isRefusal(error)) flight.refusal = error
       warn(ref, why, error)
     }
   }
