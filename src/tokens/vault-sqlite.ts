@@ -1,4 +1,4 @@
-import { chmodSync, closeSync, mkdirSync, openSync, statSync } from 'node:fs'
+import { chmodSync, closeSync, existsSync, mkdirSync, openSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import Database from 'better-sqlite3'
@@ -49,7 +49,9 @@ const isBusy = (error: unknown): boolean => {
  */
 function restrict(file: string): void {
   try {
-    closeSync(openSync(file, 'a', OWNER_ONLY))
+    // Only made, never opened where it is there: to close it would give up the locks that this process has on it
+    // (https://www.sqlite.org/howtocorrupt.html, 2.2).
+    if (!existsSync(file)) closeSync(openSync(file, 'wx', OWNER_ONLY))
   } catch {
     // SQLite meets the same, and says it in its own words.
     return
