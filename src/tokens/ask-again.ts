@@ -3,7 +3,7 @@ import { speaksOfGrant, TokenRefusal } from './token-refusal.ts'
 import { UnknownOutcome } from './unknown-outcome.ts'
 
 /** After this long without an answer HighLevel is asked once more: early enough for more than one to fit into its grace. */
-const SILENCE_MS = 10_000
+const SILENCE_MS = 14_000
 /** What these do not bring is asked for again by the sweep, every few seconds while the grace lasts. */
 const ASKS = 3
 
