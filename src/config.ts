@@ -13,14 +13,18 @@ const Whole = (minimum: number, maximum: number, fallback: number) =>
 const Port = (fallback: number) => Whole(0, 65_535, fallback)
 const Millis = (fallback: number) => Whole(1, 86_400_000, fallback)
 // The parser alone would take `http:///host` and mend it.
-Format.Set('http-url', (text) => /^https?:\/\/[^\s/?#]+/.test(text) && URL.canParse(text))
+const isHttpUrl = (text: string) => /^https?:\/\/[^\s/?#]+/.test(text) && URL.canParse(text)
+Format.Set('http-url', isHttpUrl)
+// A path that is added would become part of a query or a fragment.
+Format.Set('base-url', (text) => isHttpUrl(text) && !/[?#]/.test(text))
 Format.Set('redis-url', (text) => /^rediss?:\/\/[^\s/?#]+/.test(text) && URL.canParse(text))
 Format.Set('database-url', (text) =>
   /^postgres(ql)?:/.test(text) ? /^postgres(ql)?:\/\/[^/]/.test(text) && URL.canParse(text) : /^sqlite:.+/.test(text)
 )
 Format.Set('origins', (text) => readOrigins(text) !== undefined)
-const Url = (options: { default?: string } = {}) =>
+const Url = (options: { format?: string; default?: string } = {}) =>
   Type.String({ format: 'http-url', description: 'an http or https URL', ...options })
+const BaseUrl = (fallback: string) => Url({ format: 'base-url', default: fallback })
 const Choice = <const Name extends string>(names: readonly Name[], fallback: Name) =>
   Type.Union(
     names.map((name) => Type.Literal(name)),
@@ -33,7 +37,7 @@ export const Env = Type.Object({
   PORT: Port(3000),
   ADMIN_HOST: Type.String({ minLength: 1, default: '127.0.0.1' }),
   ADMIN_PORT: Port(3001),
-  PUBLIC_URL: Url({ default: 'http://localhost:3000' }),
+  PUBLIC_URL: BaseUrl('http://localhost:3000'),
   TRUST_PROXY: Type.String({ minLength: 1, default: 'false' }),
   DATABASE_URL: Type.String({
     format: 'database-url',
@@ -47,7 +51,7 @@ export const Env = Type.Object({
     })
   ),
   VAULT_KEYS: Type.String(),
-  HIGHLEVEL_API_URL: Url({ default: 'https://services.leadconnectorhq.com' }),
+  HIGHLEVEL_API_URL: BaseUrl('https://services.leadconnectorhq.com'),
   HIGHLEVEL_API_VERSION: Type.String({
     pattern: '^[A-Za-z0-9.-]{1,32}$',
     description: 'a version such as 2021-07-28',

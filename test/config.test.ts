@@ -128,6 +128,12 @@ t.test('a URL that cannot be called is refused before anything is opened', async
       t.match(refusal({ VAULT_KEYS, [name]: url }), new RegExp(`${name} must`), `${name}=${url}`)
 })
 
+t.test('a URL to which paths are added has neither query nor fragment', async (t) => {
+  for (const url of ['https://gw.example/?a=b', 'https://gw.example?', 'https://gw.example/#top'])
+    for (const name of ['HIGHLEVEL_API_URL', 'PUBLIC_URL'])
+      t.match(refusal({ VAULT_KEYS, [name]: url }), new RegExp(`${name} must`), `${name}=${url}`)
+})
+
 t.test('an address list of TRUST_PROXY that no server could use is refused before anything is opened', async (t) => {
   t.match(refusal({ VAULT_KEYS, TRUST_PROXY: 'banana' }), /TRUST_PROXY must/)
 })
