@@ -62,9 +62,11 @@ export function learnDay(allowance: Allowance, place: Place, answer: Answer, at:
 function learnEnd(allowance: Allowance, answer: Answer, now: number): boolean {
   const resetMs = countOf(answer, 'x-ratelimit-daily-reset', 0, DAY_MS)
   if (resetMs === undefined) return false
-  const offMs = intoDay(now + resetMs - allowance.dayEndsAt)
-  if (offMs < SAME_END_MS || offMs > DAY_MS - SAME_END_MS) return false
-  allowance.dayEndsAt = now + resetMs
+  const endsInMs = Math.max(1, resetMs)
+  const laterMs = endsInMs - untilDayEndMs(now, allowance.dayEndsAt)
+  // A whole day sooner is another end: the day that was thought to be over goes on, and what is said is said of it.
+  if (Math.abs(laterMs) < SAME_END_MS || laterMs > DAY_MS - SAME_END_MS) return false
+  allowance.dayEndsAt = now + endsInMs
   const day = dayOf(now, allowance.dayEndsAt)
   if (day === allowance.day) return false
   beginDay(allowance, day)

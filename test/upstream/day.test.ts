@@ -43,6 +43,21 @@ t.test('a day that is used up is over until HighLevel’s day ends, and not a mi
   t.end()
 })
 
+t.test('a clock that is ahead takes no end of a used-up day for the next day’s', (t) => {
+  const { allowance, take } = open(23)
+  const SECOND = 1 / 3_600
+  learn(allowance, take(), said(0, 1 + 2 * SECOND, 429), 0, at(23))
+  turnDay(allowance, at(24))
+
+  learn(allowance, take(), said(0, 2 * SECOND, 429), HOUR_MS, at(24))
+
+  turnDay(allowance, at(24 + SECOND))
+  t.notOk(dayHasRoom(allowance, HOUR_MS + 1_000), 'HighLevel’s day goes on')
+  turnDay(allowance, at(24 + 2 * SECOND))
+  t.equal(dayLeft(allowance), 1_000)
+  t.end()
+})
+
 t.test('midnight ends no day where HighLevel’s goes on', (t) => {
   const { allowance, take } = open(10)
   learn(allowance, take(), said(0, 20, 429), 0, at(10))
