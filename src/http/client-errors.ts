@@ -37,11 +37,16 @@ interface Serving extends Socket {
   parser?: { incoming?: IncomingMessage | null } | null
 }
 
+/** Requests whose body has met its fault: whatever else comes on the connection is reported as one more. */
+const failed = new WeakSet<IncomingMessage>()
+
 /**
  * A fault inside the body of a request that has begun: in the framing of its chunks, or the other side ended in the
  * middle. Whoever reads the body, now or later, gets it as an error, and answers as to any other fault.
  */
 function failBody(request: IncomingMessage, response: ServerResponse, code: string | undefined): void {
+  if (failed.has(request)) return
+  failed.add(request)
   response.shouldKeepAlive = false
   const problem = new Problem('invalid-request', 'The chunks of the body cannot be read', { reason: code })
   if (request.listenerCount('error') > 0) return void request.emit('error', problem)

@@ -96,6 +96,28 @@ t.test('a fault in pieces that come late is answered in the same way', async (t)
   t.strictSame(answers(got), [400])
 })
 
+t.test('what follows a fault costs a call that does not read its body nothing', async (t) => {
+  const { simulator, origin, key } = await open(t)
+  const warnings: Error[] = []
+  const note = (warning: Error) => warnings.push(warning)
+  process.on('warning', note)
+  t.teardown(() => process.off('warning', note))
+  simulator.failNext({ kind: 'slow', delayMs: 500 })
+  const { hostname, port } = new URL(origin)
+  const socket = connect(Number(port), hostname)
+  const writing = setInterval(() => socket.write('x'), 10)
+  t.teardown(() => clearInterval(writing))
+
+  socket.write(
+    `GET ${RECORD} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${key}\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n`
+  )
+  await new Promise((resolve) => socket.once('data', resolve))
+
+  clearInterval(writing)
+  socket.destroy()
+  t.strictSame(warnings, [])
+})
+
 t.test('who was refused before hears nothing more of the body', async (t) => {
   const { origin, head, key } = await open(t)
   const reply = await ask(origin, `${head().replace(key, 'wrong')}Transfer-Encoding: chunked\r\n\r\nzz\r\n`)
