@@ -460,18 +460,6 @@ t.test('an answer to a broken request stays small, however long the names in it 
   }
 })
 
-t.test('garbage behind a request on the same socket is not taken for its answer', async (t) => {
-  const simulator = await startSimulator(t)
-  const { origin, key } = await startGateway(t, { simulator })
-  simulator.failNext({ kind: 'slow', delayMs: 200, method: 'PUT' })
-  const body = JSON.stringify(CHANGE)
-  const head = `PATCH ${RECORD} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${key}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`
-
-  const answer = await raw(origin, `${head}${body}GARBAGE\r\n\r\n`)
-
-  t.equal(answer, '')
-})
-
 t.test('what HighLevel says of waiting counts in digits alone, from 1 second to a day', async (t) => {
   const given = {
     '7': '7',
