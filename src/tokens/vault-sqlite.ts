@@ -59,8 +59,7 @@ function restrict(file: string): void {
   for (const each of [file, `${file}-wal`, `${file}-shm`]) {
     const found = statSync(each, { throwIfNoEntry: false })
     // Whose it is not cannot change it, and whose it is has decided.
-    if (found !== undefined && (found.mode & 0o077) !== 0 && found.uid === process.getuid?.())
-      chmodSync(each, OWNER_ONLY)
+    if (found?.isFile() && (found.mode & 0o077) !== 0 && found.uid === process.getuid?.()) chmodSync(each, OWNER_ONLY)
   }
 }
 

@@ -217,7 +217,9 @@ const strange = { kind: 'status', status: 400, body: UNKNOWN_WORDS, path: '/oaut
 async function withClock(t: Test) {
   const clock = createClock()
   const simulator = await startSimulator(t, { now: clock.now })
-  const gateway = await startGateway(t, { simulator, now: clock.now })
+  // Long, so that a slow machine ends no call before its wait is over.
+  const env = { REQUEST_DEADLINE_MS: '120000' }
+  const gateway = await startGateway(t, { simulator, now: clock.now, env })
   return {
     clock,
     simulator,

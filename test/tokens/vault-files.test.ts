@@ -6,6 +6,13 @@ import { key } from '../support/stores.ts'
 
 const modeOf = (file: string) => (statSync(file).mode & 0o777).toString(8)
 
+t.test('what is no file keeps its mode', async (t) => {
+  const folder = temporaryFolder(t)
+  chmodSync(folder, 0o755)
+  await t.rejects(openVault(`sqlite:${folder}`, [key('k1', 1)]), /unable to open/)
+  t.equal(modeOf(folder), '755')
+})
+
 t.test('the files of a vault are for their user alone, whatever the umask', async (t) => {
   const umask = process.umask(0)
   t.teardown(() => process.umask(umask))
