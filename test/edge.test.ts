@@ -1,5 +1,5 @@
 import t from 'tap'
-import { RECORD, raw, startGateway, startSimulator } from './support/harness.ts'
+import { RECORD, startGateway, startSimulator } from './support/harness.ts'
 
 t.test('a browser of a named origin may call, and reads the fields it needs', async (t) => {
   const simulator = await startSimulator(t)
@@ -70,20 +70,6 @@ t.test('probes leave no line in the log while they pass', async (t) => {
       .map(({ code }) => code),
     ['route-not-found']
   )
-})
-
-t.test('what Node would answer without a body is a problem or passes', async (t) => {
-  const simulator = await startSimulator(t)
-  const { origin, key } = await startGateway(t, { simulator })
-  const body = '{"properties":{"customer_number":12}}'
-  const head = `PATCH ${RECORD} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer ${key}\r\nContent-Type: application/json\r\n`
-
-  const expectation = await raw(
-    origin,
-    `${head}Expect: the-unexpected\r\nContent-Length: ${body.length}\r\n\r\n${body}`
-  )
-
-  t.match(expectation, /^HTTP\/1\.1 200 OK/)
 })
 
 t.test('an OPTIONS that is no preflight is a method like any other, with CORS and without', async (t) => {

@@ -33,6 +33,18 @@ const at =
   ({ patch }: TestGateway) =>
     patch(CHANGE, {}, path)
 
+/** fetch does not send an Expect. */
+async function expecting(origin: string): Promise<Reply> {
+  const answer = await raw(
+    origin,
+    `PATCH ${RECORD} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: miracles\r\n\r\n`
+  )
+  const [head = '', text = ''] = answer.split('\r\n\r\n', 2)
+  const [start = '', ...fields] = head.split('\r\n')
+  const headers = new Headers(fields.map((field) => field.split(': ', 2) as [string, string]))
+  return { status: Number(start.split(' ')[1]), headers, text, json: JSON.parse(text) as Reply['json'] }
+}
+
 /** Every row of the answers table that this service can give, with at least one way to it. */
 const rows: Row[] = [
   { name: 'a body that is not JSON', code: 'invalid-json', ask: ({ patch }) => patch('{"properties":') },
@@ -142,6 +154,11 @@ const rows: Row[] = [
     name: 'a body in a form',
     code: 'unsupported-media-type',
     ask: ({ patch }) => patch('a=1', { headers: { 'content-type': 'application/x-www-form-urlencoded' } })
+  },
+  {
+    name: 'an expectation that nobody meets',
+    code: 'expectation-failed',
+    ask: ({ origin }) => expecting(origin)
   },
   {
     name: 'values that HighLevel refuses',

@@ -54,8 +54,13 @@ export function createServer({ config, log, isDraining, maxConnections }: Option
     forceCloseConnections: 'idle',
     // A client that sends slowly, or does not read, holds a socket and nothing else, and not for long.
     requestTimeout: 30_000,
-    // A request without Host is refused below, with a body that says so.
-    http: { headersTimeout: 15_000, connectionsCheckingInterval: 5_000, requireHostHeader: false },
+    http: {
+      headersTimeout: 15_000,
+      connectionsCheckingInterval: 5_000,
+      // A request without Host is refused below, with a body that says so; so is one with a field that came twice.
+      requireHostHeader: false,
+      joinDuplicateHeaders: true
+    },
     connectionTimeout: Math.max(IDLE_SOCKET_MS, config.REQUEST_DEADLINE_MS + 30_000),
     // Longer than the 60 s of common load balancers, so that it is never this side that closes a socket in use.
     keepAliveTimeout: 72_000
@@ -63,7 +68,7 @@ export function createServer({ config, log, isDraining, maxConnections }: Option
 
   app.register(errors, { sendProblem })
   limitConnections(app.server, maxConnections, log)
-  // An Expect that is not known is passed over: Node would answer it without a body.
+  // Node would answer an Expect that is not known without a body: it is refused with its head.
   app.server.on('checkExpectation', (request, response) => void app.server.emit('request', request, response))
   continueWhenRead(app.server)
   app.addHook('onRequest', (request, reply, done) => {

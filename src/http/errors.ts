@@ -83,18 +83,15 @@ const honest = (request: FastifyRequest, problem: Problem): Problem =>
     ? new Problem(problem.code, problem.detail, { ...problem.extras, applied: 'unknown' })
     : problem
 
+export const noRoute = (request: FastifyRequest) =>
+  new Problem('route-not-found', `There is no route for ${request.method} on this path`)
+
 /** Every throw in every scope ends here, the framework's own included. */
 export default fp(
   async (app: FastifyInstance, { sendProblem }: { sendProblem: SendProblem }) => {
     app.decorateRequest('problem', undefined)
     app.setErrorHandler((error, request, reply) => sendProblem(request, reply, honest(request, toProblem(error))))
-    app.setNotFoundHandler((request, reply) =>
-      sendProblem(
-        request,
-        reply,
-        new Problem('route-not-found', `There is no route for ${request.method} on this path`)
-      )
-    )
+    app.setNotFoundHandler((request, reply) => sendProblem(request, reply, noRoute(request)))
   },
   { name: 'errors' }
 )

@@ -1,17 +1,20 @@
 import { isUtf8 } from 'node:buffer'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest, HookHandlerDoneFunction } from 'fastify'
 import fp from 'fastify-plugin'
 import { Problem } from '../problems.ts'
 
 /** The media types of a body. */
 export const BODY_TYPES = ['application/json', 'application/merge-patch+json']
 
-const isPlain = (encoding: string | undefined): boolean => encoding === undefined || /^(?:identity)?$/i.test(encoding)
-
 const compressed = () =>
   new Problem('unsupported-media-type', 'The body is compressed: send it as it is', {
     headers: { 'accept-encoding': 'identity' }
   })
+
+function refuseCompressed({ headers }: FastifyRequest, _: FastifyReply, done: HookHandlerDoneFunction): void {
+  const encoding = headers['content-encoding']
+  done(encoding === undefined || /^(?:identity)?$/i.test(encoding) ? undefined : compressed())
+}
 
 /** Where the parser stopped. Its message repeats a piece of the body, so nothing else of it may be shown. */
 const place = (message: string) => / at position \d+/.exec(message)?.[0] ?? ''
@@ -35,9 +38,10 @@ const parsePlain = (text: string): unknown => {
  */
 export default fp(
   async (app: FastifyInstance) => {
-    // Before a body is read: the head says it.
-    app.addHook('preParsing', (request, _, payload, done) => {
-      done(isPlain(request.headers['content-encoding']) ? null : compressed(), payload)
+    // Before a body is read, as the head says it, and behind the hooks of the route's scope: who may not call at all is
+    // told that. Not for routes without a schema for their body, which read it in their own way.
+    app.addHook('onRoute', (route) => {
+      if (route.schema?.body !== undefined) route.onRequest = [...[route.onRequest ?? []].flat(), refuseCompressed]
     })
     const parse = app.getDefaultJsonParser('error', 'error')
     app.removeAllContentTypeParsers()

@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyRequest, HTTPMethods } from 'fastify'
 import fp from 'fastify-plugin'
 import { Problem } from '../problems.ts'
+import { noRoute } from './errors.ts'
 
 const isPreflight = ({ headers }: FastifyRequest): boolean =>
   headers.origin !== undefined && headers['access-control-request-method'] !== undefined
@@ -40,6 +41,8 @@ export function createMethodGuard() {
     }),
 
     close(app: FastifyInstance): void {
+      // Before a body is read, here too. What is registered before this in a scope of its own does not pass it.
+      app.addHook('onRequest', (request, _, done) => done(request.is404 ? noRoute(request) : undefined))
       for (const [url, methods] of [...paths]) {
         const others = app.supportedMethods.filter((method) => !methods.has(method)) as HTTPMethods[]
         const allow = [...methods].sort().join(', ')

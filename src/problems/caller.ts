@@ -82,6 +82,12 @@ export const callerProblems = {
     title: 'The body is not sent as JSON',
     remedy: 'Send Content-Type: application/json or application/merge-patch+json, uncompressed.'
   },
+  'expectation-failed': {
+    status: 417,
+    retryable: false,
+    title: 'The request expects what this gateway does not do',
+    remedy: 'Send no Expect header, or Expect: 100-continue.'
+  },
   'invalid-properties': {
     status: 422,
     retryable: false,
