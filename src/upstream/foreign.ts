@@ -2,6 +2,7 @@ import { isObject } from '../shared/is-object.ts'
 import { bodyOf } from './answer-body.ts'
 import type { Answer } from './call.ts'
 import type { ObjectRef, RecordRef } from './client.ts'
+import { readWords } from './words.ts'
 
 /** Keys and ids do not differ in case alone, and HighLevel need not repeat them as they were asked for. */
 const isSame = (asked: string, shown: unknown): boolean =>
@@ -16,7 +17,7 @@ const OTHER_OBJECT = /Custom Object \((custom_objects\.[^)]+)\) not found/
 
 function refusesOther({ schemaKey }: ObjectRef, answer: Answer): boolean {
   if (answer.status !== 404 || !schemaKey.startsWith('custom_objects.')) return false
-  const [, named] = OTHER_OBJECT.exec(answer.body.toString('utf8')) ?? []
+  const [, named] = OTHER_OBJECT.exec(readWords(answer).message ?? '') ?? []
   return named !== undefined && !isSame(schemaKey, named)
 }
 

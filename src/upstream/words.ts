@@ -14,7 +14,13 @@ export interface Words {
 type Members = Record<string, unknown>
 
 const members = (value: unknown): Members => (typeof value === 'object' && value !== null ? (value as Members) : {})
-const word = (value: unknown): string | undefined => (typeof value === 'string' && value !== '' ? value : undefined)
+/**
+ * What is read of a text: the rules that search it take time that grows with the square of its length. More than
+ * `withoutValues` looks at, which has to see that something was cut off.
+ */
+const MAX_CHARS = 2_500
+const word = (value: unknown): string | undefined =>
+  typeof value === 'string' && value !== '' ? value.slice(0, MAX_CHARS) : undefined
 
 /** What a field key looks like: whatever else stands there is not repeated to a caller. */
 const plainWord = (value: unknown): string | undefined =>

@@ -103,3 +103,16 @@ t.test('bytes that are not UTF-8 and JSON that nests deeply are read without a t
   t.match(readWords({ status: 400, headers: {}, body: Buffer.from([0x7b, 0xff, 0xfe]) }), { readable: false })
   t.strictSame(readWords(answer(400, deep)), { readable: true })
 })
+
+t.test('of words without end only the beginning is read, since the rules search all that is read', (t) => {
+  const long = 'record '.repeat(100_000)
+  const words = readWords(answer(404, JSON.stringify({ message: long, errors: [{ errorCode: long }] })))
+
+  t.ok(long.startsWith(words.message ?? ''))
+  t.equal(words.message?.length, 2_500)
+  t.equal(words.errorCode?.length, 2_500)
+  t.match(problemOf(PUT, answer(404, JSON.stringify({ message: 'object '.repeat(100_000) })), {}), {
+    code: 'record-not-found'
+  })
+  t.end()
+})
