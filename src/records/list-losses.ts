@@ -43,18 +43,27 @@ export function lacksOption(add: List, stored: List, field: Field | undefined): 
 /** Where HighLevel keeps files of its own: a copy may get any name there. */
 const STORES = /(^|\.)(googleapis\.com|leadconnectorhq\.com|msgsndr\.com|filesafe\.space)$/
 
-const parse = (url: string): URL | undefined => (URL.canParse(url) ? new URL(url) : undefined)
+/** What a file is compared by, each parsed once: every file that is missing is held against every one that came. */
+interface Shape {
+  url: URL | undefined
+  /** The last part of its path, escapes and signs aside. */
+  file: string
+  /** As it is called beside its URL. */
+  name: unknown
+}
 
-/** The last part of a path, escapes and signs aside. */
-const fileName = ({ pathname }: URL): string => bareText(pathname.replace(/^.*\//, '').replace(/%[0-9a-f]{2}/gi, ''))
+function shapeOf(file: unknown): Shape {
+  const text = urlOf(file) ?? ''
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  const last = url?.pathname.replace(/^.*\//, '').replace(/%[0-9a-f]{2}/gi, '') ?? ''
+  return { url, file: bareText(last), name: isObject(file) ? file['name'] : undefined }
+}
 
 /** Whether HighLevel may show the one file as the other, with another URL: it copies files to servers of its own. */
-function mayBe(file: unknown, stored: unknown): boolean {
-  const [url, other] = [parse(urlOf(file) ?? ''), parse(urlOf(stored) ?? '')]
-  if (url === undefined || other === undefined || url.host !== other.host || STORES.test(other.hostname)) return true
-  if (fileName(other).includes(fileName(url))) return true
-  const name = isObject(file) && file['name']
-  return isObject(stored) && typeof name === 'string' && stored['name'] === name
+function mayBe(sent: Shape, stored: Shape): boolean {
+  if (sent.url === undefined || stored.url === undefined) return true
+  if (sent.url.host !== stored.url.host || STORES.test(stored.url.hostname)) return true
+  return stored.file.includes(sent.file) || (typeof sent.name === 'string' && stored.name === sent.name)
 }
 
 /** Longer lists are counted alone. */
@@ -76,5 +85,9 @@ export function lacksFileChange(add: List, remove: List, stored: List, before: L
   const came = others.filter((one) => leaves.has(urlOf(one)) || !known.has(urlOf(one)))
   if (kept.length > missing.size || came.length < missing.size) return true
   if (missing.size * came.length > MAX_PAIRS) return false
-  return add.some((file) => missing.has(urlOf(file)) && !came.some((one) => mayBe(file, one)))
+  const shapes = came.map(shapeOf)
+  return add
+    .filter((file) => missing.has(urlOf(file)))
+    .map(shapeOf)
+    .some((file) => !shapes.some((one) => mayBe(file, one)))
 }
