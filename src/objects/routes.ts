@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import Type from 'typebox'
 import { type CallOptions, createCalls } from '../http/calls.ts'
-import { isKnown, Tags } from '../http/etag.ts'
+import { isKnown, readConditions, verifyTag } from '../http/etag.ts'
 import { locationFaults, locationOf } from '../http/location.ts'
 import { LocationId, SchemaKey, TimeoutMs } from '../http/parameters.ts'
 import { version } from '../version.ts'
@@ -13,7 +13,7 @@ import type { ObjectSchema } from './object-schema.ts'
 const ObjectPath = Type.Object({ schemaKey: SchemaKey })
 const ObjectQuery = Type.Object({ locationId: Type.Optional(LocationId) }, { additionalProperties: false })
 const ObjectHeaders = Type.Object({
-  'if-none-match': Type.Optional(Tags),
+  ...readConditions,
   'x-request-timeout-ms': Type.Optional(TimeoutMs)
 })
 
@@ -55,6 +55,7 @@ const objectRoutes: FastifyPluginAsyncTypebox<Options> = async (app, options) =>
       // What the schema says of a field is this version's own.
       const tag = `"${object.digest}-${version}"`
       reply.header('etag', tag)
+      verifyTag(request.headers['if-match'], tag, 'The object')
       if (isKnown(request.headers['if-none-match'], tag)) return reply.code(304).send()
       return reply.header('content-type', 'application/schema+json').send(render(object))
     } finally {

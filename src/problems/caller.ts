@@ -61,7 +61,7 @@ export const callerProblems = {
   'precondition-failed': {
     status: 412,
     retryable: false,
-    title: 'The record was changed since it was read',
+    title: 'The record, or the object, was changed since it was read',
     remedy: 'Read the record again, see whether the change is still wanted, and send it with the new ETag as If-Match.'
   },
   'body-too-large': {

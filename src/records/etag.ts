@@ -1,5 +1,4 @@
-import { namesTag } from '../http/etag.ts'
-import { Problem } from '../problems.ts'
+import { verifyTag } from '../http/etag.ts'
 
 type HeldRecord = Record<string, unknown>
 
@@ -8,10 +7,6 @@ export const etagOf = ({ dateUpdated }: HeldRecord): string | undefined =>
   typeof dateUpdated === 'string' && /^[\w:.+-]+$/.test(dateUpdated) ? `"${dateUpdated}"` : undefined
 
 /** Throws a Problem where the record is another by now than the caller has seen. */
-export function verifyMatch(ifMatch: string, record: HeldRecord): void {
-  const tag = etagOf(record)
-  if (namesTag(ifMatch, tag)) return
-  throw new Problem('precondition-failed', 'The record was changed since it was read', {
-    ...(tag !== undefined && { headers: { etag: tag } })
-  })
+export function verifyMatch(ifMatch: string | undefined, record: HeldRecord): void {
+  if (ifMatch !== undefined) verifyTag(ifMatch, etagOf(record), 'The record')
 }

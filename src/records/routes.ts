@@ -5,7 +5,7 @@ import { isKnown } from '../http/etag.ts'
 import { locationFaults, locationOf } from '../http/location.ts'
 import type { Fault } from '../problems.ts'
 import type { RecordAnswer, UpstreamClient } from '../upstream/client.ts'
-import { etagOf } from './etag.ts'
+import { etagOf, verifyMatch } from './etag.ts'
 import { ReadHeaders, RecordPatch, RecordPath, RecordQuery, WriteHeaders, WriteQuery } from './schemas.ts'
 import type { UpdateRecord } from './update-record.ts'
 import { valueFaults } from './values.ts'
@@ -84,6 +84,7 @@ const recordRoutes: FastifyPluginAsyncTypebox<Options> = async (app, options) =>
       const context = calls.begin(request, reply, ref)
       try {
         const answer = await readRecord(ref, context)
+        verifyMatch(request.headers['if-match'], answer.record)
         const tag = etagOf(answer.record)
         if (!isKnown(request.headers['if-none-match'], tag)) return sendRecord(reply, answer)
         return reply.header('etag', tag).code(304).send()

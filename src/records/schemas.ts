@@ -1,5 +1,5 @@
 import Type, { type Static } from 'typebox'
-import { Tags } from '../http/etag.ts'
+import { notTaken, readConditions, Tags } from '../http/etag.ts'
 import { LocationId, SchemaKey, TimeoutMs } from '../http/parameters.ts'
 
 const RecordId = Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$', description: '1 to 64 letters, digits, _ or -' })
@@ -13,7 +13,7 @@ export const RecordQuery = Type.Object({ locationId: Type.Optional(LocationId) }
 export type RecordQuery = Static<typeof RecordQuery>
 
 export const ReadHeaders = Type.Object({
-  'if-none-match': Type.Optional(Tags),
+  ...readConditions,
   'x-request-timeout-ms': Type.Optional(TimeoutMs)
 })
 
@@ -26,13 +26,12 @@ export const WriteQuery = Type.Object(
 )
 export type WriteQuery = Static<typeof WriteQuery>
 
-const NoCondition = Type.Unsafe<never>({ not: {}, description: 'left out: a write takes If-Match' })
+const noOther = notTaken('a write takes If-Match')
 
 export const WriteHeaders = Type.Object({
   'if-match': Type.Optional(Tags),
-  // Refused, not ignored: who sends it counts on the write being conditional.
-  'if-none-match': Type.Optional(NoCondition),
-  'if-unmodified-since': Type.Optional(NoCondition),
+  'if-none-match': noOther,
+  'if-unmodified-since': noOther,
   'x-request-timeout-ms': Type.Optional(TimeoutMs)
 })
 

@@ -89,7 +89,7 @@ export function createUpdateRecord({ upstream, catalog, turns, lock, rules, coun
       const current = await orGone(context, upstream.getRecord(ref, context))
       write.reads.push({ method: 'GET', path: recordPath(ref) })
       write.before = current.record
-      if (ifMatch !== undefined) verifyMatch(ifMatch, current.record)
+      verifyMatch(ifMatch, current.record)
       const stuck = rules.checks && plan.properties && leftoverFaults(plan.properties, heldProperties(current.record))
       if (stuck && stuck.length > 0) throw refusal(stuck)
       return await send(upstream, write, bodyOf(plan, write.patch, current.record), current)
