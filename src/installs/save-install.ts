@@ -3,6 +3,7 @@ import type { Grant, Subject } from '../tokens/grant.ts'
 import type { GrantSaves, Kept } from '../tokens/grant-saves.ts'
 import type { Leases } from '../tokens/leases.ts'
 import type { Issued } from '../tokens/oauth-api.ts'
+import { HOLDERS_TRY_WITHIN_MS } from '../tokens/recovery.ts'
 import { GRACE_MS, renewAt } from '../tokens/schedule.ts'
 import type { Vault } from '../tokens/vault.ts'
 
@@ -62,19 +63,28 @@ export function createSaveInstall({ saves, leases, vault, now }: Deps) {
     return saves.install(fruit, stateSince, id, after)
   }
 
-  /** Whoever asked for the successor of the refresh token may be about to save it, and it must not be overwritten. */
-  const isBeingRenewed = ({ intentAt, priorIntentAt }: Grant): boolean =>
-    intentAt !== null || (priorIntentAt !== null && Math.abs(now() - priorIntentAt) < GRACE_MS + WAIT_MS)
+  const isRecent = (at: number | null) => at !== null && Math.abs(now() - at) < GRACE_MS + WAIT_MS
+
+  /**
+   * Whoever asked for the successor of the refresh token may be about to save it, and it must not be overwritten. An ask
+   * of long ago whose outcome is not known may stand in the row for as long as renewals fail: it counts until a process
+   * that could not save has had the time to try again.
+   */
+  const isBeingRenewed = ({ intentAt, priorIntentAt }: Grant, watchedMs: number): boolean =>
+    isRecent(intentAt) || isRecent(priorIntentAt) || (intentAt !== null && watchedMs < HOLDERS_TRY_WITHIN_MS)
 
   /** Puts the new access token beside the refresh token of before, under a lease. `undefined`: there is none to keep. */
   const merge = async (exchanged: Exchanged): Promise<Kept | 'busy' | undefined> => {
     const { subject, companyId, issued } = exchanged
-    for (const endsAt = performance.now() + WAIT_MS; performance.now() < endsAt; await sleep(POLL_MS)) {
+    const startedAt = performance.now()
+    for (let watchedMs = 0; watchedMs < WAIT_MS; watchedMs = performance.now() - startedAt) {
+      if (watchedMs > 0) await sleep(POLL_MS)
       const held = await saves.load(subject)
       if (!isWorthKeeping(held, companyId)) return undefined
-      if (isBeingRenewed(held)) continue
+      if (isBeingRenewed(held, watchedMs)) continue
       const claimed = await vault.claimGrant(subject, held.generation, leases.next())
-      if (!isWorthKeeping(claimed, companyId) || claimed.priorIntentAt !== held.priorIntentAt) continue
+      const lastIntentAt = held.intentAt ?? held.priorIntentAt
+      if (!isWorthKeeping(claimed, companyId) || claimed.priorIntentAt !== lastIntentAt) continue
       const kept = await save(exchanged, claimed, claimed.generation)
       if (kept.grant?.tokens?.accessToken === issued.tokens.accessToken) return kept
     }

@@ -7,7 +7,7 @@ import { GRACE_MS } from './schedule.ts'
 import { ended, speaksOfGrant, type TokenRefusal } from './token-refusal.ts'
 
 /** Longer than the pause between two tries of a process that holds a pair and could not save it while the store was away. */
-const HOLDERS_TRY_WITHIN_MS = 6_000
+export const HOLDERS_TRY_WITHIN_MS = 6_000
 const POLL_MS = 200
 
 /** Between two asks with a refresh token that was refused in words that are not known. */

@@ -68,6 +68,26 @@ t.test(
   }
 )
 
+t.test('a reinstall without refresh token helps a grant that cannot be renewed for long', async (t) => {
+  const { simulator, clock, install, patch, grant } = await open(t)
+  const before = await grant()
+  clock.move(2 * DAY_MS)
+  simulator.failNext({ kind: 'status', status: 500, path: '/oauth/token' })
+  await patch(CHANGE)
+  await until(async () => (await grant())?.state === 'backing-off')
+  simulator.failNext({ kind: 'status', status: 400, body: { error: 'invalid_client' }, path: '/oauth/token' })
+  clock.move(600_000)
+  await until(async () => ((await grant())?.failures ?? 0) > 1)
+  t.type((await grant())?.intentAt, 'number', 'nobody knows what became of the first ask')
+  simulator.omitFromInstalls(['refresh_token'])
+
+  const page = await install(simulator.connect().code)
+
+  t.match(page.text, /sent no refresh token. The one of before stays in use/)
+  t.equal((await grant())?.tokens?.refreshToken, before?.tokens?.refreshToken)
+  t.equal((await patch(CHANGE)).status, 200, 'the access token of the reinstall')
+})
+
 t.test('a private integration token is not given up for tokens that end', async (t) => {
   const { simulator, clock, install, patch, grant, vault } = await open(t, { connected: false })
   const tokens = { accessToken: simulator.privateToken(), expiresAt: null, issuedAt: 0 }
