@@ -2,11 +2,12 @@ import Fastify, { type FastifyInstance, LogController } from 'fastify'
 import type { Logger } from 'pino'
 import type { Config } from '../config.ts'
 import { Problem } from '../problems.ts'
-import { createClientErrorHandler, MAX_URI_CHARS } from './client-errors.ts'
+import { answerConnect, createClientErrorHandler, MAX_URI_CHARS } from './client-errors.ts'
 import { limitConnections } from './connection-limit.ts'
 import errors, { createSendProblem, toProblem } from './errors.ts'
 import { continueWhenRead } from './expect-continue.ts'
 import { headFault } from './head.ts'
+import { dropBehindClose, isLast } from './pipelining.ts'
 import { requestId } from './request-ids.ts'
 import { trustProxy } from './trust-proxy.ts'
 
@@ -68,6 +69,8 @@ export function createServer({ config, log, isDraining, maxConnections }: Option
 
   app.register(errors, { sendProblem })
   limitConnections(app.server, maxConnections, log)
+  dropBehindClose(app.server)
+  answerConnect(app.server, log)
   // Node would answer an Expect that is not known without a body: it is refused with its head.
   app.server.on('checkExpectation', (request, response) => void app.server.emit('request', request, response))
   continueWhenRead(app.server)
@@ -82,7 +85,7 @@ export function createServer({ config, log, isDraining, maxConnections }: Option
   // With the answer, not with the request: one that was under way when the end began would keep its socket open, and
   // the process with it.
   app.addHook('onSend', (request, reply, payload, done) => {
-    if (isDraining()) reply.header('connection', 'close')
+    if (isDraining() && isLast(reply.raw)) reply.header('connection', 'close')
     if (reply.raw.destroyed) app.noteHangUp(request, reply)
     done(null, payload)
   })

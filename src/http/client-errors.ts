@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
+import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { BaseLogger } from 'pino'
 import { Problem, problemDocument } from '../problems.ts'
@@ -107,4 +107,21 @@ export function createClientErrorHandler(log: BaseLogger) {
     if (pending != null && pending.req === last) pending.shouldKeepAlive = false
     endAfterAnswers(socket)
   }
+}
+
+/** CONNECT is for proxies. Node would close the connection over it, and over the answers that are under way. */
+export function answerConnect(server: Server, log: BaseLogger): void {
+  server.on('connect', (_, stream) => {
+    const socket: HttpSocket = stream as Socket
+    // Node's own listeners are gone with the parser.
+    socket.on('error', () => socket.destroy())
+    socket.resume()
+    if (socket._httpMessage == null) {
+      const requestId = randomUUID()
+      const problem = new Problem('invalid-request', 'This is no proxy: it takes no CONNECT')
+      log.info({ requestId, method: 'CONNECT', status: problem.status, code: problem.code }, 'call')
+      socket.write(rawAnswer(problem, requestId))
+    }
+    endAfterAnswers(socket)
+  })
 }
