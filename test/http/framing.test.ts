@@ -142,6 +142,7 @@ t.test('a head that others may read in another way is refused', async (t) => {
     'a host with a path': head().replace('Host: x', 'Host: a/b') + LENGTH,
     'a host with a port that is none': head().replace('Host: x', 'Host: a:b') + LENGTH,
     'two authorizations': head('Authorization: Bearer y\r\n') + LENGTH,
+    'two authorizations of which the second is empty': head('Authorization:\r\n') + LENGTH,
     'two content types': head('content-type: text/plain\r\n') + LENGTH,
     'gzip and chunked': `${head()}Transfer-Encoding: gzip, chunked\r\n\r\n${chunked}`,
     'chunked twice': `${head()}Transfer-Encoding: chunked, chunked\r\n\r\n${chunked}`,
