@@ -44,7 +44,9 @@ interface Settled {
 const HELD = -2
 const UNCOUNTED = -1
 
-interface Unsettled extends Pick<PlaceRequest, 'windowMs' | 'day'> {
+type When = Pick<PlaceRequest, 'windowMs' | 'day'>
+
+interface Unsettled extends When {
   settled: Settled[]
 }
 
@@ -98,11 +100,18 @@ export function createSharedPlaces(redis: SharedRedis, holdMs: number) {
     )
   }
 
-  const settle = (locationId: string, one: Settled, { windowMs, day }: Unsettled | PlaceRequest): void => {
+  const unsettledOf = (locationId: string, { windowMs, day }: When): Unsettled => {
     const known = unsettled.get(locationId) ?? { settled: [], windowMs, day }
     unsettled.set(locationId, known)
-    known.settled.push(one)
     timer ??= setTimeout(() => void flush(), Math.min(MAX_FLUSH_MS, windowMs * FLUSH_SHARE)).unref()
+    return known
+  }
+
+  /** Told in vain, and told again before what has become of the same places since: the last word counts. */
+  const tellAgain = (locationId: string, told: readonly Settled[], when: When): void => {
+    if (told.length === 0) return
+    const known = unsettledOf(locationId, when)
+    known.settled = [...told, ...known.settled]
   }
 
   const flush = async (): Promise<void> => {
@@ -114,7 +123,8 @@ export function createSharedPlaces(redis: SharedRedis, holdMs: number) {
         if ((await send(locationId, { want: 0, limit: 0, ...rest }, settled)) !== undefined) return
         // What is still of use when Redis answers again is kept until then.
         const since = performance.now() - rest.windowMs - holdMs
-        for (const one of settled) if (one.at > since) settle(locationId, one, { settled, ...rest })
+        const told = settled.filter(({ at }) => at > since)
+        tellAgain(locationId, told, rest)
       })
     )
   }
@@ -135,7 +145,7 @@ export function createSharedPlaces(redis: SharedRedis, holdMs: number) {
         // Redis may have given them, only too late, and may not have heard of the others.
         const at = performance.now()
         const lost = names(request.want).map((name) => ({ name, at, became: 'uncounted' as const }))
-        for (const one of [...settled, ...lost]) settle(locationId, one, request)
+        tellAgain(locationId, [...settled, ...lost], request)
         return undefined
       }
       const [given, used, taken, waitMs] = answer
@@ -143,24 +153,17 @@ export function createSharedPlaces(redis: SharedRedis, holdMs: number) {
     },
 
     /** The name of a place that is taken without Redis, which is told of it as soon as it answers. */
-    hold(locationId: string, when: Pick<PlaceRequest, 'windowMs' | 'day'>): string {
+    hold(locationId: string, when: When): string {
       const name = `${self}:${next++}`
-      settle(locationId, { name, at: performance.now(), became: 'held' }, { settled: [], ...when })
+      unsettledOf(locationId, when).settled.push({ name, at: performance.now(), became: 'held' })
       return name
     },
 
     /** The call that had this place was answered, or broke; `isCounted` where HighLevel may have counted it. */
-    settle: (
-      locationId: string,
-      name: string,
-      isCounted: boolean,
-      when: Pick<PlaceRequest, 'windowMs' | 'day'>
-    ): void =>
-      settle(
-        locationId,
-        { name, at: performance.now(), became: isCounted ? 'counted' : 'uncounted' },
-        { settled: [], ...when }
-      ),
+    settle(locationId: string, name: string, isCounted: boolean, when: When): void {
+      const became = isCounted ? 'counted' : 'uncounted'
+      unsettledOf(locationId, when).settled.push({ name, at: performance.now(), became })
+    },
 
     /** Tells Redis what it is yet to be told. */
     async close(): Promise<void> {

@@ -1,0 +1,38 @@
+import { pino } from 'pino'
+import t from 'tap'
+import { openRedis } from '../../src/shared/redis.ts'
+import { createSharedPlaces } from '../../src/upstream/shared-places.ts'
+import { until } from '../support/harness.ts'
+import { NO_REDIS, redisAddress, redisUrl } from '../support/redis.ts'
+import { startRedisProxy } from '../support/redis-proxy.ts'
+
+const HOLD_MS = 60_000
+const WHEN = { windowMs: 1_000, day: 1 }
+
+t.test('a place that was given back while Redis failed is not told as taken again', async (t) => {
+  const address = await redisAddress()
+  if (address === undefined) return t.pass('not run', { skip: NO_REDIS })
+  const proxy = await startRedisProxy(t, address)
+  const redis = await openRedis((await redisUrl(proxy.port)) ?? '', pino({ level: 'silent' }))
+  const places = createSharedPlaces(redis, HOLD_MS)
+  t.teardown(async () => {
+    await places.close()
+    await redis.close()
+  })
+  await until(redis.isUp)
+  const name = places.hold('a', WHEN)
+  let isRefused = false
+  proxy.set((command) => {
+    if (!command.includes(name)) return undefined
+    if (!isRefused) places.settle('a', name, false, WHEN)
+    isRefused = true
+    return '-ERR something\r\n'
+  })
+  await until(() => isRefused && !redis.isUp())
+
+  proxy.set(() => undefined)
+  await until(redis.isUp)
+  const given = await places.take('a', { ...WHEN, want: 1, limit: 10 })
+
+  t.match(given, { used: 1, taken: 1 }, 'no other place is in use, nor was one given today')
+})
