@@ -1,18 +1,16 @@
 import { pino } from 'pino'
-import t from 'tap'
 import { openRedis } from '../../src/shared/redis.ts'
 import { createSharedPlaces } from '../../src/upstream/shared-places.ts'
 import { until } from '../support/harness.ts'
-import { NO_REDIS, redisAddress, redisUrl } from '../support/redis.ts'
+import { redisUrl, withRedis } from '../support/redis.ts'
 import { startRedisProxy } from '../support/redis-proxy.ts'
 
 const HOLD_MS = 60_000
 const WHEN = { windowMs: 1_000, day: 1 }
 
-t.test('a place that was given back while Redis failed is not told as taken again', async (t) => {
-  const address = await redisAddress()
-  if (address === undefined) return t.pass('not run', { skip: NO_REDIS })
-  const proxy = await startRedisProxy(t, address)
+withRedis('a place that was given back while Redis failed is not told as taken again', async (t, url) => {
+  const { hostname, port } = new URL(url)
+  const proxy = await startRedisProxy(t, { host: hostname, port: Number(port || 6_379) })
   const redis = await openRedis((await redisUrl(proxy.port)) ?? '', pino({ level: 'silent' }))
   const places = createSharedPlaces(redis, HOLD_MS)
   t.teardown(async () => {
