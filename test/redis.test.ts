@@ -273,3 +273,25 @@ withRedis('a Redis that comes and goes fails no call', async (t) => {
 
   t.strictSame(tally(await Promise.all(replies)), { 200: 80 })
 })
+
+withRedis('a Redis that forgets what it counted does not make own calls look like others’', async (t, REDIS_URL) => {
+  const simulator = await startSimulator(t, { burstMax: 20 })
+  const gateway = await startGateway(t, { simulator, env: { ...BARE, LOCATION_BURST_MAX: '20', REDIS_URL } })
+  const prefix = new URL(REDIS_URL).searchParams.get('keyPrefix') ?? ''
+  const client = new Redis(REDIS_URL)
+  t.teardown(() => client.disconnect())
+  const paths = putRecords(simulator, 20)
+  const soon = { headers: { 'x-request-timeout-ms': '4000' } }
+
+  t.strictSame(tally(await patchAll(gateway, paths.slice(0, 15))), { 200: 15 })
+  simulator.failNext({ kind: 'slow', delayMs: 200, method: 'PUT' })
+  const during = gateway.patch(CHANGE, {}, paths[15])
+  await until(() => simulator.received(puts).length === 16)
+  const keys = (await client.keys(`${prefix}rg:{*`)).map((key) => key.slice(prefix.length))
+  t.equal(keys.length, 2)
+  await client.del(...keys)
+
+  t.strictSame(tally([await gateway.patch(CHANGE, soon, paths[16]), await during]), { 200: 2 })
+  t.strictSame(tally(await patchAll(gateway, paths.slice(17), soon)), { 200: 3 })
+  t.equal(simulator.countInWindow(SEED.locationId), 20)
+})

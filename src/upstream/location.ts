@@ -22,6 +22,9 @@ export interface Location extends Allowance {
   isShared: boolean
   sharedUsed: number
   freeFrom: number
+  /** Redis has forgotten so many of those that were taken on this day. */
+  forgotten: number
+  forgottenOn: number
   /** How many of those were other processes', and when that was said. */
   elsewhere: number
   elsewhereAt: number
@@ -40,6 +43,8 @@ export const createLocation = (id: string, limits: QuotaLimits): Location => ({
   isShared: false,
   sharedUsed: 0,
   freeFrom: 0,
+  forgotten: 0,
+  forgottenOn: 0,
   elsewhere: 0,
   elsewhereAt: Number.NEGATIVE_INFINITY
 })

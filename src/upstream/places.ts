@@ -130,6 +130,17 @@ async function ask(
   pump(deps, location)
 }
 
+/**
+ * What is taken of the day, after Redis gave these places. It may have lost what it counted: counted anew, the calls that
+ * HighLevel goes on counting would look like others', and be left to them for two windows.
+ */
+function takenOf(location: Location, given: GivenPlaces): number {
+  if (location.forgottenOn !== location.day) Object.assign(location, { forgotten: 0, forgottenOn: location.day })
+  const before = given.taken - given.names.length + location.forgotten
+  location.forgotten += Math.max(0, location.taken - before)
+  return given.taken + location.forgotten
+}
+
 function hand(deps: PlacesDeps, location: Location, line: Line<Waiter>, given: GivenPlaces, day: number): void {
   const at = performance.now()
   location.sharedUsed = given.used
@@ -140,13 +151,15 @@ function hand(deps: PlacesDeps, location: Location, line: Line<Waiter>, given: G
     location.isShared = true
   }
   if (day === location.day) {
-    location.taken = given.taken
+    location.taken = takenOf(location, given)
     weighEvidence(location, at)
   }
   const last = given.names.length - 1
+  const { taken } = location
   let returned = 0
   for (const [i, shared] of given.names.entries()) {
-    const place = { used: given.used - last + i, taken: given.taken - last + i, day, shared }
+    const used = Math.max(given.used - last + i, usedOf(location.spent) + 1)
+    const place = { used, taken: taken - last + i, day, shared }
     // While Redis was asked, HighLevel may have refused a call, or others may have gone without Redis.
     const isFree = at >= location.pausedUntil && mayGo(location) > 0 && usedOf(location.spent) < burstLimit(location)
     const waiter = isFree ? line.shift() : undefined
