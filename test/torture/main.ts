@@ -24,9 +24,10 @@ const scope: Scope = { teardown: (closer: () => unknown) => void closers.unshift
 const loops = Array.from({ length: busy }, () =>
   spawn(process.execPath, ['--eval', 'for (;;) {}'], { stdio: 'ignore' })
 )
-process.on('exit', () => {
+const endLoops = () => {
   for (const loop of loops) loop.kill('SIGKILL')
-})
+}
+process.on('exit', endLoops)
 
 let closing: Promise<void> | undefined
 const close = () => {
@@ -45,5 +46,6 @@ try {
   console.log(violations.length === 0 ? `No grant was lost (seed ${seed})` : `Grants were lost (seed ${seed})`)
   process.exitCode = violations.length === 0 ? 0 : 1
 } finally {
+  endLoops()
   await close()
 }
