@@ -1,5 +1,5 @@
 import { createServer, type Socket } from 'node:net'
-import { recordAnswer, schemaAnswer } from './example.ts'
+import { recordAnswer, recordId, schemaAnswer } from './example.ts'
 
 // HighLevel as cheap as it can be played. It shares a core with the load, and node:http here would cost more than the
 // load itself and hold the fastest contestants back; so this reads just enough of HTTP to find where a request ends.
@@ -20,6 +20,15 @@ const head = (length: number) =>
 const whole = (answer: string) => Buffer.from(`${head(Buffer.byteLength(answer))}\r\n\r\n${answer}`)
 const record = whole(recordAnswer)
 const schema = whole(schemaAnswer)
+const idAt = record.indexOf(recordId)
+
+/** The record that was asked for. All ids are of one length. */
+function recordFor(request: string): Buffer {
+  const start = request.indexOf('/records/') + '/records/'.length
+  const answer = Buffer.from(record)
+  answer.write(request.slice(start, start + recordId.length), idAt, 'latin1')
+  return answer
+}
 
 /** The length of the first request in `bytes`, or nothing while it is incomplete. */
 function requestLength(bytes: string): number | undefined {
@@ -36,7 +45,7 @@ function serve(socket: Socket): void {
   socket.on('data', (chunk) => {
     bytes += chunk.toString('latin1')
     for (let length = requestLength(bytes); length !== undefined; length = requestLength(bytes)) {
-      socket.write(bytes.startsWith('PUT ') ? record : schema)
+      socket.write(bytes.startsWith('PUT ') ? recordFor(bytes) : schema)
       bytes = bytes.slice(length)
     }
   })
