@@ -1,10 +1,13 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 
-const LAST = Symbol('the response to the last request of a connection')
+const LAST = Symbol('the response to the last of several requests that a connection waits for')
 
 interface Serving extends Socket {
-  [LAST]?: ServerResponse
+  /** Not of a request alone: held until the next one, it would outlive its call on every connection. */
+  [LAST]?: ServerResponse | undefined
+  /** Node's own: the response that is to be sent next. A request that comes while none is has its own there. */
+  _httpMessage?: ServerResponse | null
 }
 
 /** Node's own, without a declared type: the connection ends with this response. It looks at it when that is sent. */
@@ -30,8 +33,16 @@ export function dropBehindClose(server: Server): void {
   server.removeAllListeners('request')
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
     const socket = request.socket as Serving
-    if (socket[LAST] !== undefined && closes(socket[LAST])) return void request.resume()
-    socket[LAST] = response
+    // An answer before it has ended the connection.
+    if (socket.writableEnded) return void request.resume()
+    if (socket._httpMessage === response) {
+      // Nothing is waited for any more.
+      if (socket[LAST] !== undefined) socket[LAST] = undefined
+    } else {
+      const before = socket[LAST] ?? socket._httpMessage
+      if (before && closes(before)) return void request.resume()
+      socket[LAST] = response
+    }
     for (const listener of serve) listener.call(server, request, response)
   })
 }
