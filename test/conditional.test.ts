@@ -235,20 +235,22 @@ withRedis('while Redis hangs, who asks for a list or a condition is answered in 
   proxy.set('hang')
   // Which finds out that Redis is down.
   await gateway.patch(CHANGE, {}, RECORD.replace(SEED.recordId, 'f'.repeat(24)))
-  const timed = async (headers: Record<string, string>) => {
-    const since = performance.now()
-    const { status } = await gateway.patch(list, { headers })
-    return { status, ms: performance.now() - since }
+  /** The quickest of several: a busy machine is slow at times, who waits for Redis is slow each time. */
+  const quickest = async (status: number, headers: Record<string, string>) => {
+    let least = Number.POSITIVE_INFINITY
+    for (let n = 0; n < 5; n += 1) {
+      const since = performance.now()
+      t.equal((await gateway.patch(list, { headers })).status, status)
+      least = Math.min(least, performance.now() - since)
+    }
+    return least
   }
 
-  const conditional = await timed({ 'if-match': tag, 'x-request-timeout-ms': '100' })
-  const wanted = await timed({})
-
-  t.equal(conditional.status, 504)
-  // Far less than the half second for which a turn is waited for, and more than a busy machine adds.
-  t.ok(conditional.ms < 400, `${conditional.ms} ms`)
-  t.equal(wanted.status, 200)
-  t.ok(wanted.ms < 400, `${wanted.ms} ms`)
+  // Far less than the half second for which a turn is waited for.
+  const conditional = await quickest(504, { 'if-match': tag, 'x-request-timeout-ms': '100' })
+  t.ok(conditional < 400, `${conditional} ms`)
+  const wanted = await quickest(200, {})
+  t.ok(wanted < 400, `${wanted} ms`)
 })
 
 t.test('a caller that hangs up before the write lets the next one have its turn', async (t) => {
