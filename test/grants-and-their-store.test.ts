@@ -198,7 +198,8 @@ t.test('the end of the process keeps to its grace time while the database hangs 
   await close()
   const tookMs = performance.now() - startedAt
 
-  t.ok(tookMs < 4_000, `${tookMs} ms`)
+  // Much more than it takes, as a busy machine is slow; what waited for the database would wait without end.
+  t.ok(tookMs < 12_000, `${tookMs} ms`)
   await cut
 })
 
@@ -266,7 +267,7 @@ t.test('odd words of HighLevel’s are stored and shown all the same', async (t)
     await gateway.patch(CHANGE)
     const renewed = await grant()
     const shown = await fetch(`${gateway.adminOrigin}/locations/${SEED.locationId}`)
-    const words = { error: 'nonsense', error_description: 'a\0b\u001b[31mc' }
+    const words = { error: 'invalid_client', error_description: 'a\0b\u001b[31mc' }
     simulator.failNext({ kind: 'status', status: 400, body: words, path: '/oauth/token', times: 9 })
     await gateway.vault.markProven(`location:${SEED.locationId}`, 2, 1)
     simulator.expireTokens()
