@@ -136,7 +136,8 @@ for (const mode of ['cut', 'hang'] as const) {
         going.map(({ status }) => status),
         [200, 200, 200]
       )
-      t.ok(tookMs < 2_000, `${tookMs} ms`)
+      // Three calls that wait for the database take longer, on any machine.
+      t.ok(tookMs < 5_000, `${tookMs} ms`)
       t.match(ready.json, { status: 503, code: 'vault-unavailable' })
       for (const reply of [unknown, expired]) {
         t.match(reply.json, { status: 503, code: 'vault-unavailable', retryable: true })
