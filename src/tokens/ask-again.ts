@@ -14,10 +14,12 @@ const isLost = (failure: unknown) => failure instanceof UnknownOutcome && !failu
  * believed; else, where any of them may have been carried out, that the outcome is unknown.
  */
 function together(failures: readonly unknown[]): unknown {
+  const onGrant = failures.find(speaksOfGrant)
+  if (onGrant !== undefined) return onGrant
   const refusal = failures.find((failure) => failure instanceof TokenRefusal)
   const unknown = failures.filter((failure) => failure instanceof UnknownOutcome)
   const last = unknown.at(-1)
-  if (last === undefined || speaksOfGrant(refusal)) return refusal ?? failures[0]
+  if (last === undefined) return refusal ?? failures[0]
   return new UnknownOutcome(refusal ?? last.cause, Math.max(...unknown.map(({ askedAt }) => askedAt)))
 }
 

@@ -42,9 +42,10 @@ export interface Sockets {
 }
 
 /**
- * At most so many `connections`; further calls wait for one. HTTP/1.1 with keep-alive; time-outs are the call's own, so undici's are off. New calls get new connections now and
- * then, and calls under way keep theirs. Not undici's `clientTtl`, which looks at the clock for each busy connection
- * with each call. Without `keepAlive` each call has a connection of its own.
+ * At most so many `connections`; further calls wait for one. HTTP/1.1 with keep-alive; time-outs are the call's own, so
+ * undici's are off. New calls get new connections now and then, and calls under way keep theirs. Not undici's `clientTtl`,
+ * which looks at the clock for each busy connection with each call. Without `keepAlive` each call has a connection of its
+ * own.
  */
 export function openSockets(
   url: string,

@@ -84,6 +84,18 @@ t.test('of several failures HighLevel’s word on the grant is what is told', as
   await t.rejects(answer, { name: 'TokenRefusal', kind: 'invalid-grant' })
 })
 
+t.test('and it counts also behind a refusal that is about something else', async (t) => {
+  const { asked, ask, until } = questions()
+  const answer = askAgain(ask, 1)
+  await until(3)
+
+  asked[0]?.reject(new TokenRefusal('refused', 401, 'Invalid client credentials!'))
+  asked[1]?.reject(spent())
+  asked[2]?.reject(lost())
+
+  await t.rejects(answer, { name: 'TokenRefusal', kind: 'invalid-grant' })
+})
+
 t.test('a later failure that is known does not hide that an earlier one may have been carried out', async (t) => {
   const later = [
     new TokenRefusal('refused', 400, 'Something else'),
