@@ -1,6 +1,6 @@
-import { loadConfig } from './config.ts'
-import { startGateway } from './gateway.ts'
-import { endWithGrace } from './shared/end-with-grace.ts'
+import { loadConfig } from './app/config.ts'
+import { endWithGrace } from './app/end-with-grace.ts'
+import { startGateway } from './app/lifecycle.ts'
 import { openLog } from './shared/log.ts'
 import { requireNode } from './shared/node-version.ts'
 

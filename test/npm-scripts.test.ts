@@ -1,7 +1,7 @@
 import { cpSync, readFileSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { loadConfig } from '../src/config.ts'
+import { loadConfig } from '../src/app/config.ts'
 import { credentialHash } from '../src/tokens/credential-hash.ts'
 import { openVault } from '../src/tokens/vault-sql.ts'
 import { environment, RECORD, startSimulator, temporaryFolder, until } from './support/harness.ts'

@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream'
 import { parseArgs } from 'node:util'
-import type { Config } from '../config.ts'
+import type { Config } from '../app/config.ts'
 import type { Vault } from '../tokens/vault.ts'
 
 /** The command line does not say what to do. The message is for the person at it. */

@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream'
-import { loadConfig } from '../config.ts'
+import { loadConfig } from '../app/config.ts'
 import { openVault } from '../tokens/vault-sql.ts'
 import { check } from './check.ts'
 import { type Command, UsageError } from './command.ts'

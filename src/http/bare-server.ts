@@ -1,6 +1,6 @@
 import Fastify, { type FastifyInstance, LogController } from 'fastify'
 import type { Logger } from 'pino'
-import type { Config } from '../config.ts'
+import type { Config } from '../app/config.ts'
 import { Problem } from '../problems.ts'
 import { answerConnect, createClientErrorHandler, MAX_URI_CHARS } from './client-errors.ts'
 import { limitConnections } from './connection-limit.ts'

@@ -1,4 +1,4 @@
-import type { Config } from '../config.ts'
+import type { Config } from '../app/config.ts'
 
 const CHOOSE_LOCATION = 'https://marketplace.gohighlevel.com/v2/oauth/chooselocation'
 

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { loadConfig } from '../../src/config.ts'
+import { loadConfig } from '../../src/app/config.ts'
 import { credentialHash } from '../../src/tokens/credential-hash.ts'
 import type { Vault } from '../../src/tokens/vault.ts'
 import { openVault } from '../../src/tokens/vault-sql.ts'

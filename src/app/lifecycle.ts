@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
-import { buildAdmin } from './admin.ts'
-import { buildApp } from './app.ts'
+import type { Log } from '../shared/log.ts'
+import { buildAdmin } from './admin-server.ts'
 import type { Config } from './config.ts'
-import { openParts } from './parts.ts'
-import type { Log } from './shared/log.ts'
+import { openParts } from './container.ts'
+import { buildApp } from './public-server.ts'
 
 /** A listener could not be opened. The message says what to do. */
 export class ListenError extends Error {

@@ -1,18 +1,18 @@
 import type { BaseLogger } from 'pino'
+import { createMetrics } from '../http/metrics.ts'
+import { createCatalog } from '../objects/catalog.ts'
+import { createRecordLock } from '../records/record-lock.ts'
+import { createRecordTurns } from '../records/record-turns.ts'
+import { within } from '../shared/within.ts'
+import { createOAuthApi, TOKEN_CALL_TIMEOUT_MS } from '../tokens/oauth-api.ts'
+import { openGrants } from '../tokens/open-grants.ts'
+import { openVault } from '../tokens/vault-sql.ts'
+import { openUpstream } from '../upstream/open-upstream.ts'
+import { openSockets } from '../upstream/sockets.ts'
+import { createTransport } from '../upstream/transport.ts'
+import { version } from '../version.ts'
 import type { Config } from './config.ts'
-import { createMetrics } from './http/metrics.ts'
-import { createCatalog } from './objects/catalog.ts'
-import { createRecordLock } from './records/record-lock.ts'
-import { createRecordTurns } from './records/record-turns.ts'
-import { openFileLimit, shareOpenFiles } from './shared/open-files.ts'
-import { within } from './shared/within.ts'
-import { createOAuthApi, TOKEN_CALL_TIMEOUT_MS } from './tokens/oauth-api.ts'
-import { openGrants } from './tokens/open-grants.ts'
-import { openVault } from './tokens/vault-sql.ts'
-import { openUpstream } from './upstream/open-upstream.ts'
-import { openSockets } from './upstream/sockets.ts'
-import { createTransport } from './upstream/transport.ts'
-import { version } from './version.ts'
+import { openFileLimit, shareOpenFiles } from './open-files.ts'
 
 /** What a store that answers takes to be told how things ended. */
 const LAST_WORDS_MS = 500
@@ -49,7 +49,7 @@ const limitsOf = (config: Config) => ({
 })
 
 /** Loaded where it is used: a process without it starts sooner. */
-const openRedis = async (url: string, log: BaseLogger) => (await import('./shared/redis.ts')).openRedis(url, log)
+const openRedis = async (url: string, log: BaseLogger) => (await import('../shared/redis.ts')).openRedis(url, log)
 
 /** Everything that has a lifetime, opened in one place and closed in the reverse order. */
 export async function openParts(config: Config, log: BaseLogger, now: () => number) {

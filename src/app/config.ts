@@ -2,11 +2,11 @@ import type { KeyObject } from 'node:crypto'
 import Type, { type Static } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { Format } from 'typebox/format'
-import './shared/all-faults.ts'
-import { readOrigins } from './http/origins.ts'
-import { isTrustProxy } from './http/trust-proxy.ts'
-import { parseVaultKeys, type VaultKey } from './tokens/cipher.ts'
-import { HIGHLEVEL_WEBHOOK_KEY, parseWebhookKey } from './webhooks/signature.ts'
+import '../shared/all-faults.ts'
+import { readOrigins } from '../http/origins.ts'
+import { isTrustProxy } from '../http/trust-proxy.ts'
+import { parseVaultKeys, type VaultKey } from '../tokens/cipher.ts'
+import { HIGHLEVEL_WEBHOOK_KEY, parseWebhookKey } from '../webhooks/signature.ts'
 
 const Whole = (minimum: number, maximum: number, fallback: number) =>
   Type.Integer({ minimum, maximum, default: fallback, description: `a whole number from ${minimum} to ${maximum}` })
