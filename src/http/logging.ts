@@ -4,7 +4,7 @@ import type { BaseLogger } from 'pino'
 import type { WriteLine } from '../shared/log.ts'
 import type { Trace } from '../upstream/call.ts'
 import type { Metrics } from './metrics.ts'
-import { traceparent } from './request-ids.ts'
+import { traceparent } from './request-id.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
-import { toProblem } from '../http/errors.ts'
+import { toProblem } from '../http/error-handler.ts'
 import { addressLimit } from '../http/rate-limit.ts'
 import { Problem } from '../problems.ts'
 import type { Install } from './install.ts'

@@ -3,9 +3,9 @@ import { createServer } from 'node:http'
 import { type AddressInfo, connect, type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
-import { limitConnections } from '../../src/http/connection-limit.ts'
-import { openLog } from '../../src/shared/log.ts'
-import { until } from '../support/harness.ts'
+import { limitConnections } from '../../../src/http/connections/connection-limit.ts'
+import { openLog } from '../../../src/shared/log.ts'
+import { until } from '../../support/harness.ts'
 
 const REQUEST = 'POST /records HTTP/1.1\r\nHost: gateway\r\nContent-Length: 2\r\n\r\n{}'
 

@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
 import type { TSchema } from 'typebox'
-import { compileFaults } from '../../src/http/faults.ts'
+import { compileFaults } from '../../src/http/validation-errors.ts'
 import { RecordPatch, RecordPath, RecordQuery, WriteHeaders } from '../../src/records/schemas.ts'
 
 type Row = [value: unknown, faults: [place: string, code: string, detail: string][]]

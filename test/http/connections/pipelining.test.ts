@@ -1,7 +1,7 @@
 import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { RECORD, startGateway, startSimulator, until } from '../support/harness.ts'
+import { RECORD, startGateway, startSimulator, until } from '../../support/harness.ts'
 
 const answers = (text: string) => [...text.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map(([, status]) => Number(status))
 

@@ -1,7 +1,7 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { Problem, type ProblemCode, type ProblemExtras, problemDocument } from '../problems.ts'
-import { BODY_TYPES } from './json-body.ts'
+import { BODY_TYPES } from './json-parser.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {

@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import { RECORD, raw, startGateway, startSimulator } from '../support/harness.ts'
+import { RECORD, raw, startGateway, startSimulator } from '../../support/harness.ts'
 
 const BODY = '{"properties":{"customer_number":12}}'
 

@@ -1,6 +1,6 @@
 import { connect } from 'node:net'
 import t, { type Test } from 'tap'
-import { RECORD, startGateway, startSimulator } from '../support/harness.ts'
+import { RECORD, startGateway, startSimulator } from '../../support/harness.ts'
 
 const BODY = '{"properties":{"customer_number":12}}'
 const SIZE = BODY.length.toString(16)

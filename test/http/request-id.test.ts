@@ -1,5 +1,5 @@
 import t from 'tap'
-import { requestId, traceparent } from '../../src/http/request-ids.ts'
+import { requestId, traceparent } from '../../src/http/request-id.ts'
 
 const [TRACE, SPAN] = ['a'.repeat(32), 'b'.repeat(16)]
 const given = (value: string) => traceparent({ headers: { traceparent: value } })

@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto'
 import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { BaseLogger } from 'pino'
-import { Problem, problemDocument } from '../problems.ts'
-import { PROBLEM_TYPE } from './errors.ts'
+import { Problem, problemDocument } from '../../problems.ts'
+import { PROBLEM_TYPE } from '../error-handler.ts'
 
 /** A request line longer than this meets `uri-too-long`. */
 export const MAX_URI_CHARS = 4_096

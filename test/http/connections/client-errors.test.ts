@@ -1,6 +1,6 @@
 import { connect, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
-import { RECORD, raw, startGateway, startSimulator } from '../support/harness.ts'
+import { RECORD, raw, startGateway, startSimulator } from '../../support/harness.ts'
 
 const BODY = '{"properties":{"customer_number":12}}'
 const SIZE = BODY.length.toString(16)
