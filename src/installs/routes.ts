@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
+import { addressLimit } from '../callers/rate-limit.ts'
 import { toProblem } from '../http/error-handler.ts'
-import { addressLimit } from '../http/rate-limit.ts'
 import { Problem } from '../problems.ts'
 import type { Install } from './install.ts'
 import { connectedPage, problemPage, standingPage } from './page.ts'

@@ -1,6 +1,6 @@
 import type { KeyObject } from 'node:crypto'
 import type { FastifyInstance } from 'fastify'
-import { createFailureLimit } from '../http/rate-limit.ts'
+import { createFailureLimit } from '../callers/rate-limit.ts'
 import { Problem } from '../problems.ts'
 import { isTimely, readEvent, type WebhookEvent } from './event.ts'
 import type { Outcome, TakeEvent } from './events.ts'

@@ -3,8 +3,8 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose'
 import t, { type Test } from 'tap'
-import { SEED } from './simulator/seed.ts'
-import { createClock, startGateway, startSimulator } from './support/harness.ts'
+import { SEED } from '../simulator/seed.ts'
+import { createClock, startGateway, startSimulator } from '../support/harness.ts'
 
 const CHANGE = { properties: { customer_number: 5 } }
 const ISSUER = 'https://id.example.com/'

@@ -2,7 +2,7 @@ import type { BaseLogger } from 'pino'
 import { Problem } from '../problems.ts'
 import { createFreshCache } from '../shared/fresh-cache.ts'
 import type { Vault } from '../tokens/vault.ts'
-import { createJwtCallers, type JwtOptions, providerUnavailable } from './jwt-callers.ts'
+import { createJwtCallers, type JwtOptions, providerUnavailable } from './jwt.ts'
 
 /** Who calls, and for which locations. */
 export interface Caller {

@@ -2,7 +2,7 @@ import { errors, type JWTPayload, type JWTVerifyOptions, jwtVerify } from 'jose'
 import type { BaseLogger } from 'pino'
 import { Problem } from '../problems.ts'
 import type { Caller } from './callers.ts'
-import { createKeySet } from './key-set.ts'
+import { createKeySet } from './jwks.ts'
 
 export interface JwtOptions {
   jwksUrl: string

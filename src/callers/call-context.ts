@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Subject } from '../http/logging.ts'
 import { Problem } from '../problems.ts'
 import { type CallContext, createTrace } from '../upstream/call.ts'
-import type { Subject } from './logging.ts'
 
 export interface CallOptions {
   /** How many calls are under way. */
