@@ -1,7 +1,7 @@
 import { loadConfig } from './app/config.ts'
 import { endWithGrace } from './app/end-with-grace.ts'
 import { startGateway } from './app/lifecycle.ts'
-import { openLog } from './shared/log.ts'
+import { openLog } from './observability/log.ts'
 import { requireNode } from './shared/node-version.ts'
 
 /** The process of `npm start` and of the container. */

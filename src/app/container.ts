@@ -1,6 +1,6 @@
 import type { BaseLogger } from 'pino'
-import { createMetrics } from '../http/metrics.ts'
 import { createCatalog } from '../objects/catalog.ts'
+import { createMetrics } from '../observability/metrics.ts'
 import { createRecordLock } from '../records/record-lock.ts'
 import { createRecordTurns } from '../records/record-turns.ts'
 import { within } from '../shared/within.ts'

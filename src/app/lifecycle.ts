@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
-import type { Log } from '../shared/log.ts'
+import type { Log } from '../observability/log.ts'
 import { buildAdmin } from './admin-server.ts'
 import type { Config } from './config.ts'
 import { openParts } from './container.ts'

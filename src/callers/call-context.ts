@@ -1,5 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { Subject } from '../http/logging.ts'
+import type { Subject } from '../observability/request-log.ts'
 import { Problem } from '../problems.ts'
 import { type CallContext, createTrace } from '../upstream/call.ts'
 

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { openLog } from '../../src/shared/log.ts'
+import { openLog } from '../../src/observability/log.ts'
 import { createFollowUps } from '../../src/tokens/follow-ups.ts'
 
 function setup() {

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import type { Test } from 'tap'
-import { openLog } from '../../src/shared/log.ts'
+import { openLog } from '../../src/observability/log.ts'
 import type { Grant } from '../../src/tokens/grant.ts'
 import { createGrantSaves } from '../../src/tokens/grant-saves.ts'
 import type { GrantStore } from '../../src/tokens/vault.ts'

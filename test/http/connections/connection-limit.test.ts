@@ -4,7 +4,7 @@ import { type AddressInfo, connect, type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
 import { limitConnections } from '../../../src/http/connections/connection-limit.ts'
-import { openLog } from '../../../src/shared/log.ts'
+import { openLog } from '../../../src/observability/log.ts'
 import { until } from '../../support/harness.ts'
 
 const REQUEST = 'POST /records HTTP/1.1\r\nHost: gateway\r\nContent-Length: 2\r\n\r\n{}'

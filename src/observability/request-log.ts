@@ -1,10 +1,10 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import type { BaseLogger } from 'pino'
-import type { WriteLine } from '../shared/log.ts'
+import { traceparent } from '../http/request-id.ts'
 import type { Trace } from '../upstream/call.ts'
+import type { WriteLine } from './log.ts'
 import type { Metrics } from './metrics.ts'
-import { traceparent } from './request-id.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {

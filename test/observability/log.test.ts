@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import t from 'tap'
-import { openLog } from '../../src/shared/log.ts'
+import { openLog } from '../../src/observability/log.ts'
 
 /** A log that keeps its lines. */
 function memoryLog(level = 'debug') {
@@ -123,7 +123,7 @@ t.test('of requests and replies nothing is written', async (t) => {
 /** A process of its own that writes 500 lines to standard output and ends like this. */
 function write(end: string) {
   const program = `
-    import { openLog } from ${JSON.stringify(new URL('../../src/shared/log.ts', import.meta.url).href)}
+    import { openLog } from ${JSON.stringify(new URL('../../src/observability/log.ts', import.meta.url).href)}
     const { log, close } = openLog('info')
     for (let line = 0; line < 500; line += 1) log.info({ line }, 'x'.repeat(100))
     ${end}

@@ -1,8 +1,8 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import type { RenewalResult } from '../tokens/setbacks.ts'
 import type { Vault } from '../tokens/vault.ts'
+import { createUpstreamMetrics } from './highlevel-metrics.ts'
 import { createTimeHistogram } from './time-histogram.ts'
-import { createUpstreamMetrics } from './upstream-metrics.ts'
 
 interface Deps {
   survey: Vault['surveyGrants']
