@@ -1,5 +1,5 @@
-import { readObjectSchema } from '../src/objects/object-schema.ts'
-import { planProperties, settleProperties } from '../src/objects/properties.ts'
+import { readObjectSchema } from '../src/schemas/object-schema.ts'
+import { planProperties, settleProperties } from '../src/schemas/plan-properties.ts'
 import { requestBody, schemaAnswer } from './example.ts'
 
 const BODIES = 1_000

@@ -1,5 +1,5 @@
 import { Counter, Gauge, type Registry } from 'prom-client'
-import type { Missing } from '../objects/missing.ts'
+import type { Missing } from '../schemas/schema-unavailable.ts'
 import type { Scope } from '../upstream/breaker.ts'
 import type { RetryReason } from '../upstream/retry.ts'
 

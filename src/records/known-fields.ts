@@ -1,4 +1,4 @@
-import type { Catalog, Known } from '../objects/catalog.ts'
+import type { Catalog, Known } from '../schemas/catalog.ts'
 import type { CallContext } from '../upstream/call.ts'
 import { objectPath, type RecordRef } from '../upstream/client.ts'
 import type { RecordPatch } from './schemas.ts'

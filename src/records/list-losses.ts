@@ -1,4 +1,4 @@
-import type { Field } from '../objects/field.ts'
+import type { Field } from '../schemas/fields/field.ts'
 import { isObject } from '../shared/is-object.ts'
 import { bareText } from './same-value.ts'
 

@@ -1,5 +1,5 @@
-import { fieldOf, type ObjectSchema } from '../objects/object-schema.ts'
 import { type Fault, Problem } from '../problems.ts'
+import { fieldOf, type ObjectSchema } from '../schemas/object-schema.ts'
 import { isObject } from '../shared/is-object.ts'
 import { keepsOption, lacksFileChange, lacksOption } from './list-losses.ts'
 import { createPointerOf } from './rejection.ts'

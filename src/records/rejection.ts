@@ -1,6 +1,6 @@
-import type { Field } from '../objects/field.ts'
-import { fieldOf, type ObjectSchema } from '../objects/object-schema.ts'
 import { type Fault, Problem } from '../problems.ts'
+import type { Field } from '../schemas/fields/field.ts'
+import { fieldOf, type ObjectSchema } from '../schemas/object-schema.ts'
 import { partName, pointerPart } from '../shared/json-pointer.ts'
 import type { RecordPatch } from './schemas.ts'
 

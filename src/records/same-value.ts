@@ -1,4 +1,4 @@
-import type { Field } from '../objects/field.ts'
+import type { Field } from '../schemas/fields/field.ts'
 import { isObject } from '../shared/is-object.ts'
 
 /** How HighLevel rewrites values of other types is not known: a standard field may hold a code in place of a country. */

@@ -1,5 +1,5 @@
-import { isAtMost, isText, MAX_KEY_CHARS } from '../objects/text-rules.ts'
 import type { Fault } from '../problems.ts'
+import { isAtMost, isText, MAX_KEY_CHARS } from '../schemas/fields/text-rules.ts'
 import { pointerPart } from '../shared/json-pointer.ts'
 
 /** HighLevel's values nest two deep. Beyond this a value cannot be written out again without a risk to the stack. */

@@ -1,6 +1,6 @@
-import type { ObjectSchema } from '../objects/object-schema.ts'
-import { type Plan, planProperties, planUnchecked, settleProperties } from '../objects/properties.ts'
 import type { Fault } from '../problems.ts'
+import type { ObjectSchema } from '../schemas/object-schema.ts'
+import { type Plan, planProperties, planUnchecked, settleProperties } from '../schemas/plan-properties.ts'
 import type { RecordRef } from '../upstream/client.ts'
 import type { RecordPatch } from './schemas.ts'
 import { followersOf, isConflict, needsRecord, ownersOf, type UsersDelta, usersDelta } from './users.ts'

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
-import type { Field, Option, Options } from './field.ts'
-import { NO_OPTIONS, typeOf, untoldBox, withBoxes } from './field-types.ts'
+import type { Field, Option, Options } from './fields/field.ts'
+import { NO_OPTIONS, typeOf, untoldBox, withBoxes } from './fields/field-types.ts'
 
 /** A location's object, as far as writes of its records depend on it. */
 export interface ObjectSchema {

@@ -1,5 +1,5 @@
-import type { Missing } from './missing.ts'
 import type { ObjectSchema } from './object-schema.ts'
+import type { Missing } from './schema-unavailable.ts'
 
 /** What is known of one location's object. Times are epoch milliseconds. */
 export interface Entry {

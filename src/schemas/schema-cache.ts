@@ -1,6 +1,6 @@
-import { isLasting, type Missing } from './missing.ts'
 import type { ObjectSchema } from './object-schema.ts'
 import { createSchemaStore, type Entry } from './schema-store.ts'
+import { isLasting, type Missing } from './schema-unavailable.ts'
 
 /** A copy that is older is read again while it stays in use. */
 const FRESH_MS = 5 * 60_000

@@ -1,7 +1,7 @@
 import Type from 'typebox'
-import { choice, choices } from './choices.ts'
 import type { Field, FieldType, Options } from './field.ts'
 import { files } from './files.ts'
+import { choice, choices } from './options.ts'
 import { textBoxes } from './text-boxes.ts'
 import * as rules from './text-rules.ts'
 

@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { Compile } from 'typebox/compile'
-import { propertiesSchema } from '../../src/objects/json-schema.ts'
-import { readObjectSchema } from '../../src/objects/object-schema.ts'
-import { planProperties } from '../../src/objects/properties.ts'
+import { propertiesSchema } from '../../src/schemas/json-schema.ts'
+import { readObjectSchema } from '../../src/schemas/object-schema.ts'
+import { planProperties } from '../../src/schemas/plan-properties.ts'
 import { TICKET } from '../simulator/seed-objects.ts'
 
 const schema = readObjectSchema({ object: TICKET, fields: TICKET.fields })

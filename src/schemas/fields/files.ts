@@ -1,8 +1,8 @@
 import Type from 'typebox'
-import { isObject } from '../shared/is-object.ts'
-import { isLeftover } from './choices.ts'
+import { isObject } from '../../shared/is-object.ts'
 import type { Field, FieldType, File, Notes } from './field.ts'
 import { deltaOf, listSchema, readList } from './lists.ts'
+import { isLeftover } from './options.ts'
 import { fileUrl, TEXT } from './text-rules.ts'
 
 /** A file that goes is known by its URL, whatever that looks like. */

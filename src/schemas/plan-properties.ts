@@ -1,8 +1,8 @@
 import type { Fault } from '../problems.ts'
 import { pointerPart } from '../shared/json-pointer.ts'
 import { nearest } from '../shared/nearest.ts'
-import { isLeftover } from './choices.ts'
-import type { Field, Notes } from './field.ts'
+import type { Field, Notes } from './fields/field.ts'
+import { isLeftover } from './fields/options.ts'
 import { fieldOf, type ObjectSchema } from './object-schema.ts'
 
 type Properties = Record<string, unknown>

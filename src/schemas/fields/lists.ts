@@ -1,5 +1,5 @@
 import Type, { type TSchema } from 'typebox'
-import { isObject } from '../shared/is-object.ts'
+import { isObject } from '../../shared/is-object.ts'
 import type { Delta, Notes } from './field.ts'
 
 /** Reads one entry of a list, and notes its faults. */

@@ -2,10 +2,10 @@ import type { BaseLogger } from 'pino'
 import { Problem } from '../problems.ts'
 import type { CallContext } from '../upstream/call.ts'
 import type { ObjectRef } from '../upstream/client.ts'
-import { createCopies } from './copies.ts'
-import { createFlight, type Flight, landed } from './flight.ts'
-import { createWarning, type Missing, missingOf } from './missing.ts'
 import { type ObjectSchema, readObjectSchema } from './object-schema.ts'
+import { createCopies } from './schema-cache.ts'
+import { createFlight, type Flight, landed } from './schema-fetch.ts'
+import { createWarning, type Missing, missingOf } from './schema-unavailable.ts'
 
 /** A read serves whoever comes next: it is not bound to the time of the call that began it. */
 const READ_MS = 15_000

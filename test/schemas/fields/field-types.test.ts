@@ -1,6 +1,6 @@
 import t from 'tap'
-import { readObjectSchema } from '../../src/objects/object-schema.ts'
-import { leftoverFaults, planProperties, settleProperties } from '../../src/objects/properties.ts'
+import { readObjectSchema } from '../../../src/schemas/object-schema.ts'
+import { leftoverFaults, planProperties, settleProperties } from '../../../src/schemas/plan-properties.ts'
 
 const OBJECT = 'custom_objects.car'
 

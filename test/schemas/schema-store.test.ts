@@ -1,8 +1,8 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import t from 'tap'
-import { readObjectSchema } from '../../src/objects/object-schema.ts'
-import { createSchemaStore } from '../../src/objects/schema-store.ts'
+import { readObjectSchema } from '../../src/schemas/object-schema.ts'
+import { createSchemaStore } from '../../src/schemas/schema-store.ts'
 
 const FIELDS = 100
 
