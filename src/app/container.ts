@@ -1,7 +1,7 @@
 import type { BaseLogger } from 'pino'
 import { createMetrics } from '../observability/metrics.ts'
 import { createRecordLock } from '../records/record-lock.ts'
-import { createRecordTurns } from '../records/record-turns.ts'
+import { createRecordTurns } from '../records/record-mutex.ts'
 import { createCatalog } from '../schemas/catalog.ts'
 import { within } from '../shared/within.ts'
 import { createOAuthApi, TOKEN_CALL_TIMEOUT_MS } from '../tokens/oauth-api.ts'

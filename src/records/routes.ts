@@ -5,10 +5,10 @@ import { locationFaults, locationOf } from '../callers/location-access.ts'
 import { isKnown } from '../http/etag.ts'
 import type { Fault } from '../problems.ts'
 import type { RecordAnswer, UpstreamClient } from '../upstream/client.ts'
+import { valueFaults } from './body-limits.ts'
 import { etagOf, verifyMatch } from './etag.ts'
 import { ReadHeaders, RecordPatch, RecordPath, RecordQuery, WriteHeaders, WriteQuery } from './schemas.ts'
 import type { UpdateRecord } from './update-record.ts'
-import { valueFaults } from './values.ts'
 
 interface Options extends CallOptions {
   updateRecord: UpdateRecord

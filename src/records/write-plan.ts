@@ -2,8 +2,8 @@ import type { Fault } from '../problems.ts'
 import type { ObjectSchema } from '../schemas/object-schema.ts'
 import { type Plan, planProperties, planUnchecked, settleProperties } from '../schemas/plan-properties.ts'
 import type { RecordRef } from '../upstream/client.ts'
+import { followersOf, isConflict, needsRecord, ownersOf, type UsersDelta, usersDelta } from './assignees.ts'
 import type { RecordPatch } from './schemas.ts'
-import { followersOf, isConflict, needsRecord, ownersOf, type UsersDelta, usersDelta } from './users.ts'
 
 /** Which of its two services to a write the gateway does. */
 export interface WriteRules {

@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { isSameValue } from '../src/records/same-value.ts'
-import type { NeglectKind } from './simulator/neglect.ts'
-import { SEED } from './simulator/seed.ts'
-import { startGateway, startSimulator } from './support/harness.ts'
+import { isSameValue } from '../../src/records/same-value.ts'
+import type { NeglectKind } from '../simulator/neglect.ts'
+import { SEED } from '../simulator/seed.ts'
+import { startGateway, startSimulator } from '../support/harness.ts'
 
 const file = (name: string) => ({ url: `https://files.example.com/${name}.png` })
 const NOT_STORED = { status: 422, code: 'upstream-rejected', applied: 'unknown' }

@@ -1,11 +1,11 @@
 import { type Fault, Problem } from '../problems.ts'
 import { fieldOf, type ObjectSchema } from '../schemas/object-schema.ts'
 import { isObject } from '../shared/is-object.ts'
-import { keepsOption, lacksFileChange, lacksOption } from './list-losses.ts'
-import { createPointerOf } from './rejection.ts'
+import { lostUsers } from './assignees.ts'
+import { createPointerOf } from './error-pointers.ts'
 import { isSameValue } from './same-value.ts'
 import type { RecordPatch } from './schemas.ts'
-import { lostUsers } from './users.ts'
+import { keepsOption, lacksFileChange, lacksOption } from './verify-lists.ts'
 import { heldProperties } from './write-plan.ts'
 
 type Properties = Record<string, unknown>

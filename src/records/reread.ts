@@ -1,7 +1,7 @@
 import { Problem } from '../problems.ts'
 import type { CallContext } from '../upstream/call.ts'
 import type { RecordAnswer, RecordRef, UpstreamClient } from '../upstream/client.ts'
-import { type Asked, compare, type Loss } from './losses.ts'
+import { type Asked, compare, type Loss } from './verify-stored.ts'
 
 const isSame = (a: Loss, b: Loss) => a.key === b.key && a.isMember === b.isMember
 

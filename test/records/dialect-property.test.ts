@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import t from 'tap'
-import type { Field, ObjectSchema } from './simulator/objects.ts'
-import { SEED } from './simulator/seed.ts'
-import { recordId } from './support/calls.ts'
-import { startGateway, startSimulator } from './support/harness.ts'
+import type { Field, ObjectSchema } from '../simulator/objects.ts'
+import { SEED } from '../simulator/seed.ts'
+import { recordId } from '../support/calls.ts'
+import { startGateway, startSimulator } from '../support/harness.ts'
 
 /** A fixed seed, so that a failure comes again; any seed must do. */
 const RUNS = { seed: 20261125, numRuns: 150, endOnFailure: true }

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { SEED } from './simulator/seed.ts'
-import { TICKET } from './simulator/seed-objects.ts'
-import type { Simulator } from './simulator/simulator.ts'
-import { CHANGE } from './support/calls.ts'
-import { createClock, RECORD, startGateway, startSimulator, type TestGateway, until } from './support/harness.ts'
+import { SEED } from '../simulator/seed.ts'
+import { TICKET } from '../simulator/seed-objects.ts'
+import type { Simulator } from '../simulator/simulator.ts'
+import { CHANGE } from '../support/calls.ts'
+import { createClock, RECORD, startGateway, startSimulator, type TestGateway, until } from '../support/harness.ts'
 
 const OBJECT = `/objects/${SEED.schemaKey}?locationId=${SEED.locationId}`
 /** The next read of the object: its path is the beginning of its records' paths. */

@@ -1,6 +1,6 @@
 import t from 'tap'
-import { SEED } from './simulator/seed.ts'
-import { RECORD, startGateway, startSimulator } from './support/harness.ts'
+import { SEED } from '../simulator/seed.ts'
+import { RECORD, startGateway, startSimulator } from '../support/harness.ts'
 
 /** The example of HighLevel's documentation, in the forms that its PUT takes. */
 const EXAMPLE = {

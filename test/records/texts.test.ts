@@ -1,5 +1,5 @@
 import t from 'tap'
-import { startGateway, startSimulator } from './support/harness.ts'
+import { startGateway, startSimulator } from '../support/harness.ts'
 
 /** A body as a caller writes it: escapes are how half of a surrogate pair gets through UTF-8. */
 const bodyOf = (properties: string) => `{"properties":${properties}}`

@@ -1,11 +1,11 @@
 import { Redis } from 'ioredis'
 import t from 'tap'
-import { SEED } from './simulator/seed.ts'
-import type { Simulator } from './simulator/simulator.ts'
-import { CHANGE, tally } from './support/calls.ts'
-import { RECORD, startGateway, startSimulator, type TestGateway, until } from './support/harness.ts'
-import { startProxy } from './support/proxy.ts'
-import { redisAddress, redisUrl, withRedis } from './support/redis.ts'
+import { SEED } from '../simulator/seed.ts'
+import type { Simulator } from '../simulator/simulator.ts'
+import { CHANGE, tally } from '../support/calls.ts'
+import { RECORD, startGateway, startSimulator, type TestGateway, until } from '../support/harness.ts'
+import { startProxy } from '../support/proxy.ts'
+import { redisAddress, redisUrl, withRedis } from '../support/redis.ts'
 
 const stored = (simulator: Simulator) => simulator.record(SEED.schemaKey, SEED.recordId)
 const keysOf = () =>

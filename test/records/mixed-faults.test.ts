@@ -1,12 +1,12 @@
 import { randomInt } from 'node:crypto'
 import t, { type Test } from 'tap'
-import { SEED } from './simulator/seed.ts'
-import type { Fault, Simulator } from './simulator/simulator.ts'
-import { RECORD_PATH } from './simulator/test-client.ts'
-import { connect, putRecords, tally } from './support/calls.ts'
-import { type Reply, raw, startGateway, startSimulator, type TestGateway } from './support/harness.ts'
+import { SEED } from '../simulator/seed.ts'
+import type { Fault, Simulator } from '../simulator/simulator.ts'
+import { RECORD_PATH } from '../simulator/test-client.ts'
+import { connect, putRecords, tally } from '../support/calls.ts'
+import { type Reply, raw, startGateway, startSimulator, type TestGateway } from '../support/harness.ts'
 
-/** `WRITES=10000 SEED=7 npm exec -- tap --disable-coverage test/mixed-faults.test.ts` makes more of them, or the same again. */
+/** `WRITES=10000 SEED=7 npm exec -- tap --disable-coverage test/records/mixed-faults.test.ts` makes more of them, or the same again. */
 const WRITES = Number(process.env['WRITES'] ?? 400)
 const SEED_NUMBER = Number(process.env['SEED'] ?? randomInt(2 ** 31))
 /** Each writes a record of its own, one write after the other. */
