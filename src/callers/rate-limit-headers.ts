@@ -1,8 +1,8 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
+import { DAY_MS } from '../highlevel/quota/day.ts'
+import type { QuotaReport } from '../highlevel/quota/layer.ts'
 import type { ProblemCode } from '../problems.ts'
-import { DAY_MS } from '../upstream/day.ts'
-import type { QuotaReport } from '../upstream/quota.ts'
 
 interface Options {
   windowMs: number

@@ -1,7 +1,7 @@
 import { Counter, Gauge, type Registry } from 'prom-client'
+import type { Scope } from '../highlevel/breaker/guard.ts'
+import type { RetryReason } from '../highlevel/retry.ts'
 import type { Missing } from '../schemas/schema-unavailable.ts'
-import type { Scope } from '../upstream/breaker.ts'
-import type { RetryReason } from '../upstream/retry.ts'
 
 /** What is only read when it is asked for. */
 export interface Gauges {

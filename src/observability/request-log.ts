@@ -1,8 +1,8 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import type { BaseLogger } from 'pino'
+import type { Trace } from '../highlevel/call.ts'
 import { traceparent } from '../http/request-id.ts'
-import type { Trace } from '../upstream/call.ts'
 import type { WriteLine } from './log.ts'
 import type { Metrics } from './metrics.ts'
 

@@ -1,6 +1,6 @@
+import type { CallContext } from '../highlevel/call.ts'
+import { objectPath, type RecordRef } from '../highlevel/client.ts'
 import type { Catalog, Known } from '../schemas/catalog.ts'
-import type { CallContext } from '../upstream/call.ts'
-import { objectPath, type RecordRef } from '../upstream/client.ts'
 import type { RecordPatch } from './schemas.ts'
 import type { WriteRules } from './write-plan.ts'
 

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Result } from 'ioredis'
+import type { CallContext } from '../highlevel/call.ts'
+import { pause } from '../highlevel/deadline.ts'
 import { Problem } from '../problems.ts'
 import { isYesOrNo, type SharedRedis } from '../shared/redis.ts'
-import type { CallContext } from '../upstream/call.ts'
-import { pause } from '../upstream/deadline.ts'
 
 declare module 'ioredis' {
   interface RedisCommander<Context> {

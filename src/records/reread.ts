@@ -1,6 +1,6 @@
+import type { CallContext } from '../highlevel/call.ts'
+import type { RecordAnswer, RecordRef, UpstreamClient } from '../highlevel/client.ts'
 import { Problem } from '../problems.ts'
-import type { CallContext } from '../upstream/call.ts'
-import type { RecordAnswer, RecordRef, UpstreamClient } from '../upstream/client.ts'
 import { type Asked, compare, type Loss } from './verify-stored.ts'
 
 const isSame = (a: Loss, b: Loss) => a.key === b.key && a.isMember === b.isMember

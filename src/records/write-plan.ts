@@ -1,7 +1,7 @@
+import type { RecordRef } from '../highlevel/client.ts'
 import type { Fault } from '../problems.ts'
 import type { ObjectSchema } from '../schemas/object-schema.ts'
 import { type Plan, planProperties, planUnchecked, settleProperties } from '../schemas/plan-properties.ts'
-import type { RecordRef } from '../upstream/client.ts'
 import { followersOf, isConflict, needsRecord, ownersOf, type UsersDelta, usersDelta } from './assignees.ts'
 import type { RecordPatch } from './schemas.ts'
 

@@ -1,6 +1,6 @@
+import { createTrace, type Trace } from '../highlevel/call.ts'
 import { Problem } from '../problems.ts'
 import { within } from '../shared/within.ts'
-import { createTrace, type Trace } from '../upstream/call.ts'
 
 /**
  * The longest that calls wait for one read once it is on the wire, and the share of a call's own time: without a schema

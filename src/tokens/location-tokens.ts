@@ -1,7 +1,7 @@
 import type { BaseLogger } from 'pino'
+import type { TokenSource } from '../highlevel/bearer.ts'
 import { Problem } from '../problems.ts'
 import { createFreshCache } from '../shared/fresh-cache.ts'
-import type { TokenSource } from '../upstream/bearer.ts'
 import type { Grant, Subject } from './grant.ts'
 import type { GrantSaves } from './grant-saves.ts'
 import type { Renew } from './renewal.ts'

@@ -1,9 +1,9 @@
+import { retryAfterOf, wholeSeconds } from '../highlevel/answer-headers.ts'
+import type { Answer } from '../highlevel/call.ts'
+import { readWords } from '../highlevel/errors/error-body.ts'
+import { withoutValues } from '../highlevel/errors/redact.ts'
+import { isTokenFault } from '../highlevel/errors/to-problem.ts'
 import { Problem } from '../problems.ts'
-import { isTokenFault } from '../upstream/answers.ts'
-import type { Answer } from '../upstream/call.ts'
-import { retryAfterOf, wholeSeconds } from '../upstream/headers.ts'
-import { withoutValues } from '../upstream/redact.ts'
-import { readWords } from '../upstream/words.ts'
 import { type RefusalKind, TokenRefusal } from './token-refusal.ts'
 
 /** What HighLevel was asked for: the tokens for a refresh token or a code, or a location's from its company's. */

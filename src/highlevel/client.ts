@@ -1,0 +1,150 @@
+import { Problem } from '../problems.ts'
+import { isObject } from '../shared/is-object.ts'
+import { bodyOf } from './answer-body.ts'
+import type { TokenSource } from './bearer.ts'
+import type { Answer, CallContext, LocationCall, Send } from './call.ts'
+import { before, lateToken } from './deadline.ts'
+import { traceIdOf } from './errors/error-body.ts'
+import { problemOf } from './errors/to-problem.ts'
+import { isOfOtherObject, isOfOtherRecord } from './mismatched-answer.ts'
+import { appliedAfter } from './write-outcome.ts'
+
+/** A record of a location's object. All three parts have passed their patterns. */
+export interface RecordRef {
+  locationId: string
+  schemaKey: string
+  id: string
+}
+
+/** An object of a location. */
+export type ObjectRef = Pick<RecordRef, 'locationId' | 'schemaKey'>
+
+/** HighLevel's answer to a call for one record: its text as it came, and what the gateway reads of it. */
+export interface RecordAnswer {
+  text: string
+  record: Record<string, unknown>
+}
+
+const unreadable = (call: LocationCall, answer: Answer, detail: string) =>
+  new Problem('upstream-unreadable', detail, {
+    upstream: { status: answer.status },
+    applied: appliedAfter(call, answer)
+  })
+
+/** The text of an answer, and the JSON object that it is. */
+function readObject(call: LocationCall, answer: Answer): { text: string; object: Record<string, unknown> } {
+  const body = bodyOf(answer)
+  if ('unreadable' in body) throw unreadable(call, answer, body.unreadable)
+  call.trace.upstreamTraceId = traceIdOf(body.object)
+  return body
+}
+
+function readRecord(call: LocationCall, answer: Answer): RecordAnswer {
+  const { text, object } = readObject(call, answer)
+  const record = object['record']
+  if (!isObject(record)) throw unreadable(call, answer, 'HighLevel’s answer holds no record')
+  return { text, record }
+}
+
+/**
+ * A problem says how the last attempt went; an earlier one may have been carried out nevertheless, and so may this one
+ * where others follow it.
+ */
+export function asSure<P>({ trace }: Pick<CallContext, 'trace'>, problem: P): P {
+  if (!(problem instanceof Problem)) return problem
+  if (problem.extras.applied === 'unknown') trace.unsure = true
+  else if (trace.unsure)
+    return new Problem(problem.code, problem.detail, { ...problem.extras, applied: 'unknown' }) as P & Problem
+  return problem
+}
+
+/** HighLevel documents 200 alone. Of the rest of 2xx, 202 does not say that it is done, and 206 not that it is whole. */
+const isDone = ({ status }: Answer) => status === 200 || status === 201
+
+/** Where HighLevel keeps a record: path and query. */
+export const recordPath = ({ locationId, schemaKey, id }: RecordRef) =>
+  `/objects/${encodeURIComponent(schemaKey)}/records/${encodeURIComponent(id)}?locationId=${encodeURIComponent(locationId)}`
+
+/** The same of an object with its fields. */
+export const objectPath = ({ locationId, schemaKey }: ObjectRef) =>
+  `/objects/${encodeURIComponent(schemaKey)}?locationId=${encodeURIComponent(locationId)}&fetchProperties=true`
+
+/** Member by member: what is spread into an object costs many times what is written into it, on the path of every call. */
+const callOf = (
+  method: 'GET' | 'PUT',
+  path: string,
+  locationId: string,
+  isForeign: (answer: Answer) => boolean,
+  body: string | undefined,
+  { deadlineAt, trace, waiting }: CallContext
+): LocationCall => ({
+  method,
+  path,
+  body,
+  authorization: undefined,
+  isForeign,
+  deadlineAt,
+  trace,
+  waiting,
+  locationId,
+  isProbe: false,
+  isAside: false,
+  isRepeat: false
+})
+
+/** The calls to HighLevel that use cases make. Each rejects with a Problem for every answer but what it asks for. */
+export function createUpstreamClient(send: Send<LocationCall>, { tokenFor }: Pick<TokenSource, 'tokenFor'>) {
+  const ask = async <T>(
+    call: LocationCall,
+    sent: unknown,
+    read: (call: LocationCall, answer: Answer) => T
+  ): Promise<T> => {
+    let answer: Answer
+    try {
+      answer = await send(call)
+    } catch (problem) {
+      throw asSure(call, problem)
+    }
+    if (isDone(answer)) return read(call, answer)
+    const problem = asSure(call, problemOf(call, answer, sent))
+    call.trace.upstreamTraceId = problem.extras.upstream?.traceId
+    throw problem
+  }
+
+  return {
+    getRecord: (ref: RecordRef, context: CallContext) =>
+      ask(
+        callOf('GET', recordPath(ref), ref.locationId, isOfOtherRecord(ref), undefined, context),
+        undefined,
+        readRecord
+      ),
+
+    /** `body` is in HighLevel's dialect. */
+    putRecord: (ref: RecordRef, body: object, context: CallContext) =>
+      ask(
+        callOf('PUT', recordPath(ref), ref.locationId, isOfOtherRecord(ref), JSON.stringify(body), context),
+        body,
+        readRecord
+      ),
+
+    /** Resolves where the location has a token to call with, without calling. */
+    requireConnected: async (locationId: string, { deadlineAt }: CallContext): Promise<void> => {
+      await before(deadlineAt, Promise.resolve(tokenFor(locationId)), lateToken)
+    },
+
+    /** What HighLevel says of an object and its fields. */
+    getObject: async (ref: ObjectRef, context: CallContext): Promise<unknown> =>
+      (
+        await ask(
+          {
+            ...callOf('GET', objectPath(ref), ref.locationId, isOfOtherObject(ref), undefined, context),
+            isAside: true
+          },
+          undefined,
+          readObject
+        )
+      ).object
+  }
+}
+
+export type UpstreamClient = ReturnType<typeof createUpstreamClient>

@@ -1,0 +1,72 @@
+import type { BaseLogger } from 'pino'
+import type { SharedRedis } from '../shared/redis.ts'
+import { bearer, type TokenSource } from './bearer.ts'
+import { createBreaker, type Scope } from './breaker/guard.ts'
+import { pipeline } from './call.ts'
+import { createUpstreamClient } from './client.ts'
+import { openSockets } from './connection-pool.ts'
+import { createQuota } from './quota/layer.ts'
+import type { QuotaLimits } from './quota/learned-limits.ts'
+import { createSharedPlaces } from './quota/redis-window.ts'
+import { createRetry, type RetryReason } from './retry.ts'
+import { createTransport, type Wire } from './transport.ts'
+
+interface Options {
+  wire: Wire
+  /** The most at a time. */
+  connections: number
+  /** Of one attempt. */
+  timeoutMs: number
+  tokens: TokenSource
+  limits: QuotaLimits
+  queueMax: number
+  redis: SharedRedis | undefined
+  now: () => number
+  log: BaseLogger
+  /** Told of an answer that belonged to another call. */
+  foreign: (path: string) => void
+  metrics: {
+    countRetry: (reason: RetryReason) => void
+    countRefusal: () => void
+    countLow: (share: number) => void
+    countCircuit: (scope: Scope, state: string) => void
+  }
+}
+
+/** A place outlives its process by this, where Redis is not told of its end. */
+const HOLD_SLACK_MS = 1_000
+
+/** The calls to HighLevel, with everything that stands between a use case and the wire. */
+export function openUpstream({ wire, connections, timeoutMs, tokens, redis, log, metrics, foreign, ...rest }: Options) {
+  const sockets = openSockets(wire.origin, connections)
+  const shared = redis && createSharedPlaces(redis, timeoutMs + HOLD_SLACK_MS)
+  const breaker = createBreaker({ log, onChange: metrics.countCircuit })
+  const { countLow, countRefusal } = metrics
+  const quota = createQuota({ ...rest, shared, log, countLow, countRefusal, circuit: breaker })
+  const closing = new AbortController()
+  const retry = createRetry({ count: metrics.countRetry, closing: closing.signal })
+  const send = pipeline(
+    // Each attempt passes the rest anew. An open circuit costs no quota, and a place in the quota is taken last of all.
+    [retry, bearer(tokens), breaker.guard, quota.layer],
+    createTransport(sockets, wire, timeoutMs, foreign)
+  )
+
+  return {
+    client: createUpstreamClient(send, tokens),
+    quota,
+    circuit: breaker.state,
+    /** How many processes share the limits, this one included. */
+    replicas: () => shared?.replicas() ?? 1,
+
+    /** Has every call answered now: those that wait are let go no more, and what is on the wire is cut off. */
+    async cut(): Promise<void> {
+      closing.abort()
+      quota.close()
+      await sockets.destroy()
+    },
+
+    async close(): Promise<void> {
+      await shared?.close()
+    }
+  }
+}

@@ -1,0 +1,160 @@
+import { countOf, retryAfterOf } from '../answer-headers.ts'
+import type { Answer } from '../call.ts'
+import { learnDay } from './day.ts'
+
+/** What is taken for true of a location until HighLevel’s answers say otherwise. */
+export interface QuotaLimits {
+  burstMax: number
+  windowMs: number
+  dayMax: number
+}
+
+/** A place in a location's quota: what was known when it was given. */
+export interface Place {
+  /** The places in use, this one included. */
+  used: number
+  /** How many were given on this day, this one included, but for those that HighLevel did not count. */
+  taken: number
+  /** The number of the day, which is HighLevel's where that is known. */
+  day: number
+  /** Its name where it is shared with other processes. */
+  shared?: string
+}
+
+/**
+ * What the gateway knows of one location's quota. HighLevel counts for itself, others may draw on the same quota, and
+ * sandboxes have less of it: each answer says what is left, and that corrects what was counted here. A plain object, as
+ * there is one for each location.
+ */
+export interface Allowance extends QuotaLimits {
+  day: number
+  /** A time, in epoch milliseconds, at which a day of HighLevel's ends or ended. Until it says so: midnight UTC. */
+  dayEndsAt: number
+  /** Places given today, by all processes as far as is known, but for those that HighLevel did not count. */
+  taken: number
+  /** HighLevel's last word on the day: what was left then, and `taken` on top; when it was said, on the monotonic clock. */
+  dayMark: number | undefined
+  markedAt: number
+  /** The smallest share of the day's calls at which it was told that they run low. */
+  lowMark: number
+  /** What an answer says of others' use, to be held against what is taken since. */
+  evidence: number
+  /** The most that others are known to have used of a window, in this span of time and in the one before. */
+  others: number
+  othersBefore: number
+  othersSince: number
+  /** HighLevel has said to wait, until then. */
+  pausedUntil: number
+  /** After that one call goes first, and the others once it has passed. */
+  proof: 'none' | 'due' | 'sent'
+  pauseMs: number
+}
+
+export const createAllowance = (limits: QuotaLimits): Allowance => ({
+  ...limits,
+  day: 0,
+  dayEndsAt: 0,
+  taken: 0,
+  dayMark: undefined,
+  markedAt: 0,
+  lowMark: 1,
+  evidence: Number.NEGATIVE_INFINITY,
+  others: 0,
+  othersBefore: 0,
+  othersSince: 0,
+  pausedUntil: 0,
+  proof: 'none',
+  pauseMs: 0
+})
+
+const MOST_CALLS = 1_000_000_000
+const FIRST_PAUSE_SHARE = 0.1
+/** However long HighLevel says to wait, it is asked again after this. */
+const LONGEST_PAUSE_MS = 10 * 60_000
+
+/** Others are not left everything: what looks like theirs may be what an earlier process of this gateway used. */
+const LEAST_SHARE = 0.1
+
+/** What others use sways: they are left a little more than they were seen to use. */
+const SWAY = 0.06
+
+/** How many places of a window are this gateway's: all but what others are known to use. */
+export const burstLimit = ({ burstMax, others, othersBefore }: Allowance): number =>
+  Math.max(Math.ceil(burstMax * LEAST_SHARE), burstMax - Math.ceil(Math.max(others, othersBefore) * (1 + SWAY)))
+
+function noteOthers(allowance: Allowance, used: number, at: number): void {
+  // Spans of a window, of which the last two count: who sent in the last window is expected to send in this one.
+  if (at - allowance.othersSince > allowance.windowMs) {
+    const isLongAgo = at - allowance.othersSince > allowance.windowMs * 2
+    Object.assign(allowance, { othersBefore: isLongAgo ? 0 : allowance.others, others: 0, othersSince: at })
+  }
+  if (used > allowance.others) allowance.others = used
+}
+
+/** Others' use may have been another process's of this gateway, which is counted otherwise from now on. Whether there was any. */
+export function forgetOthers(allowance: Allowance): boolean {
+  const isAny = allowance.others > 0 || allowance.othersBefore > 0
+  Object.assign(allowance, { others: 0, othersBefore: 0, evidence: Number.NEGATIVE_INFINITY })
+  return isAny
+}
+
+/**
+ * Holds what answers said against all places given so far. Each of those that were given since the answered one may
+ * have been counted before it; so what is found is never more than others really used. Those that HighLevel refused are
+ * taken off: what it was full of then was others'.
+ */
+export function weighEvidence(allowance: Allowance, at: number): void {
+  if (allowance.evidence === Number.NEGATIVE_INFINITY) return
+  noteOthers(allowance, allowance.evidence - allowance.taken, at)
+  allowance.evidence = Number.NEGATIVE_INFINITY
+}
+
+/**
+ * An answer that passed says what is used of the window, its own call included: more than the rest is not others', however
+ * much they used before. What is found without it stands for what they will use again.
+ */
+function releaseOthers(allowance: Allowance, most: number): void {
+  allowance.others = Math.min(allowance.others, most)
+  allowance.othersBefore = Math.min(allowance.othersBefore, most)
+  allowance.evidence = Math.min(allowance.evidence, most + allowance.taken)
+}
+
+/**
+ * Learns from an answer to the call that had this place, and tells whether there are more places than before.
+ * `at` is on the monotonic clock, `now` in epoch milliseconds.
+ */
+export function learn(allowance: Allowance, place: Place, answer: Answer, at: number, now: number): boolean {
+  const before = burstLimit(allowance)
+  const max = countOf(answer, 'x-ratelimit-max', 1, MOST_CALLS)
+  const left = countOf(answer, 'x-ratelimit-remaining', 0, MOST_CALLS)
+  const windowMs = countOf(answer, 'x-ratelimit-interval-milliseconds', 1, LONGEST_PAUSE_MS)
+  const isRefused = answer.status === 429
+  if (max !== undefined) allowance.burstMax = max
+  if (windowMs !== undefined) allowance.windowMs = windowMs
+  learnDay(allowance, place, answer, at, now)
+  if (place.day === allowance.day && max !== undefined && left !== undefined) {
+    allowance.evidence = Math.max(allowance.evidence, max - left - place.used + place.taken)
+  }
+  if (isRefused) pause(allowance, answer, at, now)
+  else {
+    if (max !== undefined && left !== undefined) releaseOthers(allowance, Math.max(0, max - left - 1))
+    allowance.proof = 'none'
+    if (at >= allowance.pausedUntil) allowance.pauseMs = 0
+  }
+  return burstLimit(allowance) > before
+}
+
+/** HighLevel documents no Retry-After: where none is sent, waits double up to a whole window. */
+function pause(allowance: Allowance, answer: Answer, at: number, now: number): void {
+  allowance.proof = 'due'
+  const seconds = retryAfterOf(answer, now)
+  if (seconds !== undefined && seconds > 0) {
+    const pauseMs = Math.min(seconds * 1_000, LONGEST_PAUSE_MS)
+    allowance.pausedUntil = Math.max(allowance.pausedUntil, at + pauseMs)
+  } else if (at >= allowance.pausedUntil) {
+    // Calls that were sent together are refused together: that is one refusal.
+    const { pauseMs, windowMs } = allowance
+    allowance.pauseMs = Math.min(windowMs, Math.max(windowMs * FIRST_PAUSE_SHARE, pauseMs * 2))
+    allowance.pausedUntil = at + allowance.pauseMs
+  }
+}

@@ -1,0 +1,34 @@
+import t from 'tap'
+import { type Answer, createTrace, type LocationCall } from '../../src/highlevel/call.ts'
+import { createRetry } from '../../src/highlevel/retry.ts'
+
+const call = (): LocationCall => ({
+  method: 'GET',
+  path: '/',
+  locationId: 'location',
+  isProbe: false,
+  isRepeat: false,
+  isAside: false,
+  deadlineAt: performance.now() + 5_000,
+  trace: createTrace(),
+  waiting: { id: 'caller', response: { destroyed: false, once: () => undefined, off: () => undefined } }
+})
+const answer = (status: number, headers: Answer['headers'] = {}): Answer => ({ status, headers, body: Buffer.alloc(0) })
+
+t.test('repeats that are not made cost others nothing', async (t) => {
+  const retry = createRetry({ count: () => undefined, closing: new AbortController().signal, random: () => 0 })
+  let attempts = 0
+  const ask = (first: Answer) =>
+    retry(async () => {
+      attempts += 1
+      return attempts === 1 ? first : answer(200)
+    })(call())
+
+  for (let n = 0; n < 25; n += 1) {
+    attempts = 0
+    t.equal((await ask(answer(503, { 'retry-after': '60' }))).status, 503, 'there is no time to wait so long')
+  }
+  attempts = 0
+
+  t.equal((await ask(answer(503))).status, 200)
+})

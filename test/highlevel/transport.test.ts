@@ -1,0 +1,86 @@
+import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import { Worker } from 'node:worker_threads'
+import t from 'tap'
+import { createTrace } from '../../src/highlevel/call.ts'
+import { openSockets } from '../../src/highlevel/connection-pool.ts'
+import { createTransport } from '../../src/highlevel/transport.ts'
+import { temporaryFolder, until } from '../support/harness.ts'
+
+/** A server that answers after 100 ms, on a thread of its own: it runs while this one stands still. */
+const SERVER = `
+  const { createServer } = require('node:http')
+  const { parentPort } = require('node:worker_threads')
+  const server = createServer((_, response) => setTimeout(() => response.end('{}'), 100))
+  server.listen(0, '127.0.0.1', () => parentPort.postMessage(server.address().port))
+`
+
+t.test('an answer that arrived while the process was paused is read, although its time is over', async (t) => {
+  const worker = new Worker(SERVER, { eval: true })
+  t.teardown(() => worker.terminate())
+  const [port] = (await once(worker, 'message')) as [number]
+  const origin = `http://127.0.0.1:${port}`
+  const sockets = openSockets(origin, 16)
+  t.teardown(() => sockets.destroy())
+  const send = createTransport(sockets, { origin, apiVersion: '2021-07-28', userAgent: 'test' }, 300, () => undefined)
+  const trace = createTrace()
+
+  const answer = send({ method: 'GET', path: '/', deadlineAt: performance.now() + 60_000, trace })
+  await until(() => trace.attempts === 1)
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 600)
+
+  t.match(await answer, { status: 200 })
+})
+
+const options = { apiVersion: '2021-07-28', userAgent: 'test' }
+const get = () => ({ method: 'GET' as const, path: '/', deadlineAt: performance.now() + 5_000, trace: createTrace() })
+
+t.test('a certificate that nobody vouches for is not trusted, and nothing is sent', async (t) => {
+  const folder = temporaryFolder(t)
+  const [key, cert] = [`${folder}/key.pem`, `${folder}/cert.pem`]
+  const subject = ['-subj', '/CN=localhost', '-days', '1', '-nodes', '-newkey', 'rsa:2048', '-x509']
+  execFileSync('openssl', ['req', ...subject, '-keyout', key, '-out', cert], { stdio: 'ignore' })
+  let requests = 0
+  const server = createTlsServer({ key: readFileSync(key), cert: readFileSync(cert) }, (_, response) => {
+    requests += 1
+    response.end('{}')
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => server.close())
+  const origin = `https://localhost:${(server.address() as AddressInfo).port}`
+  const sockets = openSockets(origin, 16)
+  t.teardown(() => sockets.destroy())
+
+  const call = createTransport(sockets, { origin, ...options }, 3_000, () => undefined)(get())
+
+  await t.rejects(call, { code: 'upstream-failed', detail: /No connection/, extras: { applied: 'no' } })
+  t.equal(requests, 0)
+})
+
+t.test('connections are kept, but not for ever: a change of addresses is noticed while calls go on', async (t) => {
+  let connections = 0
+  const server = createServer((_, response) => response.end('{}')).on('connection', () => {
+    connections += 1
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => server.close())
+  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const sockets = openSockets(origin, 16, { lifeMs: 300 })
+  t.teardown(() => sockets.destroy())
+  const send = createTransport(sockets, { origin, ...options }, 3_000, () => undefined)
+  const until = performance.now() + 1_000
+  let calls = 0
+
+  while (performance.now() < until) {
+    if ((await send(get())).status === 200) calls += 1
+  }
+
+  t.ok(calls > 50)
+  t.ok(connections >= 3 && connections <= 12, `${connections} connections for ${calls} calls`)
+})
