@@ -1,14 +1,14 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
 import Type from 'typebox'
+import { describeLocation } from '../grants/describe-location.ts'
+import type { Vault } from '../grants/vault/vault.ts'
 import health from '../http/health.ts'
 import { createMethodGuard } from '../http/method-not-allowed.ts'
 import { createServer } from '../http/server.ts'
 import validation from '../http/validation.ts'
 import logging from '../observability/request-log.ts'
 import { Problem } from '../problems.ts'
-import { describeLocation } from '../tokens/describe-location.ts'
-import type { Vault } from '../tokens/vault.ts'
 import { type AppOptions, healthOf } from './public-server.ts'
 
 const PAGE = 1_000

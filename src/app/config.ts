@@ -3,9 +3,9 @@ import Type, { type Static } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { Format } from 'typebox/format'
 import '../shared/all-faults.ts'
+import { parseVaultKeys, type VaultKey } from '../grants/vault/cipher.ts'
 import { readOrigins } from '../http/cors-origins.ts'
 import { isTrustProxy } from '../http/trust-proxy.ts'
-import { parseVaultKeys, type VaultKey } from '../tokens/cipher.ts'
 import { HIGHLEVEL_WEBHOOK_KEY, parseWebhookKey } from '../webhooks/signature.ts'
 
 const Whole = (minimum: number, maximum: number, fallback: number) =>

@@ -1,7 +1,7 @@
 import type { BaseLogger } from 'pino'
+import type { Vault } from '../grants/vault/vault.ts'
 import { Problem } from '../problems.ts'
 import { createFreshCache } from '../shared/fresh-cache.ts'
-import type { Vault } from '../tokens/vault.ts'
 import { createJwtCallers, type JwtOptions, providerUnavailable } from './jwt.ts'
 
 /** Who calls, and for which locations. */

@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream'
 import { parseArgs } from 'node:util'
 import type { Config } from '../app/config.ts'
-import type { Vault } from '../tokens/vault.ts'
+import type { Vault } from '../grants/vault/vault.ts'
 
 /** The command line does not say what to do. The message is for the person at it. */
 export class UsageError extends Error {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { credentialHash } from '../tokens/credential-hash.ts'
+import { credentialHash } from '../grants/vault/credential-hash.ts'
 import { type Command, date, nothing, oneId, options, table, UsageError } from './command.ts'
 
 const LOCATION_ID = /^[A-Za-z0-9_-]{1,64}$/

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { text as readAll } from 'node:stream/consumers'
-import { describeLocation, type LocationView } from '../tokens/describe-location.ts'
-import type { Subject } from '../tokens/grant.ts'
-import type { Vault } from '../tokens/vault.ts'
+import { describeLocation, type LocationView } from '../grants/describe-location.ts'
+import type { Subject } from '../grants/grant.ts'
+import type { Vault } from '../grants/vault/vault.ts'
 import { type Command, nothing, oneId, table, UsageError } from './command.ts'
 
 const PAGE = 1_000

@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream'
 import { loadConfig } from '../app/config.ts'
-import { openVault } from '../tokens/vault-sql.ts'
+import { openVault } from '../grants/vault/open.ts'
 import { check } from './check.ts'
 import { type Command, UsageError } from './command.ts'
 import { createKey, listKeys, revokeKey } from './keys.ts'

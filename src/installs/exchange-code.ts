@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { BaseLogger } from 'pino'
+import type { GrantSummary } from '../grants/grant.ts'
+import type { Issued, OAuthApi } from '../grants/oauth/oauth-client.ts'
+import { TokenRefusal } from '../grants/oauth/token-refusal.ts'
+import type { Vault } from '../grants/vault/vault.ts'
 import { Problem } from '../problems.ts'
-import type { GrantSummary } from '../tokens/grant.ts'
-import type { Issued, OAuthApi } from '../tokens/oauth-api.ts'
-import { TokenRefusal } from '../tokens/token-refusal.ts'
-import type { Vault } from '../tokens/vault.ts'
 
 /** Another process that exchanges the same code has stored what it brought by then. */
 const STORED_WITHIN_MS = 2_000

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Grant, Subject } from '../tokens/grant.ts'
-import type { GrantSaves, Kept } from '../tokens/grant-saves.ts'
-import type { Leases } from '../tokens/leases.ts'
-import type { Issued } from '../tokens/oauth-api.ts'
-import { HOLDERS_TRY_WITHIN_MS } from '../tokens/recovery.ts'
-import { GRACE_MS, renewAt } from '../tokens/schedule.ts'
-import type { Vault } from '../tokens/vault.ts'
+import type { Grant, Subject } from '../grants/grant.ts'
+import type { Leases } from '../grants/leases.ts'
+import type { Issued } from '../grants/oauth/oauth-client.ts'
+import type { GrantSaves, Kept } from '../grants/pending-saves.ts'
+import { HOLDERS_TRY_WITHIN_MS } from '../grants/renewal/recovery.ts'
+import { GRACE_MS, renewAt } from '../grants/renewal/schedule.ts'
+import type { Vault } from '../grants/vault/vault.ts'
 
 /** A renewal that is under way ends within this time, or the grant is left as it is. */
 const WAIT_MS = 10_000

@@ -1,5 +1,5 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
-import { deriveKey, type VaultKey } from '../tokens/cipher.ts'
+import { deriveKey, type VaultKey } from '../grants/vault/cipher.ts'
 
 /** Long enough to log in and choose a location, short enough that a link in a history is worth nothing. */
 const LIFE_MS = 15 * 60_000

@@ -1,6 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
-import type { RenewalResult } from '../tokens/setbacks.ts'
-import type { Vault } from '../tokens/vault.ts'
+import type { RenewalResult } from '../grants/renewal/failures.ts'
+import type { Vault } from '../grants/vault/vault.ts'
 import { createUpstreamMetrics } from './highlevel-metrics.ts'
 import { createTimeHistogram } from './time-histogram.ts'
 

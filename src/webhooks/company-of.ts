@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { BaseLogger } from 'pino'
+import type { OAuthApi } from '../grants/oauth/oauth-client.ts'
+import { isUsable } from '../grants/usable.ts'
+import type { Vault } from '../grants/vault/vault.ts'
 import { Problem } from '../problems.ts'
-import type { OAuthApi } from '../tokens/oauth-api.ts'
-import { isUsable } from '../tokens/usable.ts'
-import type { Vault } from '../tokens/vault.ts'
 
 /** A delivery is answered before HighLevel gives up on it; it comes again then. */
 const ANSWER_WITHIN_MS = 8_000

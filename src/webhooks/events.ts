@@ -1,8 +1,8 @@
 import type { BaseLogger } from 'pino'
-import type { Grant, Subject } from '../tokens/grant.ts'
-import { VERIFY_EVERY_MS } from '../tokens/schedule.ts'
-import { isUsable } from '../tokens/usable.ts'
-import type { Vault } from '../tokens/vault.ts'
+import type { Grant, Subject } from '../grants/grant.ts'
+import { VERIFY_EVERY_MS } from '../grants/renewal/schedule.ts'
+import { isUsable } from '../grants/usable.ts'
+import type { Vault } from '../grants/vault/vault.ts'
 import type { CompanyOf } from './company-of.ts'
 import { KEPT_MS, type WebhookEvent } from './event.ts'
 

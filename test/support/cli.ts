@@ -4,8 +4,8 @@ import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
 import { runCli } from '../../src/cli/run.ts'
-import { parseVaultKeys } from '../../src/tokens/cipher.ts'
-import { openVault } from '../../src/tokens/vault-sql.ts'
+import { parseVaultKeys } from '../../src/grants/vault/cipher.ts'
+import { openVault } from '../../src/grants/vault/open.ts'
 import { temporaryFolder, VAULT_KEYS } from './harness.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))

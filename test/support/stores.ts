@@ -1,8 +1,8 @@
 import Database from 'better-sqlite3'
 import pg from 'pg'
 import type { Test } from 'tap'
-import type { VaultKey } from '../../src/tokens/cipher.ts'
-import { openVault } from '../../src/tokens/vault-sql.ts'
+import type { VaultKey } from '../../src/grants/vault/cipher.ts'
+import { openVault } from '../../src/grants/vault/open.ts'
 import { createClock, type Scope, temporaryFolder } from './harness.ts'
 import { NO_POSTGRES, postgresDatabase } from './postgres.ts'
 

@@ -1,0 +1,39 @@
+import type { Kysely, Selectable } from 'kysely'
+import type { Tables } from './tables.ts'
+import type { ApiKey, KeyStore } from './vault.ts'
+
+const apiKey = (row: Selectable<Tables['api_keys']>): ApiKey => ({
+  id: row.id,
+  name: row.name,
+  hash: row.hash,
+  locations: JSON.parse(row.locations) as string[],
+  createdAt: row.created_at,
+  revokedAt: row.revoked_at
+})
+
+/** The API keys part of the vault. It sees hashes only. */
+export const createKeyStore = (db: Kysely<Tables>, now: () => number): KeyStore => ({
+  async findKey(hash) {
+    const row = await db.selectFrom('api_keys').selectAll().where('hash', '=', hash).executeTakeFirst()
+    return row && apiKey(row)
+  },
+
+  async addKey({ id, name, hash, locations }) {
+    const row = { id, name, hash, locations: JSON.stringify(locations), created_at: now(), revoked_at: null }
+    await db.insertInto('api_keys').values(row).execute()
+  },
+
+  async listKeys() {
+    const rows = await db.selectFrom('api_keys').selectAll().orderBy('created_at').execute()
+    return rows.map(apiKey)
+  },
+
+  async revokeKey(id) {
+    const found = await db
+      .updateTable('api_keys')
+      .set(({ fn, val }) => ({ revoked_at: fn.coalesce('revoked_at', val(now())) }))
+      .where('id', '=', id)
+      .executeTakeFirst()
+    return found.numUpdatedRows === 1n
+  }
+})

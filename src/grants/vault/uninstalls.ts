@@ -1,0 +1,129 @@
+import type { ExpressionBuilder, Kysely } from 'kysely'
+import type { Fruit } from '../grant.ts'
+import { VERIFY_EVERY_MS } from '../renewal/schedule.ts'
+import { unclaimed } from './rows.ts'
+import type { Tables } from './tables.ts'
+import type { GrantStore } from './vault.ts'
+
+type GrantUninstalls = Pick<
+  GrantStore,
+  'forgetGrant' | 'noteUninstall' | 'reportUninstall' | 'forgetReported' | 'forgetCompany'
+>
+
+const COMPANY = 'company:'
+const UNINSTALLED = 'the app was uninstalled'
+
+/** No ask for tokens takes as long: a report of after it was noted by a clock that has been set back since. */
+const LONGEST_ASK_MS = 300_000
+
+/** The columns of a renewed grant: tokens that were asked for before an uninstall was reported do not disprove it. */
+export function afterRenewal(
+  eb: ExpressionBuilder<Tables, 'grants'>,
+  { tokens, dueAt }: Pick<Fruit, 'tokens' | 'dueAt'>
+) {
+  const issuedAt = tokens?.issuedAt ?? 0
+  const isOpen = eb.between('uninstall_reported_at', issuedAt + 1, issuedAt + LONGEST_ASK_MS)
+  return {
+    uninstall_reported_at: eb.case().when(isOpen).then(eb.ref('uninstall_reported_at')).else(null).end(),
+    due_at: eb
+      .case()
+      .when(isOpen)
+      .then(eb.val(issuedAt + VERIFY_EVERY_MS))
+      .else(eb.cast<number | null>(eb.val(dueAt), 'bigint'))
+      .end()
+  }
+}
+
+const forgetFrom = (db: Kysely<Tables>) => (reason: string, at: number) =>
+  db
+    .updateTable('grants')
+    .set(({ eb }) => ({
+      generation: eb('generation', '+', 1),
+      sealed: null,
+      key_id: null,
+      expires_at: null,
+      state: 'uninstalled',
+      state_since: at,
+      state_reason: reason,
+      event_at: at,
+      failures: 0,
+      tried_at: null,
+      due_at: null,
+      uninstall_reported_at: null,
+      ...unclaimed
+    }))
+    .where('state', '!=', 'uninstalled')
+
+/** How grants go. */
+export function createGrantUninstalls(db: Kysely<Tables>): GrantUninstalls {
+  const forget = forgetFrom(db)
+  const forgetCompany: GrantUninstalls['forgetCompany'] = async (companyId, reason, at) => {
+    const { numUpdatedRows } = await forget(reason, at)
+      .where('event_at', '<=', at)
+      .where('company_id', '=', companyId)
+      .where(({ eb, or }) => or([eb('kind', '=', 'minted'), eb('subject', '=', `company:${companyId}`)]))
+      .executeTakeFirst()
+    return Number(numUpdatedRows)
+  }
+
+  return {
+    async forgetGrant(subject, reason, at) {
+      const { numUpdatedRows } = await forget(reason, at)
+        .where('event_at', '<=', at)
+        .where('subject', '=', subject)
+        .executeTakeFirst()
+      return numUpdatedRows === 1n
+    },
+
+    async noteUninstall(subject, at) {
+      const left = {
+        state: 'uninstalled',
+        state_since: at,
+        state_reason: UNINSTALLED,
+        event_at: at
+      } as const
+      await db
+        .insertInto('grants')
+        .values({ subject, kind: 'oauth', generation: 1, scopes: '', proven: 1, failures: 0, ...left })
+        .onConflict((conflict) =>
+          conflict
+            .column('subject')
+            .doUpdateSet({ event_at: at })
+            .where('grants.state', '=', 'uninstalled')
+            .where('grants.event_at', '<', at)
+        )
+        .execute()
+    },
+
+    async reportUninstall(subject, at, dueAt) {
+      await db
+        .updateTable('grants')
+        .set(({ eb, ref, or }) => {
+          const isSooner = or([eb('due_at', 'is', null), eb('due_at', '>', dueAt)])
+          // One that is open already follows the pauses of its renewal.
+          const isDue = eb.and([eb('uninstall_reported_at', 'is', null), isSooner])
+          return {
+            uninstall_reported_at: at,
+            due_at: dueAt === null ? ref('due_at') : eb.case().when(isDue).then(eb.val(dueAt)).else(ref('due_at')).end()
+          }
+        })
+        .where('subject', '=', subject)
+        .where('kind', '!=', 'private')
+        .where('state', '!=', 'uninstalled')
+        .execute()
+    },
+
+    async forgetReported(subject, at) {
+      const { numUpdatedRows } = await forget(UNINSTALLED, at)
+        .where('subject', '=', subject)
+        .where('state', '=', 'reconnect-required')
+        .where('uninstall_reported_at', 'is not', null)
+        .executeTakeFirst()
+      if (numUpdatedRows === 0n) return false
+      if (subject.startsWith(COMPANY)) await forgetCompany(subject.slice(COMPANY.length), UNINSTALLED, at)
+      return true
+    },
+
+    forgetCompany
+  }
+}

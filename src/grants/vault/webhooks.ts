@@ -1,0 +1,19 @@
+import type { Kysely } from 'kysely'
+import type { Tables } from './tables.ts'
+import type { WebhookStore } from './vault.ts'
+
+/** The webhooks part of the vault. */
+export const createWebhookStore = (db: Kysely<Tables>, now: () => number): WebhookStore => ({
+  async hasWebhook(id) {
+    return (await db.selectFrom('webhooks').select('id').where('id', '=', id).executeTakeFirst()) !== undefined
+  },
+
+  async addWebhook(id, olderThan) {
+    await db
+      .insertInto('webhooks')
+      .values({ id, received_at: now() })
+      .onConflict((conflict) => conflict.doNothing())
+      .execute()
+    await db.deleteFrom('webhooks').where('received_at', '<', olderThan).execute()
+  }
+})

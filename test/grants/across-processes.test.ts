@@ -1,0 +1,231 @@
+import t, { type Test } from 'tap'
+import { SEED } from '../simulator/seed.ts'
+import type { Simulator } from '../simulator/simulator.ts'
+import { LOCATION, openSite, type Site } from '../support/gateway-process.ts'
+import { startSimulator, until } from '../support/harness.ts'
+import { NO_POSTGRES } from '../support/postgres.ts'
+import { STORES, type StoreName } from '../support/stores.ts'
+
+t.jobs = 8
+
+const refreshes = (simulator: Simulator) =>
+  simulator.tokenCalls().filter(({ grantType }) => grantType === 'refresh_token')
+const spentTwice = (simulator: Simulator) =>
+  refreshes(simulator).filter(({ status, withinGrace }) => status >= 400 || withinGrace)
+
+type Prove = (t: Test, parts: { simulator: Simulator; site: Site }) => Promise<void>
+
+function withSite(name: string, stores: readonly StoreName[], prove: Prove, options = {}): void {
+  for (const store of stores) {
+    t.test(`${name} (${store})`, async (t) => {
+      const simulator = await startSimulator(t, options)
+      const site = await openSite(t, store, simulator)
+      if (site === undefined) t.pass('not run', { skip: NO_POSTGRES })
+      else await prove(t, { simulator, site })
+    })
+  }
+}
+
+withSite(
+  'three processes with thirty calls each renew an expired token once',
+  ['postgres'],
+  async (t, { simulator, site }) => {
+    const gateways = await Promise.all([site.start(), site.start(), site.start()])
+    await gateways[0]?.install(simulator.connect().code)
+    await Promise.all(gateways.map(({ outcome }) => outcome()))
+    simulator.expireTokens()
+
+    const outcomes = await Promise.all(gateways.flatMap(({ outcome }) => Array.from({ length: 30 }, () => outcome())))
+
+    t.equal(outcomes.length, 90)
+    t.strictSame(new Set(outcomes), new Set(['200']))
+    t.equal(refreshes(simulator).length, 1)
+    t.strictSame(spentTwice(simulator), [])
+  }
+)
+
+withSite(
+  'a token endpoint that takes longer than a lease is asked once, and calls with less time are told so',
+  STORES,
+  async (t, { simulator, site }) => {
+    const gateways = await Promise.all(site.url.startsWith('sqlite:') ? [site.start()] : [site.start(), site.start()])
+    await gateways[0]?.install(simulator.connect().code)
+    await Promise.all(gateways.map(({ outcome }) => outcome()))
+    simulator.expireTokens()
+    simulator.failNext({ kind: 'slow', delayMs: 12_000, path: '/oauth/token' })
+
+    const short = gateways.map(({ outcome }) => outcome({ 'x-request-timeout-ms': '1000' }))
+    const long = gateways.map(({ outcome }) => outcome())
+
+    t.strictSame(new Set(await Promise.all(short)), new Set(['504 deadline-exceeded']))
+    t.match(await site.grant(), { generation: 1, leaseOwner: String, intentAt: Number })
+    t.strictSame(new Set(await Promise.all(long)), new Set(['200']))
+    t.equal(refreshes(simulator).length, 1)
+    t.match(await site.grant(), { generation: 2, leaseOwner: null, intentAt: null })
+  }
+)
+
+withSite(
+  'a lasting 401 costs one renewal among all processes, and no call more than two writes',
+  ['postgres'],
+  async (t, { simulator, site }) => {
+    const gateways = await Promise.all([site.start(), site.start(), site.start()])
+    await gateways[0]?.install(simulator.connect().code)
+    const body = { statusCode: 401, message: 'Invalid JWT' }
+    // Of the object too: a read that HighLevel takes would prove the token.
+    simulator.failNext({ kind: 'status', status: 401, body, path: '/objects/', times: 1_000 })
+
+    const outcomes = []
+    for (let round = 0; round < 4; round += 1) for (const { outcome } of gateways) outcomes.push(await outcome())
+
+    t.strictSame(new Set(outcomes), new Set(['409 location-reconnect-required']))
+    t.equal(refreshes(simulator).length, 1)
+    t.ok(simulator.received({ method: 'PUT' }).length <= 2 * outcomes.length)
+    t.match(await site.grant(), { proven: false, state: 'connected' })
+
+    simulator.clearFaults()
+    t.equal(await gateways[1]?.outcome(), '200')
+    await until(async () => (await site.grant())?.proven === true)
+    simulator.expireTokens()
+    t.equal(await gateways[2]?.outcome(), '200', 'and a token that worked since may be renewed again')
+  }
+)
+
+/** The windows in which a process may die. Each resolves once the gateway is in it. */
+const windows = {
+  'before HighLevel did anything': (simulator: Simulator) => simulator.failNext({ kind: 'hang', path: '/oauth/token' }),
+  'after HighLevel rotated, before its answer': (simulator: Simulator) =>
+    simulator.failNext({ kind: 'slow', delayMs: 60_000, path: '/oauth/token' }),
+  'after the answer, before the save': (simulator: Simulator) =>
+    simulator.failNext({ kind: 'slow', delayMs: 700, path: '/oauth/token' })
+}
+type Window = keyof typeof windows
+
+/** Brings a gateway into the window and kills it there. */
+async function killIn(t: Test, window: Window, simulator: Simulator, site: Site): Promise<void> {
+  const victim = await site.start()
+  await victim.install(simulator.connect().code)
+  t.equal(await victim.outcome(), '200')
+  simulator.expireTokens()
+  windows[window](simulator)
+
+  const cut = victim.outcome().catch(() => 'cut off')
+  await until(() => simulator.received({ path: '/oauth/token' }).some(({ body }) => body.includes('refresh_token=')))
+  const unlock = window === 'after the answer, before the save' ? await lockStore(t, site) : async () => undefined
+  if (window === 'after the answer, before the save') await until(() => refreshes(simulator).length === 1)
+  // The answer is on its way, and what is done with it waits for the lock.
+  if (window === 'after the answer, before the save') await new Promise((resolve) => setTimeout(resolve, 1_200))
+  victim.kill('SIGKILL')
+  await victim.ended
+  await unlock()
+
+  t.equal(await cut, 'cut off')
+  t.match(await site.grant(), { generation: 1, intentAt: Number })
+}
+
+/** Nobody can write until the function that is returned is called. */
+async function lockStore(t: Test, { url }: Site): Promise<() => Promise<void>> {
+  if (url.startsWith('sqlite:')) {
+    const { default: Database } = await import('better-sqlite3')
+    const database = new Database(url.slice('sqlite:'.length))
+    database.exec('begin immediate')
+    return async () => void database.exec('rollback').close()
+  }
+  const { postgresClient } = await import('../support/postgres.ts')
+  const client = await postgresClient(t, url)
+  await client.query('begin')
+  await client.query('lock table grants in exclusive mode')
+  return async () => {
+    // A statement that waits for a lock outlives its client, and would be carried out after all.
+    await client.query(
+      "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+    )
+    await client.query('rollback')
+  }
+}
+
+for (const window of Object.keys(windows) as Window[]) {
+  withSite(
+    `killed ${window}, the restarted process finishes it within the grace and without a call`,
+    STORES,
+    async (t, { simulator, site }) => {
+      await killIn(t, window, simulator, site)
+      const diedAt = Date.now()
+
+      const again = await site.start()
+      await until(async () => (await site.grant())?.generation === 2)
+
+      t.ok(Date.now() - diedAt < 30_000)
+      t.equal(await again.outcome(), '200')
+      t.strictSame(
+        refreshes(simulator).filter(({ status }) => status >= 400),
+        []
+      )
+    }
+  )
+
+  withSite(
+    `killed ${window}, another process finishes it within the grace and without a call`,
+    ['postgres'],
+    async (t, { simulator, site }) => {
+      const other = await site.start()
+      await killIn(t, window, simulator, site)
+      const diedAt = Date.now()
+
+      await until(async () => (await site.grant())?.generation === 2)
+
+      t.ok(Date.now() - diedAt < 30_000)
+      t.equal(await other.outcome(), '200')
+      t.strictSame(
+        refreshes(simulator).filter(({ status }) => status >= 400),
+        []
+      )
+    }
+  )
+}
+
+const WITHOUT_GRACE = { graceMs: 0 }
+const LOST: Window = 'after HighLevel rotated, before its answer'
+
+withSite(
+  'where HighLevel gives no grace, the token is minted from the company',
+  STORES,
+  async (t, { simulator, site }) => {
+    await killIn(t, LOST, simulator, site)
+    const again = await site.start()
+    await again.install(simulator.connectCompany({ approvedLocations: [SEED.locationId] }).code)
+
+    await until(async () => (await site.grant())?.kind === 'minted')
+
+    t.equal(await again.outcome(), '200')
+    t.match(await site.grant(), { state: 'connected', generation: 2 })
+  },
+  WITHOUT_GRACE
+)
+
+withSite(
+  'with neither grace nor company the location asks to be connected again, once, and HighLevel is left alone',
+  ['postgres'],
+  async (t, { simulator, site }) => {
+    const other = await site.start()
+    await killIn(t, LOST, simulator, site)
+
+    await until(async () => (await site.grant())?.state === 'reconnect-required')
+    const asked = simulator.tokenCalls().length
+    const outcomes = [await other.outcome(), await other.outcome(), await other.outcome()]
+
+    t.strictSame(new Set(outcomes), new Set(['409 location-reconnect-required']))
+    t.equal(simulator.tokenCalls().length, asked)
+    // The first one, whose answer was lost, and one of the other process.
+    t.equal(refreshes(simulator).length, 2)
+    const alarmsOf = () => other.lines().filter(({ msg }) => String(msg).includes('must be connected again'))
+    await until(() => alarmsOf().length > 0)
+    const alarms = alarmsOf()
+    t.match(alarms, [{ level: 50, subject: LOCATION }])
+    t.equal(alarms.length, 1)
+
+    await other.install(simulator.connect().code)
+    t.equal(await other.outcome(), '200', 'and a new install mends it')
+  },
+  WITHOUT_GRACE
+)

@@ -1,0 +1,41 @@
+import { randomUUID } from 'node:crypto'
+import type { Fruit, Install, Lease, Tokens } from '../../src/grants/grant.ts'
+
+export const ONE = 'location:one'
+
+export const tokens = (accessToken: string): Tokens => ({
+  accessToken,
+  refreshToken: `${accessToken}-refresh`,
+  expiresAt: 2_000,
+  issuedAt: 1_000
+})
+
+/** What a renewal or an install brings, called by its access token. */
+export const fruit = (accessToken: string, changes: Partial<Fruit> = {}): Fruit => ({
+  subject: ONE,
+  kind: 'oauth',
+  companyId: 'company1',
+  tokens: tokens(accessToken),
+  scopes: 'objects/record.write objects/record.readonly',
+  stateSince: 1_000,
+  proven: true,
+  dueAt: 1_800,
+  ...changes
+})
+
+export const lease = (owner: string, at: number, lifeMs = 8_000): Lease => ({ owner, at, until: at + lifeMs })
+
+/** A code exchange at this time. */
+export const install = (at: number, changes: Partial<Install> = {}): Install => ({
+  id: randomUUID(),
+  at,
+  isRepeated: false,
+  ...changes
+})
+
+/** How a location is enrolled: minted with its first call, unless said otherwise. */
+export const enrolled = (changes: { dueAt?: number | null; waits?: boolean } = {}) => ({
+  dueAt: null,
+  waits: false,
+  ...changes
+})

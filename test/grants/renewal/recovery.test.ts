@@ -1,0 +1,313 @@
+import t, { type Test } from 'tap'
+import { SEED } from '../../simulator/seed.ts'
+import { createClock, startGateway, startSimulator, until } from '../../support/harness.ts'
+
+const CHANGE = { properties: { customer_number: 5 } }
+const LOCATION = `location:${SEED.locationId}` as const
+const COMPANY = `company:${SEED.companyId}` as const
+const HOUR = 3_600_000
+const invalid = { kind: 'status', status: 400, body: { error: 'invalid_grant' }, path: '/oauth/token' } as const
+
+async function open(t: Test) {
+  const simulator = await startSimulator(t)
+  const gateway = await startGateway(t, { simulator })
+  const asked = () => simulator.tokenCalls().filter(({ grantType }) => grantType === 'refresh_token')
+  return { simulator, ...gateway, asked, grant: () => gateway.vault.loadGrant(LOCATION) }
+}
+
+t.test('after invalid_grant the refresh token before the current one is tried', async (t) => {
+  const { simulator, patch, asked, grant } = await open(t)
+  simulator.expireTokens()
+  await patch(CHANGE)
+  const held = await grant()
+  await until(async () => (await grant())?.proven === true)
+  simulator.expireToken(held?.tokens?.accessToken ?? '')
+  simulator.failNext(invalid)
+
+  const reply = await patch(CHANGE)
+
+  const sent = asked().map(({ refreshToken }) => refreshToken)
+  t.strictSame(sent.slice(1), [held?.tokens?.refreshToken, held?.tokens?.previousRefreshToken])
+  // The simulator, within its grace, gives the pair that the gateway holds: a dead one, and no reason to ask again.
+  t.match(await grant(), { state: 'connected', generation: 3 })
+  t.equal(reply.json['code'], 'location-reconnect-required')
+})
+
+t.test('then a token is minted from the company, and from there on only so', async (t) => {
+  const { simulator, patch, install, asked, grant } = await open(t)
+  await install(simulator.connectCompany({ bulk: true }).code)
+  simulator.revokeGrants(SEED.locationId)
+
+  const replies = [await patch(CHANGE), await patch(CHANGE)]
+  simulator.expireTokens(SEED.locationId)
+  replies.push(await patch(CHANGE))
+
+  t.strictSame(
+    replies.map(({ status }) => status),
+    [200, 200, 200]
+  )
+  t.match(await grant(), { kind: 'minted', state: 'connected', tokens: { refreshToken: undefined } })
+  t.equal(asked().length, 1)
+})
+
+t.test('what only fails for now on the way does not end the grant', async (t) => {
+  const clock = createClock()
+  const simulator = await startSimulator(t, { now: clock.now })
+  const { patch, install, vault } = await startGateway(t, { simulator, now: clock.now })
+  const grant = () => vault.loadGrant(LOCATION)
+  await install(simulator.connectCompany({ bulk: true }).code)
+  simulator.revokeGrants(SEED.locationId)
+  simulator.failNext({ kind: 'status', status: 503, path: '/oauth/locationToken' })
+
+  const reply = await patch(CHANGE)
+  const after = await grant()
+  await until(async () => {
+    clock.move(1_000)
+    return (await grant())?.kind === 'minted'
+  })
+
+  t.match(reply.json, { status: 503, code: 'upstream-unavailable' })
+  t.match(after, { state: 'backing-off', failures: 1 })
+  t.equal((await patch(CHANGE)).status, 200)
+})
+
+t.test(
+  'where nothing helps the location says since when and where to connect, and is not asked for again',
+  async (t) => {
+    const { simulator, patch, install, asked, grant, lines } = await open(t)
+    await install(simulator.connectCompany({ bulk: true }).code)
+    simulator.revokeGrants()
+
+    const replies = [await patch(CHANGE), await patch(CHANGE)]
+
+    const since = new Date((await grant())?.stateSince ?? 0).toISOString()
+    for (const { json } of replies) {
+      t.match(json, { status: 409, code: 'location-reconnect-required', connectUrl: /\/oauth\/install$/ })
+      t.ok(String(json['detail']).endsWith(since), String(json['detail']))
+    }
+    const ended = lines.filter((line) => line.includes('must be connected again'))
+    t.strictSame(new Set(ended.map((line) => JSON.parse(line).subject)), new Set([LOCATION, COMPANY]))
+    t.equal(ended.length, 2)
+    const before = asked().length
+    await patch(CHANGE)
+    t.equal(asked().length, before)
+  }
+)
+
+t.test('a company that is connected again wakes the locations that had ended with it', async (t) => {
+  const simulator = await startSimulator(t)
+  const { patch, install, vault } = await startGateway(t, { simulator, connected: false })
+  await install(simulator.connectCompany({ approvedLocations: [SEED.locationId] }).code)
+  simulator.revokeGrants()
+  const lost = await patch(CHANGE)
+
+  await install(simulator.connectCompany({ approvedLocations: [SEED.locationId] }).code)
+  await until(async () => (await vault.loadGrant(LOCATION))?.tokens != null)
+
+  t.equal(lost.json['code'], 'location-reconnect-required')
+  t.equal((await patch(CHANGE)).status, 200)
+})
+
+t.test('while another process may be about to save, invalid_grant waits for it', async (t) => {
+  const clock = createClock()
+  const simulator = await startSimulator(t, { now: clock.now })
+  const { patch, vault } = await startGateway(t, { simulator, now: clock.now })
+  await patch(CHANGE)
+  const held = await vault.loadGrant(LOCATION)
+  // Another process has claimed, asked and been cut off; its lease has run out and it still holds the new pair.
+  await vault.claimGrant(LOCATION, 1, { owner: 'cut off', at: clock.now(), until: clock.now() })
+  const { accessToken, refreshToken } = simulator.grantTokens()
+  simulator.expireToken(held?.tokens?.accessToken ?? '')
+  simulator.failNext(invalid)
+  clock.move(9_000)
+
+  const reply = patch(CHANGE)
+  await until(() => simulator.received({ path: '/oauth/token' }).length === 1)
+  const tokens = { accessToken, refreshToken, expiresAt: clock.now() + 20 * HOUR, issuedAt: clock.now() }
+  const fruit = { subject: LOCATION, kind: 'oauth', companyId: SEED.companyId, scopes: '', proven: true } as const
+  await vault.saveFruit({ ...fruit, tokens, stateSince: 0, dueAt: tokens.expiresAt }, 1)
+
+  t.equal((await reply).status, 200)
+  t.match(await vault.loadGrant(LOCATION), { generation: 2, state: 'connected', tokens: { accessToken } })
+  t.equal(simulator.received({ path: '/oauth/token' }).length, 1)
+})
+
+t.test('a 403 that does not speak of the location ends no grant that is minted', async (t) => {
+  const simulator = await startSimulator(t)
+  const { patch, install, vault } = await startGateway(t, { simulator, connected: false })
+  await install(simulator.connectCompany({ approvedLocations: [SEED.locationId] }).code)
+  const body = { statusCode: 403, message: 'Forbidden resource' }
+  simulator.failNext({ kind: 'status', status: 403, body, path: '/oauth/locationToken' })
+
+  const refused = await patch(CHANGE)
+  const after = await vault.loadGrant(LOCATION)
+  await until(async () => (await vault.loadGrant(LOCATION))?.tokens != null)
+
+  t.match(refused.json, { status: 503, code: 'upstream-unavailable' })
+  t.match(after, { state: 'backing-off', stateReason: /Forbidden resource/ })
+  t.equal((await patch(CHANGE)).status, 200)
+})
+
+t.test(
+  'a mint that is refused for a scope renews no company token, and one for a dead token renews it once',
+  async (t) => {
+    const { simulator, patch, install, asked, vault } = await open(t)
+    await vault.forgetGrant(LOCATION, 'to be minted', Date.now())
+    await install(simulator.connectCompany({ bulk: true }).code)
+    const body = { statusCode: 401, message: 'The token is not authorized for this scope.' }
+    simulator.failNext({ kind: 'status', status: 401, body, path: '/oauth/locationToken' })
+    await patch(CHANGE)
+    const forScope = asked().length
+    simulator.expireToken((await vault.loadGrant(COMPANY))?.tokens?.accessToken ?? '')
+
+    await until(async () => (await patch(CHANGE)).status === 200)
+
+    t.strictSame([forScope, asked().length], [0, 1])
+    t.match(await vault.loadGrant(COMPANY), { proven: true, generation: 2 })
+  }
+)
+
+t.test(
+  'locations that had ended with their company are connected with it, when its new pair is saved late',
+  async (t) => {
+    const simulator = await startSimulator(t)
+    const { patch, install, vault, asked } = {
+      ...(await startGateway(t, { simulator, connected: false })),
+      asked: () => simulator.tokenCalls()
+    }
+    await install(simulator.connectCompany({ approvedLocations: [SEED.locationId] }).code)
+    simulator.expireTokens()
+    const setback = {
+      stateSince: 1,
+      stateReason: 'invalid_grant',
+      failures: 1,
+      dueAt: null,
+      triedAt: 1,
+      intentAt: null
+    }
+    await vault.claimGrant(COMPANY, 1, { owner: 'believes', at: Date.now(), until: Date.now() })
+    await vault.noteSetback(COMPANY, 1, 'believes', { ...setback, state: 'reconnect-required' })
+    const lost = await patch(CHANGE)
+    const ended = await vault.loadGrant(LOCATION)
+
+    // As the late save of another process leaves it, but for the renewal that is due at once.
+    const company = await vault.loadGrant(COMPANY)
+    const fruit = {
+      subject: COMPANY,
+      kind: 'oauth',
+      companyId: SEED.companyId,
+      scopes: '',
+      proven: true,
+      stateSince: 1
+    } as const
+    await vault.saveFruit({ ...fruit, tokens: company?.tokens ?? null, dueAt: 1 }, 1)
+    await until(async () => (await vault.loadGrant(LOCATION))?.tokens != null)
+
+    t.equal(lost.json['code'], 'location-reconnect-required')
+    t.match(ended, { state: 'reconnect-required', stateReason: 'the grant of the company has ended' })
+    t.equal((await patch(CHANGE)).status, 200)
+    t.ok(asked().every(({ status }) => status === 200))
+  }
+)
+
+const UNKNOWN_WORDS = { error: 'invalid_grant', error_description: 'Computer says no' }
+const strange = { kind: 'status', status: 400, body: UNKNOWN_WORDS, path: '/oauth/token' } as const
+
+/** A gateway whose waits are over when the clock says so. */
+async function withClock(t: Test) {
+  const clock = createClock()
+  const simulator = await startSimulator(t, { now: clock.now })
+  // Long, so that a slow machine ends no call before its wait is over.
+  const env = { REQUEST_DEADLINE_MS: '120000' }
+  const gateway = await startGateway(t, { simulator, now: clock.now, env })
+  return {
+    clock,
+    simulator,
+    ...gateway,
+    grant: () => gateway.vault.loadGrant(LOCATION),
+    asked: () => simulator.tokenCalls().filter(({ grantType }) => grantType === 'refresh_token').length,
+    /** Moves the clock until what is under way has ended. */
+    async play<Value>(underWay: Promise<Value>): Promise<Value> {
+      const timer = setInterval(() => clock.move(2_000), 100)
+      return underWay.finally(() => clearInterval(timer))
+    }
+  }
+}
+
+t.test('a refusal in words that are not known passes: it is asked again while the grace lasts', async (t) => {
+  const { simulator, patch, grant, asked, play } = await withClock(t)
+  simulator.expireTokens()
+  simulator.failNext({ ...strange, times: 3 })
+
+  const reply = await play(patch(CHANGE))
+
+  t.equal(reply.status, 200)
+  t.equal(asked(), 4)
+  t.match(await grant(), { state: 'connected', generation: 2 })
+})
+
+t.test('and where HighLevel has rotated before, the pair is not lost', async (t) => {
+  const { simulator, patch, grant, play } = await withClock(t)
+  simulator.expireTokens()
+  simulator.failNext({ ...strange, kind: 'status-after', times: 2 })
+
+  t.equal((await play(patch(CHANGE))).status, 200)
+  t.match(await grant(), { state: 'connected', generation: 2 })
+})
+
+t.test('after the grace and every other way it has ended, with an alarm, and is looked at each hour', async (t) => {
+  const { simulator, patch, grant, asked, play, clock, lines } = await withClock(t)
+  simulator.expireTokens()
+  simulator.failNext({ ...strange, times: 1_000 })
+  const began = clock.now()
+
+  const replies = [await play(patch(CHANGE)), await patch(CHANGE)]
+
+  t.ok(clock.now() - began >= 30_000, `${clock.now() - began} ms`)
+  t.ok(asked() >= 6, `${asked()} asks`)
+  for (const { json } of replies) t.match(json, { status: 409, code: 'location-reconnect-required' })
+  t.equal(lines.filter((line) => line.includes('must be connected again')).length, 1)
+  t.match(await grant(), { state: 'reconnect-required', dueAt: Number })
+
+  // It was no end after all.
+  simulator.clearFaults()
+  clock.move(HOUR)
+  await until(async () => (await grant())?.state === 'connected')
+  t.equal((await patch(CHANGE)).status, 200)
+})
+
+t.test('and a token from the company is tried before', async (t) => {
+  const { simulator, patch, grant, install, play } = await withClock(t)
+  await install(simulator.connectCompany({ bulk: true }).code)
+  simulator.expireTokens(SEED.locationId)
+  simulator.failNext({ ...strange, times: 1_000 })
+
+  t.equal((await play(patch(CHANGE))).status, 200)
+  t.match(await grant(), { kind: 'minted', state: 'connected' })
+})
+
+t.test('"revoked, rotated or expired" under invalid_request ends a grant with an alarm', async (t) => {
+  const { simulator, patch, grant, lines } = await open(t)
+  simulator.expireTokens()
+  const body = { error: 'invalid_request', error_description: 'The refresh token was revoked, rotated or has expired' }
+  simulator.failNext({ kind: 'status', status: 400, body, path: '/oauth/token', times: 10 })
+
+  t.equal((await patch(CHANGE)).json['code'], 'location-reconnect-required')
+  t.match(await grant(), { state: 'reconnect-required', dueAt: null })
+  t.equal(lines.filter((line) => line.includes('must be connected again')).length, 1)
+})
+
+t.test('a refusal that may pass raises an alarm once it has lasted', async (t) => {
+  const { simulator, patch, clock, lines, grant } = await withClock(t)
+  simulator.expireTokens()
+  const body = { error: 'invalid_client' }
+  simulator.failNext({ kind: 'status', status: 401, body, path: '/oauth/token', times: 1_000 })
+
+  for (let minute = 0; minute < 40; minute += 1) {
+    t.equal((await patch(CHANGE)).status, 503)
+    clock.move(60_000)
+  }
+
+  t.match(await grant(), { state: 'backing-off' })
+  t.equal(lines.filter((line) => line.includes('could not be renewed for a quarter of an hour')).length, 1)
+})

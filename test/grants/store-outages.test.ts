@@ -1,0 +1,296 @@
+import { copyFileSync, renameSync, rmSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import { SEED } from '../simulator/seed.ts'
+import type { Simulator } from '../simulator/simulator.ts'
+import { type GatewayProcess, openSite, type Site } from '../support/gateway-process.ts'
+import { createClock, startGateway, startSimulator, until } from '../support/harness.ts'
+import { NO_POSTGRES, postgresDatabase } from '../support/postgres.ts'
+import { startProxy } from '../support/proxy.ts'
+import { STORES, sql, storeUrl } from '../support/stores.ts'
+
+t.jobs = 6
+
+const CHANGE = { properties: { customer_number: 5 } }
+const HOUR = 3_600_000
+
+const refreshes = (simulator: Simulator) =>
+  simulator.tokenCalls().filter(({ grantType }) => grantType === 'refresh_token')
+const failedSaves = (gateway: GatewayProcess) =>
+  gateway.lines().filter(({ msg }) => String(msg).includes('could not be saved')).length
+
+/** From now on the store takes no new tokens, until the function that is returned is called. */
+async function refuseTokens({ url }: Site): Promise<() => Promise<unknown>> {
+  if (url.startsWith('sqlite:')) {
+    await sql(
+      url,
+      `create trigger refuse before update on grants when new.generation > old.generation
+       begin select raise(abort, 'the store takes no tokens'); end`
+    )
+    return () => sql(url, 'drop trigger refuse')
+  }
+  await sql(
+    url,
+    `create function refuse() returns trigger as $$ begin raise 'the store takes no tokens'; end $$ language plpgsql`
+  )
+  await sql(
+    url,
+    'create trigger refuse before update on grants for each row when (new.generation > old.generation) execute function refuse()'
+  )
+  return () => sql(url, 'drop trigger refuse on grants')
+}
+
+for (const store of STORES) {
+  t.test(
+    `a pair whose save fails five times is used meanwhile, and SIGTERM in between loses nothing (${store})`,
+    async (t) => {
+      const simulator = await startSimulator(t)
+      const site = await openSite(t, store, simulator, { SHUTDOWN_GRACE_MS: '1500' })
+      if (site === undefined) return void t.pass('not run', { skip: NO_POSTGRES })
+      const gateway = await site.start()
+      await gateway.install(simulator.connect().code)
+      simulator.expireTokens()
+      const takeTokens = await refuseTokens(site)
+
+      const outcomes = [await gateway.outcome()]
+      await until(() => failedSaves(gateway) >= 5)
+      outcomes.push(await gateway.outcome())
+      const before = await site.grant()
+      gateway.kill('SIGTERM')
+      await sleep(3_000)
+      const hasWaited = gateway.child.exitCode === null
+      await takeTokens()
+
+      t.equal(await gateway.ended, 0)
+      t.strictSame(outcomes, ['200', '200'])
+      t.match(before, { generation: 1, intentAt: Number, leaseOwner: String })
+      t.ok(hasWaited, 'the process waits for the store beyond its grace time')
+      t.match(await site.grant(), { generation: 2, intentAt: null })
+      t.equal(refreshes(simulator).length, 1)
+      const again = await site.start()
+      t.equal(await again.outcome(), '200')
+      t.equal(refreshes(simulator).length, 1)
+    }
+  )
+
+  t.test(`a process that ends in the middle of a refresh leaves it to the next one (${store})`, async (t) => {
+    const simulator = await startSimulator(t)
+    const site = await openSite(t, store, simulator, { SHUTDOWN_GRACE_MS: '1500' })
+    if (site === undefined) return void t.pass('not run', { skip: NO_POSTGRES })
+    const gateway = await site.start()
+    await gateway.install(simulator.connect().code)
+    simulator.expireTokens()
+    simulator.failNext({ kind: 'slow', delayMs: 60_000, path: '/oauth/token' })
+    const late = gateway.outcome({ 'x-request-timeout-ms': '500' })
+    await until(() => refreshes(simulator).length === 1)
+
+    gateway.kill('SIGTERM')
+
+    t.equal(await gateway.ended, 0)
+    t.equal(await late, '504 deadline-exceeded')
+    t.match(await site.grant(), { generation: 1, leaseOwner: null, state: 'backing-off', failures: 1 })
+    const again = await site.start()
+    await until(async () => (await site.grant())?.generation === 2)
+    t.equal(await again.outcome(), '200')
+    t.ok(refreshes(simulator).every(({ status }) => status === 200))
+  })
+}
+
+/** A gateway in this process whose wire to PostgreSQL the test can cut. */
+async function behindProxy(t: Test, more: Record<string, string> = {}) {
+  const url = await postgresDatabase(t)
+  if (url === undefined) return undefined
+  const { hostname, port } = new URL(url)
+  const proxy = await startProxy(t, { host: hostname, port: Number(port || 5432) })
+  const clock = createClock()
+  const simulator = await startSimulator(t, { now: clock.now })
+  const env = { DATABASE_URL: Object.assign(new URL(url), { hostname: '127.0.0.1', port: String(proxy.port) }).href }
+  const gateway = await startGateway(t, { simulator, env: { ...env, ...more }, now: clock.now })
+  return { proxy, clock, simulator, ...gateway }
+}
+
+for (const mode of ['cut', 'hang'] as const) {
+  t.test(
+    `while the way to the database is ${mode}, calls go on with the tokens in memory, and it heals by itself`,
+    async (t) => {
+      const site = await behindProxy(t)
+      if (site === undefined) return void t.pass('not run', { skip: NO_POSTGRES })
+      const { proxy, clock, simulator, patch, call } = site
+      const other = `/records/${SEED.schemaKey}/${SEED.recordId}?locationId=${SEED.secondLocationId}`
+      await patch(CHANGE)
+
+      proxy.set(mode)
+      clock.move(20_000)
+      const startedAt = performance.now()
+      const going = [await patch(CHANGE), await patch(CHANGE), await patch(CHANGE)]
+      const tookMs = performance.now() - startedAt
+      const ready = await call('/readyz')
+      const unknown = await patch(CHANGE, {}, other)
+      clock.move(25 * HOUR)
+      const expired = await patch(CHANGE)
+      const asked = refreshes(simulator).length
+      proxy.set('pass')
+      await until(async () => (await call('/readyz')).status === 200)
+
+      t.strictSame(
+        going.map(({ status }) => status),
+        [200, 200, 200]
+      )
+      // Three calls that wait for the database take longer, on any machine.
+      t.ok(tookMs < 5_000, `${tookMs} ms`)
+      t.match(ready.json, { status: 503, code: 'vault-unavailable' })
+      for (const reply of [unknown, expired]) {
+        t.match(reply.json, { status: 503, code: 'vault-unavailable', retryable: true })
+        t.match(reply.headers.get('retry-after'), /^[1-9]\d*$/)
+      }
+      t.equal(asked, 0, 'no refresh token is spent whose successor could not be saved')
+      await until(async () => (await patch(CHANGE)).status === 200)
+      t.match(await site.vault.loadGrant(`location:${SEED.locationId}`), { generation: 2 })
+    }
+  )
+}
+
+t.test(
+  'while the token endpoint is down no call is refused, and the token is renewed without a call once it is up',
+  async (t) => {
+    const clock = createClock()
+    const simulator = await startSimulator(t, { now: clock.now })
+    const { patch, vault } = await startGateway(t, { simulator, now: clock.now })
+    const grant = () => vault.loadGrant(`location:${SEED.locationId}`)
+    simulator.failNext({ kind: 'status', status: 503, path: '/oauth/token', times: 1_000 })
+    clock.move(21 * HOUR)
+
+    await until(async () => (await grant())?.failures === 1)
+    const first = (await patch(CHANGE)).status
+    clock.move(5_000)
+    await until(async () => (await grant())?.failures === 2)
+    const second = (await patch(CHANGE)).status
+    const down = await grant()
+    simulator.clearFaults()
+    clock.move(10_000)
+    await until(async () => (await grant())?.generation === 2)
+
+    t.strictSame([first, second], [200, 200])
+    t.match(down, {
+      state: 'backing-off',
+      generation: 1,
+      stateReason: /token endpoint/,
+      dueAt: Number,
+      intentAt: Number
+    })
+    t.match(await grant(), { state: 'connected', failures: 0, stateReason: null })
+    t.strictSame(refreshes(simulator).filter(({ status }) => status === 200).length, 1)
+  }
+)
+
+t.test('the end of the process keeps to its grace time while the database hangs and nothing is unsaved', async (t) => {
+  const site = await behindProxy(t, { SHUTDOWN_GRACE_MS: '1000' })
+  if (site === undefined) return void t.pass('not run', { skip: NO_POSTGRES })
+  const { proxy, simulator, patch, call, close } = site
+  simulator.expireTokens()
+  simulator.failNext({ kind: 'hang', path: '/oauth/token' })
+  const cut = Promise.allSettled([patch(CHANGE), call('/readyz')])
+  await until(() => refreshes(simulator).length + simulator.received({ path: '/oauth/token' }).length > 0)
+  proxy.set('hang')
+  cut.then(() => undefined)
+  void call('/readyz').catch(() => undefined)
+
+  const startedAt = performance.now()
+  await close()
+  const tookMs = performance.now() - startedAt
+
+  // Much more than it takes, as a busy machine is slow; what waited for the database would wait without end.
+  t.ok(tookMs < 12_000, `${tookMs} ms`)
+  await cut
+})
+
+t.test('an install into a database that takes no writes is refused before its code is spent', async (t) => {
+  const DATABASE_URL = await postgresDatabase(t)
+  if (DATABASE_URL === undefined) return void t.pass('not run', { skip: NO_POSTGRES })
+  const simulator = await startSimulator(t)
+  const { pathname } = new URL(DATABASE_URL)
+  const before = await startGateway(t, { simulator, env: { DATABASE_URL } })
+  await before.close()
+  const gateway = await startGateway(t, { simulator, env: { DATABASE_URL }, connected: false })
+  // As after a failover to a standby. New connections only: those of the pool leave it when they are idle.
+  await sql(DATABASE_URL, `alter database ${pathname.slice(1)} set default_transaction_read_only = on`)
+  await sql(
+    DATABASE_URL,
+    'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()'
+  )
+
+  const reply = await gateway.install(simulator.connect().code)
+
+  t.equal(reply.status, 503)
+  t.equal(simulator.tokenCalls().length, 1, 'the first install alone')
+  t.equal((await gateway.patch(CHANGE)).status, 200, 'and what can be read is used')
+})
+
+t.test('a SQLite file that was deleted under the process is not ready, and takes no install', async (t) => {
+  const simulator = await startSimulator(t)
+  const { call, install, config } = await startGateway(t, { simulator, connected: false })
+  rmSync(config.DATABASE_URL.slice('sqlite:'.length))
+
+  const [ready, installed] = [await call('/readyz'), await install(simulator.connect().code)]
+
+  t.match(ready.json, { status: 503, code: 'vault-unavailable' })
+  t.equal(installed.status, 503)
+  t.strictSame(simulator.tokenCalls(), [])
+})
+
+t.test('a SQLite file that was replaced under the process has no tokens renewed into nowhere', async (t) => {
+  const clock = createClock()
+  const simulator = await startSimulator(t, { now: clock.now })
+  const { patch, config } = await startGateway(t, { simulator, now: clock.now })
+  const path = config.DATABASE_URL.slice('sqlite:'.length)
+  copyFileSync(path, `${path}.copy`)
+  renameSync(`${path}.copy`, path)
+  clock.move(25 * HOUR)
+
+  const reply = await patch(CHANGE)
+
+  t.match(reply.json, { status: 503, code: 'vault-unavailable' })
+  t.strictSame(refreshes(simulator), [])
+})
+
+t.test('odd words of HighLevel’s are stored and shown all the same', async (t) => {
+  for (const store of STORES) {
+    const DATABASE_URL = await storeUrl(t, store)
+    if (DATABASE_URL === undefined) return void t.pass('not run', { skip: NO_POSTGRES })
+    const simulator = await startSimulator(t)
+    const gateway = await startGateway(t, { simulator, env: { DATABASE_URL } })
+    const grant = () => gateway.vault.loadGrant(`location:${SEED.locationId}`)
+    const scope = 'objects/record.write\0'
+    const pair = simulator.grantTokens()
+    const body = { access_token: pair.accessToken, refresh_token: pair.refreshToken, expires_in: 1e99, scope }
+    simulator.expireTokens()
+    simulator.failNext({ kind: 'status', status: 200, body, path: '/oauth/token' })
+    await gateway.patch(CHANGE)
+    const renewed = await grant()
+    const shown = await fetch(`${gateway.adminOrigin}/locations/${SEED.locationId}`)
+    const words = { error: 'invalid_client', error_description: 'a\0b\u001b[31mc' }
+    simulator.failNext({ kind: 'status', status: 400, body: words, path: '/oauth/token', times: 9 })
+    await gateway.vault.markProven(`location:${SEED.locationId}`, 2, 1)
+    simulator.expireTokens()
+    await until(async () => {
+      await gateway.patch(CHANGE)
+      return (await grant())?.state === 'backing-off'
+    })
+
+    t.match(renewed, { generation: 2, tokens: { refreshToken: pair.refreshToken } }, store)
+    t.equal(shown.status, 200)
+    t.match(await grant(), { stateReason: /a b \[31mc/, failures: 1 }, store)
+  }
+})
+
+t.test('a key that cannot be looked up in time is answered in time', async (t) => {
+  const site = await behindProxy(t)
+  if (site === undefined) return void t.pass('not run', { skip: NO_POSTGRES })
+  site.proxy.set('hang')
+  const since = performance.now()
+
+  const reply = await site.patch(CHANGE, { key: 'rgk_unknown', headers: { 'x-request-timeout-ms': '300' } })
+
+  t.match(reply.json, { code: 'vault-unavailable', applied: 'no' })
+  t.ok(performance.now() - since < 600)
+})

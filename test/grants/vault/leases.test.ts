@@ -1,0 +1,236 @@
+import t from 'tap'
+import { onEachStore, type Store } from '../../support/stores.ts'
+import { fruit, install, lease, ONE } from '../issued-grants.ts'
+
+const AT = 10_000
+const SETBACK = {
+  state: 'backing-off',
+  stateSince: AT,
+  stateReason: 'HighLevel was away',
+  failures: 1,
+  dueAt: AT + 5_000,
+  triedAt: AT,
+  intentAt: null
+} as const
+
+async function withGrant({ open }: Store) {
+  const vault = await open()
+  await vault.installGrant(fruit('a', { dueAt: AT }), install(1))
+  return vault
+}
+
+onEachStore(t, 'a claim commits the lease and the intent, and nobody else has it while it runs', async (t, store) => {
+  const vault = await withGrant(store)
+  const other = await store.open()
+
+  const claimed = await vault.claimGrant(ONE, 1, lease('me', AT))
+  const refused = [
+    await other.claimGrant(ONE, 1, lease('you', AT + 7_999)),
+    await other.claimDue(lease('you', AT + 7_999)),
+    await vault.claimGrant(ONE, 1, lease('me', AT + 1))
+  ]
+
+  t.match(claimed, {
+    generation: 1,
+    intentAt: AT,
+    leaseOwner: 'me',
+    leaseUntil: AT + 8_000,
+    tokens: { accessToken: 'a' }
+  })
+  t.match(await other.loadGrant(ONE), { intentAt: AT, leaseOwner: 'me', leaseUntil: AT + 8_000 })
+  t.strictSame(refused, [undefined, undefined, undefined])
+})
+
+onEachStore(t, 'of many that claim at once one gets the lease', async (t, store) => {
+  const vault = await withGrant(store)
+  const others = [vault, await store.open(), await store.open()]
+
+  const claims = await Promise.all(
+    Array.from({ length: 30 }, (_, n) => {
+      const claimant = others[n % others.length] ?? vault
+      return n % 2 === 0 ? claimant.claimDue(lease(`${n}`, AT)) : claimant.claimGrant(ONE, 1, lease(`${n}`, AT))
+    })
+  )
+
+  t.equal(claims.filter((claim) => claim !== undefined).length, 1)
+})
+
+onEachStore(t, 'a lease that ran out is taken over, and when the one before asked is remembered', async (t, store) => {
+  const vault = await withGrant(store)
+  await vault.claimGrant(ONE, 1, lease('dead', AT))
+
+  const swept = await vault.claimDue(lease('next', AT + 8_000))
+
+  t.match(swept, {
+    leaseOwner: 'next',
+    leaseUntil: AT + 16_000,
+    intentAt: AT + 8_000,
+    priorIntentAt: AT
+  })
+})
+
+onEachStore(t, 'a lease is extended by its owner alone', async (t, store) => {
+  const vault = await withGrant(store)
+  await vault.claimGrant(ONE, 1, lease('me', AT))
+
+  const extended = [await vault.extendLease(ONE, 'me', AT + 20_000), await vault.extendLease(ONE, 'you', AT + 90_000)]
+
+  t.strictSame(extended, [true, false])
+  t.equal(await vault.claimDue(lease('you', AT + 19_999)), undefined)
+  t.match(await vault.claimDue(lease('you', AT + 20_000)), { leaseOwner: 'you' })
+  t.equal(await vault.extendLease(ONE, 'me', AT + 90_000), false)
+})
+
+onEachStore(
+  t,
+  'the fruit of a generation is saved without the lease, and ends lease and intent of others',
+  async (t, store) => {
+    const vault = await withGrant(store)
+    await vault.claimGrant(ONE, 1, lease('me', AT))
+    await vault.claimGrant(ONE, 1, lease('you', AT + 8_000))
+
+    const saved = await vault.saveFruit(fruit('mine'), 1)
+    const yours = [await vault.saveFruit(fruit('yours'), 1), await vault.noteSetback(ONE, 1, 'you', SETBACK)]
+
+    t.strictSame([saved, ...yours], [true, false, false])
+    t.match(await vault.loadGrant(ONE), {
+      generation: 2,
+      tokens: { accessToken: 'mine' },
+      leaseOwner: null,
+      leaseUntil: null,
+      intentAt: null,
+      dueAt: 1_800
+    })
+  }
+)
+
+onEachStore(t, 'a setback keeps the generation, so that a late fruit of it still holds', async (t, store) => {
+  const vault = await withGrant(store)
+  await vault.claimGrant(ONE, 1, lease('me', AT))
+  const end = { ...SETBACK, state: 'reconnect-required', dueAt: null } as const
+
+  const noted = await vault.noteSetback(ONE, 1, 'me', end)
+  const ended = await vault.loadGrant(ONE)
+  const claims = [await vault.claimGrant(ONE, 1, lease('you', AT)), await vault.claimDue(lease('you', AT + 1e9))]
+  const late = await vault.saveFruit(fruit('late'), 1)
+
+  t.equal(noted, true)
+  t.match(ended, { generation: 1, ...end, tokens: { accessToken: 'a' }, leaseOwner: null, intentAt: null })
+  t.strictSame(claims, [undefined, undefined])
+  t.equal(late, true)
+  t.match(await vault.loadGrant(ONE), {
+    generation: 2,
+    state: 'connected',
+    failures: 0,
+    triedAt: null,
+    stateReason: null
+  })
+})
+
+onEachStore(t, 'who has lost the lease notes no setback', async (t, store) => {
+  const vault = await withGrant(store)
+  await vault.claimGrant(ONE, 1, lease('me', AT))
+  await vault.claimGrant(ONE, 1, lease('you', AT + 8_000))
+
+  t.equal(await vault.noteSetback(ONE, 1, 'me', SETBACK), false)
+  t.match(await vault.loadGrant(ONE), { state: 'connected', leaseOwner: 'you' })
+})
+
+onEachStore(
+  t,
+  'what is due is claimed the longest due first, each grant once, and nothing that is not due',
+  async (t, store) => {
+    const [vault, other] = [await store.open(), await store.open()]
+    for (const [id, dueAt] of [
+      ['c', 3],
+      ['a', 1],
+      ['later', AT + 1],
+      ['never', null],
+      ['b', 2]
+    ] as const)
+      await vault.installGrant(fruit(id, { subject: `location:${id}`, dueAt }), install(1))
+    await vault.forgetGrant('location:c', 'gone', 1)
+
+    const claims = [
+      await vault.claimDue(lease('1', AT)),
+      await other.claimDue(lease('2', AT)),
+      await vault.claimDue(lease('3', AT))
+    ]
+
+    t.strictSame(
+      claims.map((claim) => claim?.subject),
+      ['location:a', 'location:b', undefined]
+    )
+  }
+)
+
+onEachStore(t, 'a token is proven, and a refused private one shows and heals', async (t, store) => {
+  const vault = await store.open()
+  await vault.installGrant(fruit('a', { proven: false }), install(1))
+  await vault.installGrant(fruit('p', { subject: 'location:pit', kind: 'private' }), install(1))
+
+  await vault.markProven(ONE, 1, AT)
+  await vault.markRefused('location:pit', 1, AT)
+  await vault.markRefused(ONE, 1, AT)
+  const refused = await vault.loadGrant('location:pit')
+  await vault.markProven('location:pit', 1, AT + 5)
+
+  t.match(await vault.loadGrant(ONE), { proven: true, state: 'connected', stateSince: 1_000 })
+  t.match(refused, { proven: false, state: 'reconnect-required', stateSince: AT, stateReason: /refuses/ })
+  t.match(await vault.loadGrant('location:pit'), {
+    proven: true,
+    state: 'connected',
+    stateSince: AT + 5,
+    stateReason: null
+  })
+})
+
+onEachStore(
+  t,
+  'what nobody knows the end of is found apart from all that is due, within its time',
+  async (t, store) => {
+    const vault = await store.open()
+    for (let n = 0; n < 20; n += 1)
+      await vault.installGrant(fruit(`${n}`, { subject: `location:due${n}`, dueAt: n }), install(1))
+    for (const [id, at] of [
+      ['old', AT - 40_000],
+      ['late', AT - 9_000],
+      ['early', AT - 20_000]
+    ] as const) {
+      await vault.installGrant(fruit(id, { subject: `location:${id}`, dueAt: at }), install(1))
+      await vault.claimGrant(`location:${id}`, 1, lease('dead', at))
+    }
+    await vault.claimGrant('location:due3', 1, lease('alive', AT))
+
+    const claims = []
+    for (let n = 0; n < 3; n += 1) claims.push(await vault.claimDangling(lease(`rescue${n}`, AT), AT - 30_000))
+
+    t.strictSame(
+      claims.map((claim) => claim?.subject),
+      ['location:early', 'location:late', undefined]
+    )
+  }
+)
+
+onEachStore(
+  t,
+  'a renewal whose answer was lost stays among these when it is noted, once its pause is over',
+  async (t, store) => {
+    const vault = await withGrant(store)
+    await vault.claimGrant(ONE, 1, lease('me', AT))
+
+    await vault.noteSetback(ONE, 1, 'me', { ...SETBACK, dueAt: AT + 700, intentAt: AT })
+
+    t.equal(await vault.claimDangling(lease('you', AT + 600), AT - 30_000), undefined)
+    t.match(await vault.claimDangling(lease('you', AT + 700), AT - 29_000), { intentAt: AT + 700, priorIntentAt: AT })
+  }
+)
+
+onEachStore(t, 'a mint has no refresh token to lose, and stands in no renewal’s way', async (t, store) => {
+  const vault = await store.open()
+  await vault.installGrant(fruit('m', { subject: 'location:minted', kind: 'minted', dueAt: 1 }), install(1))
+  await vault.claimGrant('location:minted', 1, lease('dead', AT - 20_000))
+
+  t.equal(await vault.claimDangling(lease('rescue', AT), AT - 30_000), undefined)
+  t.match(await vault.claimDue(lease('due', AT)), { subject: 'location:minted' })
+})

@@ -1,0 +1,99 @@
+import { Kysely } from 'kysely'
+import { Migrator } from 'kysely/migration'
+import t from 'tap'
+import { createCipher } from '../../../src/grants/vault/cipher.ts'
+import { grantsAndKeys } from '../../../src/grants/vault/migrations/001-grants-and-keys.ts'
+import { openPostgres } from '../../../src/grants/vault/postgres.ts'
+import { openSqlite } from '../../../src/grants/vault/sqlite.ts'
+import { key, onEachStore, type Store } from '../../support/stores.ts'
+import { fruit, install, ONE, tokens } from '../issued-grants.ts'
+
+const FIRST = { '001-grants-and-keys': grantsAndKeys }
+
+/** The tables as an earlier release left them, with a grant and a private one in them. */
+async function earlierRelease({ url }: Store) {
+  const path = url.slice('sqlite:'.length)
+  const { dialect } = url.startsWith('sqlite:') ? openSqlite(path, 'setup') : openPostgres(url, 'setup', undefined)
+  const db = new Kysely<Record<string, Record<string, unknown>>>({ dialect })
+  await new Migrator({ db, provider: { getMigrations: async () => FIRST } }).migrateToLatest()
+  const { seal } = createCipher([key('k1', 1)])
+  for (const [subject, kind, expiresAt] of [
+    [ONE, 'oauth', 90_000_000],
+    ['location:pit', 'private', null]
+  ] as const) {
+    const sealed = seal(JSON.stringify(tokens('a')), `grants:${subject}`)
+    const rest = { company_id: null, generation: 4, key_id: 'k1', scopes: '', state: 'connected', state_since: 1 }
+    await db
+      .insertInto('grants')
+      .values({ subject, kind, sealed, expires_at: expiresAt, ...rest })
+      .execute()
+  }
+  await db.destroy()
+}
+
+onEachStore(t, 'grants of an earlier release are kept, and due before they expire', async (t, store) => {
+  await earlierRelease(store)
+
+  const vault = await store.open()
+
+  t.match(await vault.loadGrant(ONE), { generation: 4, proven: true, dueAt: 72_720_000, tokens: { accessToken: 'a' } })
+  t.match(await vault.loadGrant('location:pit'), { dueAt: null })
+  t.match(await store.sql('select name from kysely_migration order by name'), [
+    { name: '001-grants-and-keys' },
+    { name: '002-leases-and-webhooks' },
+    { name: '003-installs-and-uninstalls' }
+  ])
+})
+
+onEachStore(
+  t,
+  'processes that open a new store at the same moment all open it, and migrate it once',
+  async (t, store) => {
+    const opened = await Promise.allSettled(Array.from({ length: 6 }, () => store.open()))
+
+    t.strictSame(
+      opened.map((outcome) => (outcome.status === 'fulfilled' ? 'open' : String(outcome.reason))),
+      Array(6).fill('open')
+    )
+    t.equal((await store.sql('select name from kysely_migration')).length, 3)
+  }
+)
+
+onEachStore(t, 'a store that is opened again holds all that it held', async (t, store) => {
+  const first = await store.open()
+  await first.installGrant(fruit('a'), install(1))
+  await first.addKey({ id: 'key_1', name: 'One', hash: 'hash-1', locations: ['*'] })
+  await first.close()
+
+  for (const vault of [await store.open(), await store.open()]) {
+    t.match(await vault.loadGrant(ONE), { generation: 1, tokens: { accessToken: 'a' } })
+    t.match(await vault.listKeys(), [{ id: 'key_1' }])
+  }
+})
+
+onEachStore(t, 'a release that is older than the tables says so and does not start', async (t, store) => {
+  await store.open()
+  await store.sql("insert into kysely_migration (name, timestamp) values ('004-of-tomorrow', '2027-01-01')")
+
+  await t.rejects(store.open(), {
+    name: 'SchemaError',
+    message: 'The database was made by a newer release (004-of-tomorrow): run that release, or a later one'
+  })
+})
+
+onEachStore(
+  t,
+  'tables that are older than the release and cannot be changed are named, and nothing starts',
+  async (t, store) => {
+    await earlierRelease(store)
+    // What the migration is about to make is in its way.
+    await store.sql('create table webhooks (id text)')
+
+    await t.rejects(store.open(), {
+      name: 'SchemaError',
+      message:
+        /^The database lacks 002-leases-and-webhooks, 003-installs-and-uninstalls and cannot be brought up to date: .*webhooks/
+    })
+    t.notOk(JSON.stringify(await store.sql('select * from grants')).includes('due_at'), 'and nothing of it was done')
+  }
+)

@@ -1,0 +1,64 @@
+import t, { type Test } from 'tap'
+import { openVault } from '../../../src/grants/vault/open.ts'
+import { hasPgBouncer, NO_PGBOUNCER, startPgBouncer } from '../../support/pgbouncer.ts'
+import { NO_POSTGRES, postgresClient, postgresDatabase } from '../../support/postgres.ts'
+import { key, sql } from '../../support/stores.ts'
+import { fruit, install, lease, ONE } from '../issued-grants.ts'
+
+const KEYS = [key('k1', 1)]
+
+/** The same guarantee in each way in which PgBouncer hands out connections. */
+function throughPgBouncer(guarantee: string, prove: (t: Test, urls: { url: string; direct: string }) => Promise<void>) {
+  for (const [mode, settings] of [
+    ['as it comes', {}],
+    ['by transaction', { pool_mode: 'transaction', default_pool_size: 3 }]
+  ] as const) {
+    t.test(`${guarantee} (PgBouncer ${mode})`, async (t) => {
+      const direct = await postgresDatabase(t)
+      if (direct === undefined) return void t.pass('not run', { skip: NO_POSTGRES })
+      if (!hasPgBouncer()) return void t.pass('not run', { skip: NO_PGBOUNCER })
+      await prove(t, { direct, url: await startPgBouncer(t, direct, settings) })
+    })
+  }
+}
+
+const open = async (t: Test, url: string) => {
+  const vault = await openVault(url, KEYS)
+  t.teardown(() => vault.close())
+  return vault
+}
+
+throughPgBouncer('grants are kept, claimed by one alone, and saved', async (t, { url }) => {
+  const vault = await open(t, url)
+
+  await vault.installGrant(fruit('a', { dueAt: 0 }), install(1))
+  const claims = await Promise.all(['x', 'y', 'z'].map((owner) => vault.claimDue(lease(owner, 1))))
+  const saved = await vault.saveFruit(fruit('b'), 1)
+
+  t.equal(claims.filter((claim) => claim !== undefined).length, 1)
+  t.equal(saved, true)
+  t.match(await vault.loadGrant(ONE), { generation: 2, tokens: { accessToken: 'b' } })
+})
+
+throughPgBouncer('the server ends a statement that waits for a lock', async (t, { url, direct }) => {
+  const vault = await open(t, url)
+  const locker = await postgresClient(t, direct)
+  await locker.query('begin; lock table grants in exclusive mode')
+
+  await t.rejects(vault.installGrant(fruit('a'), install(1)), { code: '57014' })
+
+  await locker.query('rollback')
+  t.equal(await vault.loadGrant(ONE), undefined)
+})
+
+throughPgBouncer('processes that start together migrate once and leave no lock', async (t, { url, direct }) => {
+  const opened = await Promise.allSettled(Array.from({ length: 4 }, () => open(t, url)))
+
+  t.strictSame(
+    opened.map((outcome) => (outcome.status === 'fulfilled' ? 'open' : String(outcome.reason))),
+    Array(4).fill('open')
+  )
+  const locks = `select 1 from pg_locks join pg_database d on d.oid = database
+    where locktype = 'advisory' and datname = current_database()`
+  t.strictSame(await sql(direct, locks), [])
+})

@@ -1,0 +1,204 @@
+import { spawnSync } from 'node:child_process'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import Database from 'better-sqlite3'
+import t from 'tap'
+import { NO_POSTGRES } from '../../support/postgres.ts'
+import { key, onEachStore, openStore, type Store } from '../../support/stores.ts'
+import { fruit, install, lease, ONE, tokens } from '../issued-grants.ts'
+
+const [K1, K2] = [key('k1', 1), key('k2', 2)]
+const AT = 1_500
+
+/** All that a thief of the store would have: its files, or every row of every table. */
+async function everything({ url, sql }: Store): Promise<Buffer> {
+  if (!url.startsWith('sqlite:')) {
+    const rows = []
+    for (const table of ['grants', 'api_keys', 'vault_keys', 'webhooks']) rows.push(await sql(`select * from ${table}`))
+    return Buffer.from(JSON.stringify(rows))
+  }
+  const folder = dirname(url.slice('sqlite:'.length))
+  return Buffer.concat(readdirSync(folder).map((name) => readFileSync(join(folder, name))))
+}
+
+onEachStore(t, 'nothing of the store holds a token in clear', async (t, store) => {
+  const vault = await store.open()
+
+  await vault.installGrant(fruit('clear-access-token'), install(AT))
+  const rotated = { ...tokens('clear-access-token-2'), previousRefreshToken: 'clear-access-token-refresh' }
+  await vault.saveFruit(fruit('', { tokens: rotated }), 1)
+
+  const bytes = await everything(store)
+  t.ok(bytes.includes(ONE), 'the row is in what was searched')
+  for (const secret of ['clear-access', Buffer.from('clear-access').toString('base64url')])
+    t.notOk(bytes.includes(secret), secret)
+})
+
+onEachStore(t, 'what is sealed for one row does not open in another', async (t, { open, sql }) => {
+  const vault = await open()
+  await vault.installGrant(fruit('a'), install(AT))
+  await vault.installGrant(fruit('b', { subject: 'location:two' }), install(AT))
+
+  await sql(
+    "update grants set sealed = (select sealed from grants where subject = 'location:two') where subject = 'location:one'"
+  )
+
+  t.match(await vault.loadGrant(ONE), {
+    tokens: null,
+    state: 'reconnect-required',
+    stateReason: 'What is sealed for grants:location:one does not open under the key k1'
+  })
+  t.match(await vault.loadGrant('location:two'), { tokens: { accessToken: 'b' } })
+})
+
+onEachStore(
+  t,
+  'a vault does not open without a key under which grants are sealed, and names it',
+  async (t, { open }) => {
+    const vault = await open(K1)
+    await vault.installGrant(fruit('a'), install(AT))
+
+    await t.rejects(open(K2), { name: 'CipherError', message: 'VAULT_KEYS lacks k1: grants are sealed under it' })
+  }
+)
+
+onEachStore(t, 'a key may leave once no grant is sealed under it', async (t, { open }) => {
+  const vault = await open(K1)
+  await vault.installGrant(fruit('a'), install(AT))
+  await vault.forgetGrant(ONE, 'removed', AT)
+
+  const opened = await open(K2)
+
+  t.match(await opened.loadGrant(ONE), { generation: 2, tokens: null })
+})
+
+onEachStore(
+  t,
+  'another key under the id of the one that sealed does not open the vault, even an empty one',
+  async (t, { open }) => {
+    await open(K1)
+
+    for (const keys of [[key('k1', 9)], [K2, key('k1', 9)]])
+      await t.rejects(open(...keys), { name: 'CipherError', message: /does not open under the key k1$/ })
+    t.ok(await open(K1), 'and the right one does')
+  }
+)
+
+onEachStore(
+  t,
+  'rekeying seals every row under the first key while others save, and the old key can then go',
+  async (t, { open, sql }) => {
+    const old = await open(K1)
+    for (let n = 0; n < 250; n += 1) await old.installGrant(fruit(`t${n}`, { subject: `location:l${n}` }), install(AT))
+    await old.forgetGrant('location:l7', 'gone', AT)
+    const rekeying = await open(K2, K1)
+
+    const [counts] = await Promise.all([
+      rekeying.resealGrants(),
+      rekeying.saveFruit(fruit('renewed', { subject: 'location:l3' }), 1),
+      rekeying.loadGrant('location:l4')
+    ])
+    await old.close()
+    const without = await open(K2)
+
+    t.equal(counts.damaged, 0)
+    t.ok(counts.resealed >= 248, `${counts.resealed}`)
+    t.strictSame(await sql('select distinct key_id from grants where key_id is not null'), [{ key_id: 'k2' }])
+    t.match(await without.loadGrant('location:l3'), { generation: 2, tokens: { accessToken: 'renewed' } })
+    t.match(await without.loadGrant('location:l249'), { generation: 1, tokens: { accessToken: 't249' } })
+    t.strictSame(await rekeying.resealGrants(), { resealed: 0, damaged: 0 })
+  }
+)
+
+onEachStore(t, 'rekeying passes over a row that does not open, and counts it', async (t, { open, sql }) => {
+  const old = await open(K1)
+  await old.installGrant(fruit('a'), install(AT))
+  await old.installGrant(fruit('b', { subject: 'location:two' }), install(AT))
+  await sql("update grants set sealed = 'k1.AAAA' where subject = 'location:one'")
+
+  const vault = await open(K2, K1)
+
+  t.strictSame(await vault.resealGrants(), { resealed: 1, damaged: 1 })
+})
+
+onEachStore(
+  t,
+  'with a second key in front, old grants open and new saves are sealed under the new key',
+  async (t, { open, sql }) => {
+    const before = await open(K1)
+    await before.installGrant(fruit('old'), install(AT))
+    await before.installGrant(fruit('other', { subject: 'location:two' }), install(AT))
+
+    const vault = await open(K2, K1)
+    const old = await vault.loadGrant(ONE)
+    await vault.saveFruit(fruit('new'), 1)
+
+    t.match(old, { tokens: { accessToken: 'old' } })
+    t.match(await vault.loadGrant(ONE), { tokens: { accessToken: 'new' } })
+    t.match(await sql('select key_id, sealed from grants order by subject'), [
+      { key_id: 'k2', sealed: /^k2\./ },
+      { key_id: 'k1', sealed: /^k1\./ }
+    ])
+  }
+)
+
+t.test('a dump of PostgreSQL shows no token', async (t) => {
+  const store = await openStore(t, 'postgres')
+  if (store === undefined) return void t.pass('not run', { skip: NO_POSTGRES })
+  const vault = await store.open()
+  await vault.installGrant(fruit('clear-access-token'), install(AT))
+
+  const { status, stdout } = spawnSync('pg_dump', ['--inserts', store.url], { encoding: 'utf8' })
+
+  t.equal(status, 0, 'pg_dump is on the PATH')
+  t.match(stdout, /location:one/)
+  t.notMatch(stdout, /clear-access/)
+})
+
+t.test('the folder that is made for a vault is its user’s alone', async (t) => {
+  const store = await openStore(t, 'sqlite')
+
+  await store?.open()
+
+  t.equal(statSync(dirname((store?.url ?? '').slice('sqlite:'.length))).mode & 0o777, 0o700)
+})
+
+t.test('a saved grant outlives a power cut: the log is written ahead, and out before a save resolves', async (t) => {
+  const store = await openStore(t, 'sqlite')
+  const pragmas = t.capture(Database.prototype, 'pragma', Database.prototype.pragma)
+
+  await store?.open()
+
+  const connection = pragmas().at(-1)?.receiver as unknown as Database.Database
+  const FULL = 2
+  t.equal(connection.pragma('journal_mode', { simple: true }), 'wal')
+  t.equal(connection.pragma('synchronous', { simple: true }), FULL)
+})
+
+t.test('a vault that cannot be opened leaves no connection behind', async (t) => {
+  const store = await openStore(t, 'sqlite')
+  await store?.open(K1)
+  const closed = t.capture(Database.prototype, 'close', Database.prototype.close)
+
+  await t.rejects(async () => store?.open(key('k1', 9)))
+
+  t.equal(closed().length, 1)
+})
+
+onEachStore(
+  t,
+  'what is sealed under a key that this process lacks ends nothing, and is left to those that have it',
+  async (t, { open }) => {
+    const behind = await open(K1)
+    const ahead = await open(K2, K1)
+    await ahead.installGrant(fruit('new', { dueAt: 1 }), install(AT))
+
+    await t.rejects(behind.loadGrant(ONE), { name: 'CipherError', message: 'VAULT_KEYS lacks the key k2' })
+    t.equal(await behind.claimDue(lease('behind', AT)), undefined)
+    t.match(await ahead.claimDue(lease('ahead', AT)), {
+      leaseOwner: 'ahead',
+      state: 'connected',
+      tokens: { accessToken: 'new' }
+    })
+  }
+)

@@ -1,0 +1,111 @@
+import t from 'tap'
+import { onEachStore } from '../../support/stores.ts'
+import { enrolled, fruit, install, lease, ONE, tokens } from '../issued-grants.ts'
+
+const AT = 10_000
+const issuedAt = (at: number) => ({ tokens: { ...tokens('renewed'), issuedAt: at } })
+const ended = (reason: string) => ({
+  state: 'reconnect-required' as const,
+  stateSince: AT,
+  stateReason: reason,
+  failures: 1,
+  dueAt: null,
+  triedAt: AT,
+  intentAt: null
+})
+
+onEachStore(t, 'a reported uninstall makes the grant due, and changes nothing else', async (t, { open }) => {
+  const vault = await open()
+  await vault.installGrant(fruit('a', { dueAt: AT + 500 }), install(1))
+
+  await vault.reportUninstall(ONE, AT, AT)
+  const reported = await vault.loadGrant(ONE)
+  await vault.reportUninstall(ONE, AT + 5, AT - 5)
+
+  t.match(reported, { generation: 1, state: 'connected', dueAt: AT, uninstallReportedAt: AT, tokens: tokens('a') })
+  t.match(await vault.loadGrant(ONE), { dueAt: AT, uninstallReportedAt: AT + 5 }, 'one that is open keeps its pauses')
+  t.match(await vault.claimDue(lease('me', AT)), { subject: ONE, uninstallReportedAt: AT + 5 })
+})
+
+onEachStore(t, 'tokens disprove an uninstall that was reported before they were asked for', async (t, { open }) => {
+  const vault = await open()
+  await vault.installGrant(fruit('a'), install(1))
+  await vault.reportUninstall(ONE, AT, AT)
+
+  await vault.saveFruit(fruit('b', { ...issuedAt(AT - 1), dueAt: AT * 9 }), 1)
+  const before = await vault.loadGrant(ONE)
+  await vault.saveFruit(fruit('c', { ...issuedAt(AT), dueAt: AT * 9 }), 2)
+  const after = await vault.loadGrant(ONE)
+
+  t.match(before, { uninstallReportedAt: AT, dueAt: AT - 1 + 60_000 }, 'to be asked again, and not at once')
+  t.match(after, { uninstallReportedAt: null, dueAt: AT * 9 })
+})
+
+onEachStore(
+  t,
+  'a grant is forgotten once HighLevel has ended it and its uninstall was reported',
+  async (t, { open }) => {
+    const vault = await open()
+    await vault.installGrant(fruit('a'), install(1))
+    await vault.claimGrant(ONE, 1, lease('me', AT))
+
+    const outcomes = [await vault.forgetReported(ONE, AT)]
+    await vault.reportUninstall(ONE, AT, AT)
+    outcomes.push(await vault.forgetReported(ONE, AT))
+    await vault.noteSetback(ONE, 1, 'me', ended('spent'))
+    outcomes.push(await vault.forgetReported(ONE, AT + 1), await vault.forgetReported(ONE, AT + 2))
+
+    t.strictSame(outcomes, [false, false, true, false])
+    t.match(await vault.loadGrant(ONE), {
+      state: 'uninstalled',
+      tokens: null,
+      generation: 2,
+      uninstallReportedAt: null
+    })
+  }
+)
+
+onEachStore(t, 'an install after the report has nothing to do with it', async (t, { open }) => {
+  const vault = await open()
+  await vault.installGrant(fruit('a'), install(1))
+  await vault.reportUninstall(ONE, AT, AT)
+  await vault.installGrant(fruit('b'), install(AT + 1))
+
+  t.match(await vault.loadGrant(ONE), { uninstallReportedAt: null, state: 'connected' })
+  t.equal(await vault.forgetReported(ONE, AT + 2), false)
+})
+
+onEachStore(
+  t,
+  'a clock that was ahead keeps no uninstall from being noted, disproved or forgotten',
+  async (t, store) => {
+    const vault = await store.open()
+    const hour = 3_600_000
+    await vault.installGrant(fruit('a'), install(AT + hour))
+    await vault.reportUninstall(ONE, AT + hour, AT)
+
+    await vault.saveFruit(fruit('b', { ...issuedAt(AT), dueAt: AT * 9 }), 1)
+    const disproved = await vault.loadGrant(ONE)
+    await vault.reportUninstall(ONE, AT + 1, AT + 1)
+    await vault.claimGrant(ONE, 2, lease('me', AT + 1))
+    await vault.noteSetback(ONE, 2, 'me', ended('spent'))
+
+    t.match(disproved, { uninstallReportedAt: null, dueAt: AT * 9 })
+    t.equal(await vault.forgetReported(ONE, AT + 2), true)
+  }
+)
+
+onEachStore(t, 'a company that has left takes what was minted from it', async (t, { open }) => {
+  const vault = await open()
+  const subject = 'company:company1'
+  await vault.installGrant(fruit('c', { subject }), install(1))
+  await vault.enrolLocation('minted', 'company1', 2, enrolled())
+  await vault.installGrant(fruit('own'), install(2))
+  await vault.reportUninstall(subject, AT, AT)
+  await vault.claimGrant(subject, 1, lease('me', AT))
+  await vault.noteSetback(subject, 1, 'me', ended('spent'))
+
+  t.equal(await vault.forgetReported(subject, AT), true)
+  t.match(await vault.loadGrant('location:minted'), { state: 'uninstalled' })
+  t.match(await vault.loadGrant(ONE), { state: 'connected' })
+})

@@ -1,0 +1,311 @@
+import t from 'tap'
+import { onEachStore } from '../../support/stores.ts'
+import { enrolled, fruit, install, lease, ONE } from '../issued-grants.ts'
+
+const AT = 1_500
+
+onEachStore(t, 'a grant is loaded as it was installed, connected and unclaimed', async (t, { open }) => {
+  const vault = await open()
+  const company = fruit('b', { subject: 'company:two', companyId: null })
+  const bare = fruit('c', { subject: 'location:bare', kind: 'minted', tokens: null, dueAt: null })
+  const fixed = fruit('d', { subject: 'location:fixed', tokens: { accessToken: 'd', expiresAt: null, issuedAt: 1 } })
+
+  for (const one of [fruit('a'), company, bare, fixed]) {
+    await vault.installGrant(one, install(AT))
+    t.strictSame(await vault.loadGrant(one.subject), {
+      ...one,
+      generation: 1,
+      state: 'connected',
+      stateReason: null,
+      failures: 0,
+      triedAt: null,
+      intentAt: null,
+      priorIntentAt: null,
+      leaseOwner: null,
+      leaseUntil: null,
+      uninstallReportedAt: null
+    })
+  }
+  t.equal(await vault.loadGrant('location:unknown'), undefined)
+})
+
+onEachStore(t, 'of two saves of one generation one wins, and the other changes nothing', async (t, { open }) => {
+  const vault = await open()
+  await vault.installGrant(fruit('a'), install(AT))
+
+  const outcomes = await Promise.all([vault.saveFruit(fruit('b'), 1), vault.saveFruit(fruit('c'), 1)])
+
+  t.strictSame([...outcomes].sort(), [false, true])
+  const winner = outcomes[0] ? 'b' : 'c'
+  t.match(await vault.loadGrant(ONE), { generation: 2, tokens: { accessToken: winner } })
+  t.strictSame([await vault.saveFruit(fruit('d'), 1), await vault.saveFruit(fruit('d'), 3)], [false, false])
+})
+
+onEachStore(
+  t,
+  'an install follows whatever is held, and a save of what it replaced comes too late',
+  async (t, store) => {
+    const [one, two] = [await store.open(), await store.open()]
+    await one.installGrant(fruit('a'), install(AT))
+    await one.claimGrant(ONE, 1, lease('me', 100))
+
+    await two.installGrant(fruit('b'), install(AT))
+
+    t.equal(await one.saveFruit(fruit('c'), 1), false)
+    t.match(await one.loadGrant(ONE), { generation: 2, tokens: { accessToken: 'b' }, leaseOwner: null, intentAt: null })
+  }
+)
+
+onEachStore(
+  t,
+  'a forgotten grant has no tokens, says why, and is not brought back by a save under way',
+  async (t, store) => {
+    const vault = await store.open()
+    await vault.installGrant(fruit('a'), install(AT))
+    await vault.claimGrant(ONE, 1, lease('me', 100))
+
+    const forgotten = await vault.forgetGrant(ONE, 'a person did', AT + 1)
+    const late = await vault.saveFruit(fruit('b'), 1)
+    const again = [await vault.forgetGrant(ONE, 'twice', AT + 2), await vault.forgetGrant('location:two', 'never', AT)]
+
+    t.strictSame([forgotten, late, ...again], [true, false, false, false])
+    t.match(await vault.loadGrant(ONE), {
+      generation: 2,
+      tokens: null,
+      state: 'uninstalled',
+      stateSince: AT + 1,
+      stateReason: 'a person did',
+      dueAt: null,
+      leaseOwner: null
+    })
+    t.strictSame(await store.sql('select sealed, key_id, expires_at from grants'), [
+      { sealed: null, key_id: null, expires_at: null }
+    ])
+  }
+)
+
+onEachStore(t, 'an uninstall of before the install that is held changes nothing', async (t, { open }) => {
+  const vault = await open()
+  await vault.installGrant(fruit('a'), install(AT))
+
+  t.equal(await vault.forgetGrant(ONE, 'late news', AT - 1), false)
+  t.match(await vault.loadGrant(ONE), { generation: 1, state: 'connected', tokens: { accessToken: 'a' } })
+})
+
+onEachStore(t, 'a location is enrolled unless it holds working tokens or left later', async (t, { open }) => {
+  const vault = await open()
+  const own = fruit('own', { subject: 'location:own' })
+  const dead = fruit('dead', { subject: 'location:dead' })
+  const gone = fruit('gone', { subject: 'location:gone' })
+  for (const one of [own, dead, gone]) await vault.installGrant(one, install(AT))
+  await vault.claimGrant('location:dead', 1, lease('me', 100))
+  const setback = {
+    state: 'reconnect-required',
+    stateSince: 1,
+    stateReason: '',
+    failures: 1,
+    dueAt: null,
+    triedAt: 1,
+    intentAt: null
+  } as const
+  await vault.noteSetback('location:dead', 1, 'me', setback)
+  await vault.forgetGrant('location:gone', 'left', AT + 10)
+
+  const outcomes = []
+  for (const id of ['new', 'own', 'dead', 'gone'])
+    outcomes.push(await vault.enrolLocation(id, 'company2', AT + 5, enrolled({ dueAt: 7 })))
+
+  t.strictSame(outcomes, [true, false, true, false])
+  const minted = { kind: 'minted', companyId: 'company2', tokens: null, state: 'connected', dueAt: 7 }
+  t.match(await vault.loadGrant('location:new'), { ...minted, generation: 1 })
+  t.match(await vault.loadGrant('location:dead'), { ...minted, generation: 2, failures: 0 })
+  t.match(await vault.loadGrant('location:own'), { kind: 'oauth', companyId: 'company1' })
+  t.equal(await vault.enrolLocation('gone', 'company2', AT + 11, enrolled()), true)
+})
+
+onEachStore(
+  t,
+  'an install is carried out once, and repeated gives way to what happened after it',
+  async (t, { open }) => {
+    const vault = await open()
+    const first = install(AT)
+    await vault.installGrant(fruit('a'), first)
+    await vault.saveFruit(fruit('renewed'), 1)
+    await vault.installGrant(fruit('a'), { ...first, isRepeated: true })
+    const renewed = await vault.loadGrant(ONE)
+    await vault.forgetGrant(ONE, 'left', AT + 1)
+    await vault.installGrant(fruit('a'), { ...first, isRepeated: true })
+    const forgotten = await vault.loadGrant(ONE)
+    await vault.installGrant(fruit('b'), install(AT + 5))
+    await vault.installGrant(fruit('c'), install(AT + 4, { isRepeated: true }))
+    const newer = await vault.loadGrant(ONE)
+    await vault.installGrant(fruit('d'), install(AT + 4))
+
+    t.match(renewed, { generation: 2, tokens: { accessToken: 'renewed' } })
+    t.match(forgotten, { state: 'uninstalled', tokens: null })
+    t.match(newer, { tokens: { accessToken: 'b' } })
+    t.match(await vault.loadGrant(ONE), { tokens: { accessToken: 'd' } }, 'clocks may differ: the first try counts now')
+  }
+)
+
+onEachStore(t, 'a repeated install takes the place of a location that only waits', async (t, { open }) => {
+  const vault = await open()
+  await vault.enrolLocation('one', 'company1', AT + 9, enrolled({ waits: true }))
+
+  await vault.installGrant(fruit('a'), install(AT, { isRepeated: true }))
+
+  t.match(await vault.loadGrant(ONE), { kind: 'oauth', tokens: { accessToken: 'a' } })
+})
+
+onEachStore(t, 'that the app left is remembered, of a location that was never known as well', async (t, { open }) => {
+  const vault = await open()
+  await vault.noteUninstall(ONE, AT)
+  await vault.noteUninstall(ONE, AT + 20)
+  await vault.noteUninstall(ONE, AT + 10)
+
+  const late = await vault.enrolLocation('one', 'company1', AT + 15, enrolled())
+  const anew = await vault.enrolLocation('one', 'company1', AT + 25, enrolled())
+  await vault.noteUninstall(ONE, AT + 30)
+
+  t.strictSame([late, anew], [false, true])
+  t.match(await vault.loadGrant(ONE), { state: 'connected' }, 'which forgets nothing by itself')
+})
+
+onEachStore(t, 'what waits for its company is due once the company works, and nothing else is', async (t, { open }) => {
+  const vault = await open()
+  await vault.enrolLocation('waiting', 'company1', AT, enrolled({ waits: true }))
+  await vault.enrolLocation('elsewhere', 'company2', AT, enrolled({ waits: true }))
+  await vault.enrolLocation('lazy', 'company1', AT, enrolled())
+  await vault.installGrant(fruit('a', { subject: 'location:own' }), install(AT))
+  await vault.installGrant(fruit('m', { subject: 'location:minted', kind: 'minted' }), install(AT))
+  const due = async (id: string) => (await vault.loadGrant(`location:${id}`))?.dueAt
+
+  await vault.wakeCompany('company1', 41, ['another reason'])
+  const none = await due('waiting')
+  await vault.wakeCompany('company1', 42)
+
+  t.equal(none, null)
+  t.strictSame(
+    [await due('waiting'), await due('elsewhere'), await due('lazy'), await due('own'), await due('minted')],
+    [42, null, null, 1_800, 1_800]
+  )
+})
+
+onEachStore(t, 'a company is forgotten with what was minted from it, and with no more', async (t, { open }) => {
+  const vault = await open()
+  await vault.installGrant(fruit('c', { subject: 'company:company1' }), install(AT))
+  await vault.installGrant(fruit('m', { subject: 'location:minted', kind: 'minted' }), install(AT))
+  await vault.installGrant(fruit('o', { subject: 'location:own' }), install(AT))
+  await vault.enrolLocation('other', 'company2', AT, enrolled())
+
+  t.equal(await vault.forgetCompany('company1', 'gone', AT + 1), 2)
+
+  const state = async (subject: `location:${string}` | `company:${string}`) => (await vault.loadGrant(subject))?.state
+  t.strictSame(
+    [
+      await state('company:company1'),
+      await state('location:minted'),
+      await state('location:own'),
+      await state('location:other')
+    ],
+    ['uninstalled', 'uninstalled', 'connected', 'connected']
+  )
+})
+
+onEachStore(
+  t,
+  'locations are listed page by page in the order of their ids, by state, and without tokens',
+  async (t, { open }) => {
+    const vault = await open()
+    for (const subject of ['location:b', 'company:c', 'location:a', 'location:d'] as const)
+      await vault.installGrant(fruit('secret', { subject }), install(AT))
+    await vault.forgetGrant('location:d', 'gone', AT)
+
+    const first = await vault.listLocations({ limit: 2 })
+    const second = await vault.listLocations({ limit: 2, after: 'b' })
+    const gone = await vault.listLocations({ limit: 2, state: 'uninstalled' })
+
+    t.match(first, [{ subject: 'location:a', expiresAt: 2_000 }, { subject: 'location:b' }])
+    t.match(second, [{ subject: 'location:d', state: 'uninstalled', expiresAt: null }])
+    t.strictSame([second.length, gone.length], [1, 1])
+    t.notMatch(JSON.stringify(first), 'secret')
+  }
+)
+
+onEachStore(t, 'a survey counts grants by state and names what is due first', async (t, { open }) => {
+  const vault = await open()
+  t.strictSame(await vault.surveyGrants(), { states: [], oldestDueAt: null })
+  for (const [id, dueAt] of [
+    ['a', 30],
+    ['b', 10],
+    ['c', null]
+  ] as const)
+    await vault.installGrant(fruit(id, { subject: `location:${id}`, dueAt }), install(AT))
+  await vault.forgetGrant('location:a', 'gone', AT)
+
+  const { states, oldestDueAt } = await vault.surveyGrants()
+
+  t.strictSame(
+    new Set(states.map(({ state, count }) => `${state} ${count}`)),
+    new Set(['connected 2', 'uninstalled 1'])
+  )
+  t.equal(oldestDueAt, 10)
+})
+
+onEachStore(
+  t,
+  'a key is found by its hash alone, and neither its id nor its hash can be added twice',
+  async (t, { open, clock }) => {
+    const vault = await open()
+    const one = { id: 'key_1', name: 'One', hash: 'hash-1', locations: ['a', 'b'] }
+    await vault.addKey(one)
+    clock.move(1)
+    await vault.addKey({ id: 'key_0', name: 'Two', hash: 'hash-2', locations: ['*'] })
+
+    await t.rejects(vault.addKey({ ...one, hash: 'hash-3' }))
+    await t.rejects(vault.addKey({ ...one, id: 'key_3' }))
+
+    t.strictSame(await vault.findKey('hash-1'), { ...one, createdAt: clock.now() - 1, revokedAt: null })
+    t.strictSame([await vault.findKey('key_1'), await vault.findKey('HASH-1')], [undefined, undefined])
+    t.match(await vault.listKeys(), [{ id: 'key_1' }, { id: 'key_0' }])
+  }
+)
+
+onEachStore(
+  t,
+  'a revoked key keeps the time of its first revocation, and an unknown id is said to be unknown',
+  async (t, { open, clock }) => {
+    const vault = await open()
+    await vault.addKey({ id: 'key_1', name: 'One', hash: 'hash-1', locations: ['*'] })
+    const revokedAt = clock.now()
+
+    const first = await vault.revokeKey('key_1')
+    clock.move(5_000)
+    const outcomes = [first, await vault.revokeKey('key_1'), await vault.revokeKey('key_2')]
+
+    t.strictSame(outcomes, [true, true, false])
+    t.match(await vault.findKey('hash-1'), { revokedAt })
+  }
+)
+
+onEachStore(t, 'a webhook is known once it was noted, and forgotten when it is old', async (t, { open, clock }) => {
+  const vault = await open()
+  await vault.addWebhook('one', 0)
+  await vault.addWebhook('one', 0)
+  clock.move(1_000)
+
+  const known = [await vault.hasWebhook('one'), await vault.hasWebhook('two')]
+  await vault.addWebhook('two', clock.now())
+
+  t.strictSame([...known, await vault.hasWebhook('one'), await vault.hasWebhook('two')], [true, false, false, true])
+})
+
+onEachStore(t, 'a closed vault answers neither a ping nor a load', async (t, { open }) => {
+  const vault = await open()
+  await vault.ping()
+
+  await vault.close()
+
+  await t.rejects(vault.ping())
+  await t.rejects(vault.loadGrant(ONE))
+})
