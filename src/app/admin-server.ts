@@ -8,7 +8,7 @@ import { createMethodGuard } from '../http/method-not-allowed.ts'
 import { createServer } from '../http/server.ts'
 import validation from '../http/validation.ts'
 import logging from '../observability/request-log.ts'
-import { Problem } from '../problems.ts'
+import { Problem } from '../problems/problem.ts'
 import { type AppOptions, healthOf } from './public-server.ts'
 
 const PAGE = 1_000

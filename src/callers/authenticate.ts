@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { credentialHash } from '../grants/vault/credential-hash.ts'
 import { before } from '../highlevel/deadline.ts'
-import { Problem } from '../problems.ts'
+import { Problem } from '../problems/problem.ts'
 import type { Caller, Callers } from './callers.ts'
 import type { FailureLimit } from './rate-limit.ts'
 

@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { type CallContext, createTrace } from '../highlevel/call.ts'
 import type { Subject } from '../observability/request-log.ts'
-import { Problem } from '../problems.ts'
+import { Problem } from '../problems/problem.ts'
 
 export interface CallOptions {
   /** How many calls are under way. */

@@ -1,6 +1,6 @@
 import type { BaseLogger } from 'pino'
 import type { Vault } from '../grants/vault/vault.ts'
-import { Problem } from '../problems.ts'
+import { Problem } from '../problems/problem.ts'
 import { createFreshCache } from '../shared/fresh-cache.ts'
 import { createJwtCallers, type JwtOptions, providerUnavailable } from './jwt.ts'
 

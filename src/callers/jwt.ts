@@ -1,6 +1,6 @@
 import { errors, type JWTPayload, type JWTVerifyOptions, jwtVerify } from 'jose'
 import type { BaseLogger } from 'pino'
-import { Problem } from '../problems.ts'
+import { Problem } from '../problems/problem.ts'
 import type { Caller } from './callers.ts'
 import { createKeySet } from './jwks.ts'
 

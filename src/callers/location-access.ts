@@ -1,4 +1,4 @@
-import { type Fault, Problem } from '../problems.ts'
+import { type Fault, Problem } from '../problems/problem.ts'
 import type { Caller } from './callers.ts'
 
 interface Query {

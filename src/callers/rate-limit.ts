@@ -2,7 +2,7 @@ import rateLimit, { normalizeIP } from '@fastify/rate-limit'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import type { Redis } from 'ioredis'
-import { Problem } from '../problems.ts'
+import { Problem } from '../problems/problem.ts'
 import { type Check, type SharedRedis, wrongAnswer } from '../shared/redis.ts'
 
 /** Failed authentications of one address in a minute; further ones are told to wait. */

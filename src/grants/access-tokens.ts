@@ -1,6 +1,6 @@
 import type { BaseLogger } from 'pino'
 import type { TokenSource } from '../highlevel/bearer.ts'
-import { Problem } from '../problems.ts'
+import { Problem } from '../problems/problem.ts'
 import { createFreshCache } from '../shared/fresh-cache.ts'
 import type { Grant, Subject } from './grant.ts'
 import type { GrantSaves } from './pending-saves.ts'

@@ -1,5 +1,5 @@
 import type { BaseLogger } from 'pino'
-import { within } from '../shared/within.ts'
+import { within } from '../shared/timeout.ts'
 import { createLocationTokens } from './access-tokens.ts'
 import type { Grant } from './grant.ts'
 import { createLeases } from './leases.ts'

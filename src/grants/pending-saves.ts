@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { BaseLogger } from 'pino'
-import { Problem } from '../problems.ts'
+import { Problem } from '../problems/problem.ts'
 import type { Fruit, Grant, Subject } from './grant.ts'
 import { CipherError } from './vault/cipher.ts'
 import type { GrantStore } from './vault/vault.ts'

@@ -1,4 +1,4 @@
-import { Problem } from '../problems.ts'
+import { Problem } from '../problems/problem.ts'
 import { isObject } from '../shared/is-object.ts'
 import { bodyOf } from './answer-body.ts'
 import type { TokenSource } from './bearer.ts'

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Problem } from '../problems.ts'
+import { Problem } from '../problems/problem.ts'
 import { type CallContext, isGone, onGone } from './call.ts'
 
 /**

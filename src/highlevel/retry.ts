@@ -1,4 +1,4 @@
-import { Problem } from '../problems.ts'
+import { Problem } from '../problems/problem.ts'
 import { retryAfterOf } from './answer-headers.ts'
 import { type Answer, isGone, type Layer, type LocationCall } from './call.ts'
 import { hungUp, pause } from './deadline.ts'

@@ -1,5 +1,5 @@
 import { type Dispatcher, errors } from 'undici'
-import { Problem } from '../problems.ts'
+import { Problem } from '../problems/problem.ts'
 import { type Answer, type Call, type Send, writes } from './call.ts'
 import type { AnswerHandler, Sockets } from './connection-pool.ts'
 import { type Applied, appliedAfter } from './write-outcome.ts'

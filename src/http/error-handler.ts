@@ -1,6 +1,6 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { Problem, type ProblemCode, type ProblemExtras, problemDocument } from '../problems.ts'
+import { Problem, type ProblemCode, type ProblemExtras, problemDocument } from '../problems/problem.ts'
 import { BODY_TYPES } from './json-parser.ts'
 
 declare module 'fastify' {

@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { Problem } from '../problems.ts'
+import { Problem } from '../problems/problem.ts'
 
 /** An entity tag with all that RFC 9110, 8.8.3 allows: Node reads the bytes beyond ASCII as Latin-1. */
 const TAG = '(?:W/)?"[\\x21\\x23-\\x7e\\x80-\\xff]*"'

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
-import { Problem } from '../problems.ts'
+import { Problem } from '../problems/problem.ts'
 
 export interface HealthOptions {
   /** Resolves while the store answers. */

@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import type { FastifyInstance, FastifyReply, FastifyRequest, HookHandlerDoneFunction } from 'fastify'
 import fp from 'fastify-plugin'
-import { Problem } from '../problems.ts'
+import { Problem } from '../problems/problem.ts'
 
 /** The media types of a body. */
 export const BODY_TYPES = ['application/json', 'application/merge-patch+json']

@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyRequest, HTTPMethods } from 'fastify'
 import fp from 'fastify-plugin'
-import { Problem } from '../problems.ts'
+import { Problem } from '../problems/problem.ts'
 import { noRoute } from './error-handler.ts'
 
 const isPreflight = ({ headers }: FastifyRequest): boolean =>

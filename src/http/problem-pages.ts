@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
-import { catalogue, Problem } from '../problems.ts'
+import { catalogue, Problem } from '../problems/problem.ts'
 
 const page = (
   code: string,

@@ -1,7 +1,7 @@
 import Fastify, { type FastifyInstance, LogController } from 'fastify'
 import type { Logger } from 'pino'
 import type { Config } from '../app/config.ts'
-import { Problem } from '../problems.ts'
+import { Problem } from '../problems/problem.ts'
 import { answerConnect, createClientErrorHandler, MAX_URI_CHARS } from './connections/client-errors.ts'
 import { limitConnections } from './connections/connection-limit.ts'
 import { continueWhenRead } from './connections/expect-continue.ts'

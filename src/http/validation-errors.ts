@@ -1,8 +1,8 @@
 import type { TSchema } from 'typebox'
 import { Compile } from 'typebox/compile'
 import type { TLocalizedValidationError } from 'typebox/error'
-import '../shared/all-faults.ts'
-import type { Fault } from '../problems.ts'
+import '../shared/typebox-settings.ts'
+import type { Fault } from '../problems/problem.ts'
 import { isObject } from '../shared/is-object.ts'
 import { pointerPart } from '../shared/json-pointer.ts'
 

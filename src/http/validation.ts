@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyRequest, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import type { TSchema } from 'typebox'
-import { type Fault, Problem } from '../problems.ts'
+import { type Fault, Problem } from '../problems/problem.ts'
 import { compileFaults } from './validation-errors.ts'
 
 declare module 'fastify' {

@@ -4,7 +4,7 @@ import type { GrantSummary } from '../grants/grant.ts'
 import type { Issued, OAuthApi } from '../grants/oauth/oauth-client.ts'
 import { TokenRefusal } from '../grants/oauth/token-refusal.ts'
 import type { Vault } from '../grants/vault/vault.ts'
-import { Problem } from '../problems.ts'
+import { Problem } from '../problems/problem.ts'
 
 /** Another process that exchanges the same code has stored what it brought by then. */
 const STORED_WITHIN_MS = 2_000

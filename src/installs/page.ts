@@ -1,5 +1,5 @@
 import type { GrantState } from '../grants/grant.ts'
-import { catalogue, type Problem } from '../problems.ts'
+import { catalogue, type Problem } from '../problems/problem.ts'
 import type { Connected, Standing } from './install.ts'
 
 const escapes: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' }

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import pino, { type DestinationStream, type Logger } from 'pino'
-import { within } from '../shared/within.ts'
+import { within } from '../shared/timeout.ts'
 
 /** Lines are written in pieces of this size, or when they have waited this long: a write a line would be a system call a call. */
 const MIN_WRITE_BYTES = 64_000

@@ -1,4 +1,4 @@
-import type { Fault } from '../problems.ts'
+import type { Fault } from '../problems/problem.ts'
 import { isAtMost, isText, MAX_KEY_CHARS } from '../schemas/fields/text-rules.ts'
 import { pointerPart } from '../shared/json-pointer.ts'
 

@@ -1,4 +1,4 @@
-import { type Fault, Problem } from '../problems.ts'
+import { type Fault, Problem } from '../problems/problem.ts'
 import type { Field } from '../schemas/fields/field.ts'
 import { fieldOf, type ObjectSchema } from '../schemas/object-schema.ts'
 import { partName, pointerPart } from '../shared/json-pointer.ts'

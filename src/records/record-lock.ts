@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Result } from 'ioredis'
 import type { CallContext } from '../highlevel/call.ts'
 import { pause } from '../highlevel/deadline.ts'
-import { Problem } from '../problems.ts'
+import { Problem } from '../problems/problem.ts'
 import { isYesOrNo, type SharedRedis } from '../shared/redis.ts'
 
 declare module 'ioredis' {

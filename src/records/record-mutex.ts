@@ -1,7 +1,7 @@
 import { type CallContext, isGone, onGone } from '../highlevel/call.ts'
 import { closingProblem, hungUp } from '../highlevel/deadline.ts'
-import { Problem } from '../problems.ts'
-import { createTurns } from '../shared/turns.ts'
+import { Problem } from '../problems/problem.ts'
+import { createTurns } from '../shared/keyed-mutex.ts'
 
 export interface RecordTurns {
   /** Takes the turn where nobody has it. Whoever has had a turn must `pass` it on. */

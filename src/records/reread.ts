@@ -1,6 +1,6 @@
 import type { CallContext } from '../highlevel/call.ts'
 import type { RecordAnswer, RecordRef, UpstreamClient } from '../highlevel/client.ts'
-import { Problem } from '../problems.ts'
+import { Problem } from '../problems/problem.ts'
 import { type Asked, compare, type Loss } from './verify-stored.ts'
 
 const isSame = (a: Loss, b: Loss) => a.key === b.key && a.isMember === b.isMember

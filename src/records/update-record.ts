@@ -1,7 +1,7 @@
 import type { CallContext } from '../highlevel/call.ts'
 import { asSure, type RecordAnswer, type RecordRef, recordPath, type UpstreamClient } from '../highlevel/client.ts'
 import { orGone } from '../highlevel/deadline.ts'
-import { type Fault, Problem } from '../problems.ts'
+import { type Fault, Problem } from '../problems/problem.ts'
 import type { Catalog, Known } from '../schemas/catalog.ts'
 import { leftoverFaults } from '../schemas/plan-properties.ts'
 import type { Missing } from '../schemas/schema-unavailable.ts'

@@ -1,4 +1,4 @@
-import { type Fault, Problem } from '../problems.ts'
+import { type Fault, Problem } from '../problems/problem.ts'
 import { fieldOf, type ObjectSchema } from '../schemas/object-schema.ts'
 import { isObject } from '../shared/is-object.ts'
 import { lostUsers } from './assignees.ts'

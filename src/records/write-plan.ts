@@ -1,5 +1,5 @@
 import type { RecordRef } from '../highlevel/client.ts'
-import type { Fault } from '../problems.ts'
+import type { Fault } from '../problems/problem.ts'
 import type { ObjectSchema } from '../schemas/object-schema.ts'
 import { type Plan, planProperties, planUnchecked, settleProperties } from '../schemas/plan-properties.ts'
 import { followersOf, isConflict, needsRecord, ownersOf, type UsersDelta, usersDelta } from './assignees.ts'

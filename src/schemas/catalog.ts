@@ -1,7 +1,7 @@
 import type { BaseLogger } from 'pino'
 import type { CallContext } from '../highlevel/call.ts'
 import type { ObjectRef } from '../highlevel/client.ts'
-import { Problem } from '../problems.ts'
+import { Problem } from '../problems/problem.ts'
 import { type ObjectSchema, readObjectSchema } from './object-schema.ts'
 import { createCopies } from './schema-cache.ts'
 import { createFlight, type Flight, landed } from './schema-fetch.ts'

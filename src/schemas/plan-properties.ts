@@ -1,6 +1,6 @@
-import type { Fault } from '../problems.ts'
+import type { Fault } from '../problems/problem.ts'
+import { nearest } from '../shared/did-you-mean.ts'
 import { pointerPart } from '../shared/json-pointer.ts'
-import { nearest } from '../shared/nearest.ts'
 import type { Field, Notes } from './fields/field.ts'
 import { isLeftover } from './fields/options.ts'
 import { fieldOf, type ObjectSchema } from './object-schema.ts'

@@ -1,6 +1,6 @@
 import { createTrace, type Trace } from '../highlevel/call.ts'
-import { Problem } from '../problems.ts'
-import { within } from '../shared/within.ts'
+import { Problem } from '../problems/problem.ts'
+import { within } from '../shared/timeout.ts'
 
 /**
  * The longest that calls wait for one read once it is on the wire, and the share of a call's own time: without a schema

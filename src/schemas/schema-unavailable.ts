@@ -1,6 +1,6 @@
 import type { BaseLogger } from 'pino'
 import type { ObjectRef } from '../highlevel/client.ts'
-import { Problem, type ProblemCode } from '../problems.ts'
+import { Problem, type ProblemCode } from '../problems/problem.ts'
 
 /** Why a schema cannot be had, for the metrics. */
 export type Missing = 'scope' | 'object' | 'endpoint' | 'failed' | 'slow'

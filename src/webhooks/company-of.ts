@@ -3,7 +3,7 @@ import type { BaseLogger } from 'pino'
 import type { OAuthApi } from '../grants/oauth/oauth-client.ts'
 import { isUsable } from '../grants/usable.ts'
 import type { Vault } from '../grants/vault/vault.ts'
-import { Problem } from '../problems.ts'
+import { Problem } from '../problems/problem.ts'
 
 /** A delivery is answered before HighLevel gives up on it; it comes again then. */
 const ANSWER_WITHIN_MS = 8_000

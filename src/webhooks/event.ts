@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { Problem } from '../problems.ts'
+import { Problem } from '../problems/problem.ts'
 
 /** A webhook as far as it is of use. Everything but `type` may be missing. */
 export interface WebhookEvent {

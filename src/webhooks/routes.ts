@@ -1,9 +1,9 @@
 import type { KeyObject } from 'node:crypto'
 import type { FastifyInstance } from 'fastify'
 import { createFailureLimit } from '../callers/rate-limit.ts'
-import { Problem } from '../problems.ts'
+import { Problem } from '../problems/problem.ts'
 import { isTimely, readEvent, type WebhookEvent } from './event.ts'
-import type { Outcome, TakeEvent } from './events.ts'
+import type { Outcome, TakeEvent } from './handle-event.ts'
 import { isSigned } from './signature.ts'
 
 interface Options {

@@ -3,7 +3,7 @@ import type { Answer } from '../../highlevel/call.ts'
 import { readWords } from '../../highlevel/errors/error-body.ts'
 import { withoutValues } from '../../highlevel/errors/redact.ts'
 import { isTokenFault } from '../../highlevel/errors/to-problem.ts'
-import { Problem } from '../../problems.ts'
+import { Problem } from '../../problems/problem.ts'
 import { type RefusalKind, TokenRefusal } from './token-refusal.ts'
 
 /** What HighLevel was asked for: the tokens for a refresh token or a code, or a location's from its company's. */

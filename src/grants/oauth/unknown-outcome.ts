@@ -1,4 +1,4 @@
-import { Problem } from '../../problems.ts'
+import { Problem } from '../../problems/problem.ts'
 import { TokenRefusal } from './token-refusal.ts'
 
 /**

@@ -1,4 +1,4 @@
-import { Problem, type ProblemCode } from '../../problems.ts'
+import { Problem, type ProblemCode } from '../../problems/problem.ts'
 import type { Grant, GrantKind, Lease, Subject, Tokens } from '../grant.ts'
 import type { Issued, OAuthApi } from '../oauth/oauth-client.ts'
 import { askAgain } from '../oauth/repeat-refresh.ts'

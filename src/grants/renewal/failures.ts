@@ -1,5 +1,5 @@
 import type { BaseLogger } from 'pino'
-import { Problem } from '../../problems.ts'
+import { Problem } from '../../problems/problem.ts'
 import type { Grant, Lease, Setback } from '../grant.ts'
 import { type RefusalKind, TokenRefusal } from '../oauth/token-refusal.ts'
 import { reasonFor, UnknownOutcome } from '../oauth/unknown-outcome.ts'

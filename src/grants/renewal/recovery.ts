@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Problem } from '../../problems.ts'
+import { Problem } from '../../problems/problem.ts'
 import type { Grant, Lease } from '../grant.ts'
 import { ended, speaksOfGrant, type TokenRefusal } from '../oauth/token-refusal.ts'
 import type { GrantSaves } from '../pending-saves.ts'

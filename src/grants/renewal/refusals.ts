@@ -1,4 +1,4 @@
-import { Problem } from '../../problems.ts'
+import { Problem } from '../../problems/problem.ts'
 import type { Grant, GrantState } from '../grant.ts'
 import type { RefusalKind } from '../oauth/token-refusal.ts'
 import { callMayTryAt } from './schedule.ts'

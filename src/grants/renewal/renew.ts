@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { BaseLogger } from 'pino'
-import { Problem } from '../../problems.ts'
+import { Problem } from '../../problems/problem.ts'
 import { createSingleFlight } from '../../shared/single-flight.ts'
 import type { Fruit, Grant, Lease, Subject } from '../grant.ts'
 import type { Leases } from '../leases.ts'

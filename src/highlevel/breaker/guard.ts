@@ -1,4 +1,4 @@
-import { Problem } from '../../problems.ts'
+import { Problem } from '../../problems/problem.ts'
 import type { Answer, Layer, LocationCall, Send } from '../call.ts'
 import { createUnderWay } from './in-flight.ts'
 import { createEvidence, type Failure } from './stats.ts'

@@ -1,4 +1,4 @@
-import { type Fault, Problem, type ProblemCode } from '../../problems.ts'
+import { type Fault, Problem, type ProblemCode } from '../../problems/problem.ts'
 import { pointerPart } from '../../shared/json-pointer.ts'
 import { countOf, retryAfterOf, wholeSeconds } from '../answer-headers.ts'
 import { type Answer, type Call, type LocationCall, writes } from '../call.ts'

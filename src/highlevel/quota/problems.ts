@@ -1,4 +1,4 @@
-import { Problem } from '../../problems.ts'
+import { Problem } from '../../problems/problem.ts'
 import { wholeSeconds } from '../answer-headers.ts'
 import { untilDayEndMs } from './day.ts'
 

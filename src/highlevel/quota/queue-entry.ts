@@ -1,4 +1,4 @@
-import type { Problem } from '../../problems.ts'
+import type { Problem } from '../../problems/problem.ts'
 import { type LocationCall, onGone } from '../call.ts'
 import { hungUp } from '../deadline.ts'
 import type { Entry } from './fair-queue.ts'

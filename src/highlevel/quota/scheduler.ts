@@ -1,4 +1,4 @@
-import { Problem } from '../../problems.ts'
+import { Problem } from '../../problems/problem.ts'
 import { isGone, type LocationCall } from '../call.ts'
 import { hungUp } from '../deadline.ts'
 import { dayHasRoom, dayLeft, turnDay } from './day.ts'

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { BaseLogger } from 'pino'
-import { Problem, problemDocument } from '../../problems.ts'
+import { Problem, problemDocument } from '../../problems/problem.ts'
 import { PROBLEM_TYPE } from '../error-handler.ts'
 
 /** A request line longer than this meets `uri-too-long`. */

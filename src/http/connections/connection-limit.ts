@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
 import type { BaseLogger } from 'pino'
-import { Problem } from '../../problems.ts'
+import { Problem } from '../../problems/problem.ts'
 import { rawAnswer } from './client-errors.ts'
 
 /** Connections at a time that are told that there is no room; further ones are closed without a word. */

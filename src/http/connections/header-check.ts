@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import { Problem } from '../../problems.ts'
+import { Problem } from '../../problems/problem.ts'
 
 /**
  * Whether a field that stands once in a head was sent twice: what stands before the gateway may have gone by another one

@@ -1,6 +1,6 @@
 import Type, { type TSchema } from 'typebox'
+import { nearest } from '../../shared/did-you-mean.ts'
 import { isObject } from '../../shared/is-object.ts'
-import { nearest } from '../../shared/nearest.ts'
 import type { Delta, Field, FieldType, Notes } from './field.ts'
 import { deltaOf, listSchema, readList } from './lists.ts'
 import { TEXT } from './text-rules.ts'

@@ -1,7 +1,7 @@
 import Type from 'typebox'
+import { nearest } from '../../shared/did-you-mean.ts'
 import { isObject } from '../../shared/is-object.ts'
 import { pointerPart } from '../../shared/json-pointer.ts'
-import { nearest } from '../../shared/nearest.ts'
 import type { Field, FieldType } from './field.ts'
 import { MAX_KEY_CHARS, TEXT } from './text-rules.ts'
 

@@ -2,7 +2,7 @@ import t from 'tap'
 import { askAgain } from '../../../src/grants/oauth/repeat-refresh.ts'
 import { TokenRefusal } from '../../../src/grants/oauth/token-refusal.ts'
 import { UnknownOutcome } from '../../../src/grants/oauth/unknown-outcome.ts'
-import { Problem } from '../../../src/problems.ts'
+import { Problem } from '../../../src/problems/problem.ts'
 
 const ASKED_AT = 1_000
 const unknown = (cause: unknown, askedAt = ASKED_AT) => new UnknownOutcome(cause, askedAt)

@@ -4,7 +4,7 @@ import { createBreaker } from '../../../src/highlevel/breaker/guard.ts'
 import { createUnderWay, SILENCE_MS } from '../../../src/highlevel/breaker/in-flight.ts'
 import { createEvidence } from '../../../src/highlevel/breaker/stats.ts'
 import { type Answer, createTrace, type LocationCall } from '../../../src/highlevel/call.ts'
-import { Problem } from '../../../src/problems.ts'
+import { Problem } from '../../../src/problems/problem.ts'
 
 const log = { warn: () => undefined, info: () => undefined }
 const ok: Answer = { status: 200, headers: {}, body: Buffer.alloc(0) }

@@ -1,8 +1,8 @@
 import t, { type Test } from 'tap'
-import { BARE, CHANGE, patchAll, putRecords, tally } from './support/calls.ts'
-import { startGateway, startSimulator, type TestGateway, until } from './support/harness.ts'
-import { NO_REDIS, redisAddress, redisUrl } from './support/redis.ts'
-import { startRedisProxy } from './support/redis-proxy.ts'
+import { BARE, CHANGE, patchAll, putRecords, tally } from '../support/calls.ts'
+import { startGateway, startSimulator, type TestGateway, until } from '../support/harness.ts'
+import { NO_REDIS, redisAddress, redisUrl } from '../support/redis.ts'
+import { startRedisProxy } from '../support/redis-proxy.ts'
 
 const readiness = async ({ call }: TestGateway) => (await call('/readyz')).json['status']
 const downs = ({ logged }: TestGateway) => logged().filter(({ msg }) => /^Redis does not answer/.test(String(msg)))

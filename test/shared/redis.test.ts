@@ -2,11 +2,11 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { createInterface } from 'node:readline'
 import { Redis } from 'ioredis'
-import { SEED } from './simulator/seed.ts'
-import { BARE, CHANGE, patchAll, putRecords, tally, useElsewhere } from './support/calls.ts'
-import { createClock, type Reply, startGateway, startSimulator, type TestGateway, until } from './support/harness.ts'
-import { startProxy } from './support/proxy.ts'
-import { redisAddress, redisUrl, withRedis } from './support/redis.ts'
+import { SEED } from '../simulator/seed.ts'
+import { BARE, CHANGE, patchAll, putRecords, tally, useElsewhere } from '../support/calls.ts'
+import { createClock, type Reply, startGateway, startSimulator, type TestGateway, until } from '../support/harness.ts'
+import { startProxy } from '../support/proxy.ts'
+import { redisAddress, redisUrl, withRedis } from '../support/redis.ts'
 
 const WINDOW_MS = 1_000
 const limits = (max: number) => ({

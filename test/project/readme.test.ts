@@ -4,10 +4,10 @@ import { readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
-import { Env } from '../src/app/config.ts'
-import { catalogue } from '../src/problems.ts'
-import { temporaryFolder } from './support/harness.ts'
-import { freePort, startProcess } from './support/process.ts'
+import { Env } from '../../src/app/config.ts'
+import { catalogue } from '../../src/problems/problem.ts'
+import { temporaryFolder } from '../support/harness.ts'
+import { freePort, startProcess } from '../support/process.ts'
 
 const README = readFileSync(join(import.meta.dirname, '../README.md'), 'utf8')
 const SANDBOX = join(import.meta.dirname, 'simulator/sandbox.ts')

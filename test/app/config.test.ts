@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto'
 import t from 'tap'
-import { Env, loadConfig } from '../src/app/config.ts'
-import { readOrigins } from '../src/http/cors-origins.ts'
+import { Env, loadConfig } from '../../src/app/config.ts'
+import { readOrigins } from '../../src/http/cors-origins.ts'
 
 const key = (id: string, fill = 1, bytes = 32) => `${id}:${Buffer.alloc(bytes, fill).toString('base64')}`
 const VAULT_KEYS = key('k1')

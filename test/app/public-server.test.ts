@@ -1,5 +1,5 @@
 import t from 'tap'
-import { RECORD, startGateway, startSimulator } from './support/harness.ts'
+import { RECORD, startGateway, startSimulator } from '../support/harness.ts'
 
 t.test('a browser of a named origin may call, and reads the fields it needs', async (t) => {
   const simulator = await startSimulator(t)

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import { credentialHash } from '../src/grants/vault/credential-hash.ts'
-import { fruit, install } from './grants/issued-grants.ts'
-import { startCli } from './support/cli.ts'
-import { RECORD, startGateway, startSimulator, VAULT_KEYS } from './support/harness.ts'
+import { credentialHash } from '../../src/grants/vault/credential-hash.ts'
+import { fruit, install } from '../grants/issued-grants.ts'
+import { startCli } from '../support/cli.ts'
+import { RECORD, startGateway, startSimulator, VAULT_KEYS } from '../support/harness.ts'
 
 const PIT = 'pit-2a6f0c1e-1111-4222-8333-944455566677'
 

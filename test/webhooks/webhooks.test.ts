@@ -1,7 +1,7 @@
 import { generateKeyPairSync, sign } from 'node:crypto'
 import t, { type Test } from 'tap'
-import { SEED } from './simulator/seed.ts'
-import { TICKET } from './simulator/seed-objects.ts'
+import { SEED } from '../simulator/seed.ts'
+import { TICKET } from '../simulator/seed-objects.ts'
 import {
   createClock,
   type GatewayOptions,
@@ -10,9 +10,9 @@ import {
   startSimulator,
   temporaryFolder,
   until
-} from './support/harness.ts'
-import { NO_POSTGRES, postgresDatabase } from './support/postgres.ts'
-import { startProxy } from './support/proxy.ts'
+} from '../support/harness.ts'
+import { NO_POSTGRES, postgresDatabase } from '../support/postgres.ts'
+import { startProxy } from '../support/proxy.ts'
 
 const CHANGE = { properties: { customer_number: 5 } }
 const APP = '66f0a1b2c3d4e5f6a7b8c9d0'

@@ -4,10 +4,10 @@ import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { Pool } from 'undici'
-import { openFileLimit, shareOpenFiles } from '../src/app/open-files.ts'
-import { CHANGE, putRecords } from './support/calls.ts'
-import { openSite } from './support/gateway-process.ts'
-import { raw, startSimulator, temporaryFolder, until } from './support/harness.ts'
+import { openFileLimit, shareOpenFiles } from '../../src/app/open-files.ts'
+import { CHANGE, putRecords } from '../support/calls.ts'
+import { openSite } from '../support/gateway-process.ts'
+import { raw, startSimulator, temporaryFolder, until } from '../support/harness.ts'
 
 const OPEN_FILES = 256
 /** Callers that keep their connections. Each call needs one to HighLevel. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { nearest } from '../../src/shared/nearest.ts'
+import { nearest } from '../../src/shared/did-you-mean.ts'
 
 /** The whole table, as the books have it. */
 function distance(a: string, b: string): number {

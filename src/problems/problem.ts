@@ -1,8 +1,8 @@
-import { callerProblems } from './problems/caller.ts'
-import type { Entry } from './problems/entry.ts'
-import { gatewayProblems } from './problems/gateway.ts'
-import { locationProblems } from './problems/location.ts'
-import { upstreamProblems } from './problems/upstream.ts'
+import { callerProblems } from './caller.ts'
+import type { Entry } from './entry.ts'
+import { gatewayProblems } from './gateway.ts'
+import { locationProblems } from './location.ts'
+import { upstreamProblems } from './upstream.ts'
 
 /** Who has to act on a problem. */
 export type Source = 'caller' | 'gateway' | 'location' | 'upstream'

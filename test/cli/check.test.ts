@@ -1,7 +1,7 @@
 import { createServer } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import t, { type Test } from 'tap'
-import { startCli } from './support/cli.ts'
+import { startCli } from '../support/cli.ts'
 
 /** Listens on a port of its own, and never answers. */
 async function silentServer(t: Test, host = '127.0.0.1'): Promise<number> {

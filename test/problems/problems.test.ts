@@ -1,8 +1,8 @@
 import t from 'tap'
-import { catalogue, type ProblemCode } from '../src/problems.ts'
-import { SEED } from './simulator/seed.ts'
-import type { Simulator } from './simulator/simulator.ts'
-import { RECORD, type Reply, raw, startGateway, startSimulator, type TestGateway } from './support/harness.ts'
+import { catalogue, type ProblemCode } from '../../src/problems/problem.ts'
+import { SEED } from '../simulator/seed.ts'
+import type { Simulator } from '../simulator/simulator.ts'
+import { RECORD, type Reply, raw, startGateway, startSimulator, type TestGateway } from '../support/harness.ts'
 
 const CHANGE = { properties: { customer_number: 5 } }
 

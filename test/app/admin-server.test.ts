@@ -1,7 +1,7 @@
 import t from 'tap'
-import { enrolled } from './grants/issued-grants.ts'
-import { SEED } from './simulator/seed.ts'
-import { createClock, startGateway, startSimulator, until } from './support/harness.ts'
+import { enrolled } from '../grants/issued-grants.ts'
+import { SEED } from '../simulator/seed.ts'
+import { createClock, startGateway, startSimulator, until } from '../support/harness.ts'
 
 const LOCATION = `location:${SEED.locationId}` as const
 

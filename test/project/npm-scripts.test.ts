@@ -1,11 +1,11 @@
 import { cpSync, readFileSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { loadConfig } from '../src/app/config.ts'
-import { credentialHash } from '../src/grants/vault/credential-hash.ts'
-import { openVault } from '../src/grants/vault/open.ts'
-import { environment, RECORD, startSimulator, temporaryFolder, until } from './support/harness.ts'
-import { freePort, startCommand } from './support/process.ts'
+import { loadConfig } from '../../src/app/config.ts'
+import { credentialHash } from '../../src/grants/vault/credential-hash.ts'
+import { openVault } from '../../src/grants/vault/open.ts'
+import { environment, RECORD, startSimulator, temporaryFolder, until } from '../support/harness.ts'
+import { freePort, startCommand } from '../support/process.ts'
 
 const PROJECT = join(import.meta.dirname, '..')
 const KEY = 'rgk_of-an-npm-script'

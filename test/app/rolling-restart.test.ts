@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { Pool } from 'undici'
-import { CHANGE, putRecords } from './support/calls.ts'
-import { type GatewayProcess, openSite } from './support/gateway-process.ts'
-import { startSimulator } from './support/harness.ts'
-import { NO_POSTGRES } from './support/postgres.ts'
-import { redisUrl } from './support/redis.ts'
+import { CHANGE, putRecords } from '../support/calls.ts'
+import { type GatewayProcess, openSite } from '../support/gateway-process.ts'
+import { startSimulator } from '../support/harness.ts'
+import { NO_POSTGRES } from '../support/postgres.ts'
+import { redisUrl } from '../support/redis.ts'
 
 const RESTARTS = Number(process.env['RESTARTS'] ?? 3)
 const RATE = 200

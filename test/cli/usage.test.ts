@@ -1,5 +1,5 @@
 import t from 'tap'
-import { startCli } from './support/cli.ts'
+import { startCli } from '../support/cli.ts'
 
 const PIT = 'pit-2a6f0c1e-1111-4222-8333-944455566677'
 
