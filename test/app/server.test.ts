@@ -11,7 +11,7 @@ import { NO_POSTGRES, postgresDatabase } from '../support/postgres.ts'
 import { startProcess } from '../support/process.ts'
 import { startProxy } from '../support/proxy.ts'
 
-const SERVER = join(import.meta.dirname, '../src/server.ts')
+const SERVER = join(import.meta.dirname, '../../src/server.ts')
 const KEY = 'rgk_of-a-process'
 
 type GatewayProcess = ReturnType<typeof startProcess>

@@ -10,7 +10,7 @@ interface Schema {
   required: string[]
 }
 
-const text = readFileSync(new URL('../.env.example', import.meta.url), 'utf8')
+const text = readFileSync(new URL('../../.env.example', import.meta.url), 'utf8')
 const { properties, required } = JSON.parse(JSON.stringify(Env)) as Schema
 
 /** Every line that sets a variable, or would if it were not commented out. */

@@ -7,7 +7,7 @@ import { openVault } from '../../src/grants/vault/open.ts'
 import { environment, RECORD, startSimulator, temporaryFolder, until } from '../support/harness.ts'
 import { freePort, startCommand } from '../support/process.ts'
 
-const PROJECT = join(import.meta.dirname, '..')
+const PROJECT = join(import.meta.dirname, '../..')
 const KEY = 'rgk_of-an-npm-script'
 
 /** The project in a folder of the test's own, so that neither its `.env` nor `dist` and `data` play a part. */

@@ -9,8 +9,8 @@ import { catalogue } from '../../src/problems/problem.ts'
 import { temporaryFolder } from '../support/harness.ts'
 import { freePort, startProcess } from '../support/process.ts'
 
-const README = readFileSync(join(import.meta.dirname, '../README.md'), 'utf8')
-const SANDBOX = join(import.meta.dirname, 'simulator/sandbox.ts')
+const README = readFileSync(join(import.meta.dirname, '../../README.md'), 'utf8')
+const SANDBOX = join(import.meta.dirname, '../simulator/sandbox.ts')
 const block = (start: string) => new RegExp(`\`\`\`\\w+\\n(${start}[\\s\\S]*?)\\n\`\`\``).exec(README)?.[1] ?? ''
 
 async function environment() {
