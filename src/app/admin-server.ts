@@ -9,7 +9,7 @@ import { createServer } from '../http/server.ts'
 import validation from '../http/validation.ts'
 import logging from '../observability/request-log.ts'
 import { Problem } from '../problems/problem.ts'
-import { type AppOptions, healthOf } from './public-server.ts'
+import { healthOf, type ServerOptions } from './public-server.ts'
 
 const PAGE = 1_000
 
@@ -60,7 +60,7 @@ const locationRoutes: FastifyPluginAsyncTypebox<Options> = async (app, { vault, 
 }
 
 /** The second listener, for operators alone: the API gateway never exposes it. */
-export async function buildAdmin(options: AppOptions): Promise<FastifyInstance> {
+export async function buildAdminServer(options: ServerOptions): Promise<FastifyInstance> {
   const { parts, log, writeLine, now } = options
   const app = createServer({ ...options, maxConnections: parts.connections.admin })
   const methods = createMethodGuard()

@@ -1,13 +1,13 @@
 import type { BaseLogger } from 'pino'
-import { createOAuthApi, TOKEN_CALL_TIMEOUT_MS } from '../grants/oauth/oauth-client.ts'
+import { createOAuthClient, TOKEN_CALL_TIMEOUT_MS } from '../grants/oauth/oauth-client.ts'
 import { openGrants } from '../grants/open-grants.ts'
 import { openVault } from '../grants/vault/open.ts'
-import { openSockets } from '../highlevel/connection-pool.ts'
-import { openUpstream } from '../highlevel/open-highlevel.ts'
+import { openConnectionPool } from '../highlevel/connection-pool.ts'
+import { openHighLevel } from '../highlevel/open-highlevel.ts'
 import { createTransport } from '../highlevel/transport.ts'
 import { createMetrics } from '../observability/metrics.ts'
 import { createRecordLock } from '../records/record-lock.ts'
-import { createRecordTurns } from '../records/record-mutex.ts'
+import { createRecordMutex } from '../records/record-mutex.ts'
 import { createCatalog } from '../schemas/catalog.ts'
 import { within } from '../shared/timeout.ts'
 import { version } from '../version.ts'
@@ -33,11 +33,11 @@ const wireOf = (config: Config) => ({
 function openOAuth(config: Config, connections: number, now: () => number, foreign: (path: string) => void) {
   const { HIGHLEVEL_CLIENT_ID: clientId, HIGHLEVEL_CLIENT_SECRET: clientSecret } = config
   if (clientId === undefined || clientSecret === undefined) return undefined
-  const sockets = openSockets(config.HIGHLEVEL_API_URL, connections, { keepAlive: false })
+  const sockets = openConnectionPool(config.HIGHLEVEL_API_URL, connections, { keepAlive: false })
   const send = createTransport(sockets, wireOf(config), TOKEN_CALL_TIMEOUT_MS, foreign)
   const redirectUri = `${config.PUBLIC_URL}/oauth/callback`
   return {
-    api: createOAuthApi(send, { clientId, clientSecret, redirectUri, now, foreign }),
+    api: createOAuthClient(send, { clientId, clientSecret, redirectUri, now, foreign }),
     close: () => sockets.destroy()
   }
 }
@@ -52,7 +52,7 @@ const limitsOf = (config: Config) => ({
 const openRedis = async (url: string, log: BaseLogger) => (await import('../shared/redis.ts')).openRedis(url, log)
 
 /** Everything that has a lifetime, opened in one place and closed in the reverse order. */
-export async function openParts(config: Config, log: BaseLogger, now: () => number) {
+export async function openContainer(config: Config, log: BaseLogger, now: () => number) {
   const connections = shareOpenFiles(openFileLimit())
   const vault = await openVault(config.DATABASE_URL, config.vaultKeys, { now, log })
   const redis = config.REDIS_URL === undefined ? undefined : await openRedis(config.REDIS_URL, log)
@@ -63,7 +63,7 @@ export async function openParts(config: Config, log: BaseLogger, now: () => numb
   }
   const oauth = openOAuth(config, connections.oauth, now, foreign)
   const grants = openGrants({ vault, oauth: oauth?.api, now, log, count: metrics.countRenewal })
-  const upstream = openUpstream({
+  const upstream = openHighLevel({
     wire: wireOf(config),
     connections: connections.upstream,
     timeoutMs: config.UPSTREAM_TIMEOUT_MS,
@@ -77,7 +77,7 @@ export async function openParts(config: Config, log: BaseLogger, now: () => numb
     metrics: metrics.upstream
   })
   // As many as could wait for their location's quota, had they not to wait for one another.
-  const turns = createRecordTurns(config.LOCATION_QUEUE_MAX + config.LOCATION_BURST_MAX)
+  const turns = createRecordMutex(config.LOCATION_QUEUE_MAX + config.LOCATION_BURST_MAX)
   const lock = createRecordLock(redis)
   const catalog = createCatalog({
     read: upstream.client.getObject,
@@ -142,4 +142,4 @@ export async function openParts(config: Config, log: BaseLogger, now: () => numb
   }
 }
 
-export type Parts = Awaited<ReturnType<typeof openParts>>
+export type Container = Awaited<ReturnType<typeof openContainer>>

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import type { Log } from '../observability/log.ts'
-import { buildAdmin } from './admin-server.ts'
+import { buildAdminServer } from './admin-server.ts'
 import type { Config } from './config.ts'
-import { openParts } from './container.ts'
-import { buildApp } from './public-server.ts'
+import { openContainer } from './container.ts'
+import { buildPublicServer } from './public-server.ts'
 
 /** A listener could not be opened. The message says what to do. */
 export class ListenError extends Error {
@@ -37,7 +37,7 @@ export interface Gateway {
   /** Where the listeners can be reached, such as `http://127.0.0.1:3000`. */
   origin: string
   adminOrigin: string
-  vault: Awaited<ReturnType<typeof openParts>>['vault']
+  vault: Awaited<ReturnType<typeof openContainer>>['vault']
   /** Fails readiness, lets the calls under way end, saves what is unsaved, closes the store. */
   close(): Promise<void>
 }
@@ -51,7 +51,7 @@ export async function startGateway(
   const graceMs = config.SHUTDOWN_GRACE_MS
   let drainingSince: number | undefined
   let askedAt = Number.NEGATIVE_INFINITY
-  const parts = await openParts(config, log, now)
+  const parts = await openContainer(config, log, now)
   const options = {
     config,
     parts,
@@ -84,7 +84,7 @@ export async function startGateway(
   }
 
   try {
-    const [app, admin] = [await buildApp(options), await buildAdmin(options)]
+    const [app, admin] = [await buildPublicServer(options), await buildAdminServer(options)]
     listeners.push(app, admin)
     const adminOrigin = await listen(admin, config.ADMIN_HOST, config.ADMIN_PORT, 'ADMIN_PORT')
     const origin = await listen(app, config.HOST, config.PORT, 'PORT')

@@ -26,14 +26,14 @@ import { createUpdateRecord } from '../records/update-record.ts'
 import objectRoutes from '../schemas/routes.ts'
 import { version } from '../version.ts'
 import { createCompanyOf } from '../webhooks/company-of.ts'
-import { createEvents } from '../webhooks/handle-event.ts'
+import { createHandleEvent } from '../webhooks/handle-event.ts'
 import webhookRoutes from '../webhooks/routes.ts'
 import type { Config } from './config.ts'
-import type { Parts } from './container.ts'
+import type { Container } from './container.ts'
 
-export interface AppOptions {
+export interface ServerOptions {
   config: Config
-  parts: Parts
+  parts: Container
   log: Logger
   writeLine: WriteLine
   now: () => number
@@ -44,7 +44,7 @@ export interface AppOptions {
 }
 
 /** The public listener: every register call of it, in order. */
-export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
+export async function buildPublicServer(options: ServerOptions): Promise<FastifyInstance> {
   const { config, parts, log, writeLine, now, lastAnswerAt } = options
   const app = createServer({ ...options, maxConnections: parts.connections.accepted })
   const methods = createMethodGuard()
@@ -87,7 +87,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   return app
 }
 
-function updateRecordOf({ config, parts }: AppOptions) {
+function updateRecordOf({ config, parts }: ServerOptions) {
   const checks = config.SCHEMA_VALIDATION === 'enforce'
   const translates = config.WRITE_DIALECT === 'delta'
   return createUpdateRecord({
@@ -100,7 +100,7 @@ function updateRecordOf({ config, parts }: AppOptions) {
   })
 }
 
-export const healthOf = ({ parts, isDraining, onReadinessAsked }: AppOptions) => ({
+export const healthOf = ({ parts, isDraining, onReadinessAsked }: ServerOptions) => ({
   ping: parts.vault.ping,
   isDraining,
   onAsked: onReadinessAsked,
@@ -108,7 +108,7 @@ export const healthOf = ({ parts, isDraining, onReadinessAsked }: AppOptions) =>
     parts.redis?.isUp() === false ? 'Redis does not answer: limits are counted in this process alone' : undefined
 })
 
-function installOf({ config, parts, now, log }: AppOptions) {
+function installOf({ config, parts, now, log }: ServerOptions) {
   if (parts.oauth === undefined) return undefined
   const { saves, leases, follow, vault, tokens, oauth } = parts
   const save = createSaveInstall({ saves, leases, vault, now })
@@ -126,12 +126,20 @@ function installOf({ config, parts, now, log }: AppOptions) {
   return { install, states: createStates(config.vaultKeys, now), installUrl: installUrl(config), connectUrl }
 }
 
-function webhooksOf({ config, parts, now, log }: AppOptions) {
+function webhooksOf({ config, parts, now, log }: ServerOptions) {
   const { vault, tokens, metrics, catalog, oauth } = parts
   // HighLevel's app id is the client id up to its suffix.
   const appId = config.HIGHLEVEL_CLIENT_ID?.split('-')[0]
   const companyOf = createCompanyOf({ vault, oauth, now, log })
-  const take = createEvents({ vault, appId, forget: tokens.forget, dropSchemas: catalog.drop, companyOf, now, log })
+  const take = createHandleEvent({
+    vault,
+    appId,
+    forget: tokens.forget,
+    dropSchemas: catalog.drop,
+    companyOf,
+    now,
+    log
+  })
   return { key: config.webhookKey, take, count: metrics.countWebhook, now }
 }
 

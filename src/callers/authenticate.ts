@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { credentialHash } from '../grants/vault/credential-hash.ts'
-import { before } from '../highlevel/deadline.ts'
+import { withDeadline } from '../highlevel/deadline.ts'
 import { Problem } from '../problems/problem.ts'
 import type { Caller, Callers } from './callers.ts'
 import type { FailureLimit } from './rate-limit.ts'
@@ -48,7 +48,7 @@ export default fp(
       const identified = callers.identify(credential, digest, (why) => {
         reason = why
       })
-      const caller = await before(deadlineAt, identified, () => callers.late(credential))
+      const caller = await withDeadline(deadlineAt, identified, () => callers.late(credential))
       const detail = 'This API key or token is unknown, revoked or expired'
       return caller ?? refuse(request, unauthenticated(detail, 'invalid_token', reason))
     }

@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { type CallContext, createTrace } from '../highlevel/call.ts'
-import type { Subject } from '../observability/request-log.ts'
+import type { CallSubject } from '../observability/request-log.ts'
 import { Problem } from '../problems/problem.ts'
 
 export interface CallOptions {
@@ -22,10 +22,10 @@ const tooMany = () =>
  * The bookkeeping of calls that may reach HighLevel: their deadline, how many there are, and their log line, whatever
  * becomes of them. Whoever has begun a call must end it.
  */
-export function createCalls({ inFlight, deadlineMs, lastAnswerAt }: CallOptions) {
+export function createCallContexts({ inFlight, deadlineMs, lastAnswerAt }: CallOptions) {
   return {
     /** Throws a Problem where there are too many already: that call need not be ended. */
-    begin(request: FastifyRequest, reply: FastifyReply, subject: Subject): CallContext {
+    begin(request: FastifyRequest, reply: FastifyReply, subject: CallSubject): CallContext {
       const trace = createTrace()
       request.work = { subject, trace }
       const wantedMs = Number(request.headers['x-request-timeout-ms'] ?? deadlineMs)
@@ -34,7 +34,7 @@ export function createCalls({ inFlight, deadlineMs, lastAnswerAt }: CallOptions)
       const deadlineAt = Math.min(startedAt + Math.min(wantedMs, deadlineMs), lastAnswerAt())
       if (inFlight.calls >= MAX_CALLS) throw tooMany()
       inFlight.calls += 1
-      return { deadlineAt, trace, waiting: { id: request.caller.id, response: reply.raw } }
+      return { deadlineAt, trace, caller: { id: request.caller.id, response: reply.raw } }
     },
 
     end(request: FastifyRequest, reply: FastifyReply): void {

@@ -1,4 +1,4 @@
-import { type Fault, Problem } from '../problems/problem.ts'
+import { type FieldError, Problem } from '../problems/problem.ts'
 import type { Caller } from './callers.ts'
 
 interface Query {
@@ -13,14 +13,14 @@ function named(caller: Caller, { locationId }: Query): string | undefined {
   return others.length === 0 ? only : undefined
 }
 
-const unnamed: Fault = {
+const unnamed: FieldError = {
   parameter: 'locationId',
   code: 'required',
   detail: 'is required: this key is not bound to exactly one location'
 }
 
 /** The fault of a call that names no location where it must. */
-export const locationFaults = (caller: Caller, query: unknown): readonly Fault[] =>
+export const locationErrors = (caller: Caller, query: unknown): readonly FieldError[] =>
   named(caller, query as Query) === undefined ? [unnamed] : []
 
 /**

@@ -3,7 +3,7 @@ import type { TokenSource } from '../highlevel/bearer.ts'
 import { Problem } from '../problems/problem.ts'
 import { createFreshCache } from '../shared/fresh-cache.ts'
 import type { Grant, Subject } from './grant.ts'
-import type { GrantSaves } from './pending-saves.ts'
+import type { PendingSaves } from './pending-saves.ts'
 import type { Renew } from './renewal/renew.ts'
 import type { GrantStore } from './vault/vault.ts'
 
@@ -13,7 +13,7 @@ const MAX_CACHED_TOKENS = 100_000
 
 interface Deps {
   vault: Pick<GrantStore, 'markProven' | 'markRefused'>
-  saves: Pick<GrantSaves, 'load'>
+  saves: Pick<PendingSaves, 'load'>
   renew: Renew
   now: () => number
   log: BaseLogger
@@ -37,7 +37,7 @@ const heldOf = ({ generation, kind, proven, tokens }: Grant): Held => ({
 })
 
 /** The access tokens of locations, from memory where possible. A token that has not expired is used, whatever fails. */
-export function createLocationTokens({ vault, saves, renew, now, log }: Deps) {
+export function createAccessTokens({ vault, saves, renew, now, log }: Deps) {
   /** By location id: a call makes no other string of it. */
   const cache = createFreshCache<Held>({
     maxAgeMs: MAX_AGE_MS,

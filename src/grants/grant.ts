@@ -72,13 +72,13 @@ export interface Lease {
 }
 
 /** What a renewal or an install brings: the parts of a grant that a save decides. */
-export type Fruit = Pick<
+export type IssuedGrant = Pick<
   Grant,
   'subject' | 'kind' | 'companyId' | 'tokens' | 'scopes' | 'stateSince' | 'proven' | 'dueAt'
 >
 
 /** What a failed renewal makes of its grant. */
-export type Setback = Pick<
+export type RenewalFailure = Pick<
   Grant,
   'state' | 'stateSince' | 'stateReason' | 'failures' | 'dueAt' | 'triedAt' | 'intentAt'
 >

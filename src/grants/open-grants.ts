@@ -1,16 +1,16 @@
 import type { BaseLogger } from 'pino'
 import { within } from '../shared/timeout.ts'
-import { createLocationTokens } from './access-tokens.ts'
+import { createAccessTokens } from './access-tokens.ts'
 import type { Grant } from './grant.ts'
 import { createLeases } from './leases.ts'
-import type { OAuthApi } from './oauth/oauth-client.ts'
-import { createGrantSaves } from './pending-saves.ts'
-import { COMPANY_REASONS, createIssue } from './renewal/acquire-tokens.ts'
-import { createFollowUps } from './renewal/background-retries.ts'
-import { createSetbacks, type RenewalResult } from './renewal/failures.ts'
+import type { OAuthClient } from './oauth/oauth-client.ts'
+import { createPendingSaves } from './pending-saves.ts'
+import { COMPANY_REASONS, createAcquireTokens } from './renewal/acquire-tokens.ts'
+import { createBackgroundRetries } from './renewal/background-retries.ts'
+import { createFailures, type RenewalResult } from './renewal/failures.ts'
 import { createRecovery } from './renewal/recovery.ts'
 import { createRenewal } from './renewal/renew.ts'
-import { startSweep } from './renewal/worker.ts'
+import { startRenewalWorker } from './renewal/worker.ts'
 import type { Vault } from './vault/vault.ts'
 
 const COMPANY = 'company:'
@@ -21,7 +21,7 @@ const REMIND_MS = 5_000
 interface Deps {
   vault: Vault
   /** Absent where the gateway has no client credentials: then nothing is renewed. */
-  oauth: OAuthApi | undefined
+  oauth: OAuthClient | undefined
   now: () => number
   log: BaseLogger
   count: (result: RenewalResult) => void
@@ -30,17 +30,17 @@ interface Deps {
 /** Everything that keeps grants alive, put together. The sweep runs from here on. */
 export function openGrants({ vault, oauth, now, log, count }: Deps) {
   const ending = new AbortController()
-  const saves = createGrantSaves(vault, log)
-  const followUps = createFollowUps({ log, ending: ending.signal })
+  const saves = createPendingSaves(vault, log)
+  const followUps = createBackgroundRetries({ log, ending: ending.signal })
   const leases = createLeases({ vault, now, log })
-  const issue = createIssue({
+  const issue = createAcquireTokens({
     vault,
     saves,
     oauth,
     recover: createRecovery({ saves, now, ending: ending.signal }),
     now
   })
-  const setbacks = createSetbacks({ vault, saves, now, log, count })
+  const setbacks = createFailures({ vault, saves, now, log, count })
   const renewed = (grant: Grant, saved: Promise<void>): void => {
     tokens.remember(grant)
     if (!grant.subject.startsWith(COMPANY)) return
@@ -63,8 +63,8 @@ export function openGrants({ vault, oauth, now, log, count }: Deps) {
     count,
     renewed
   })
-  const tokens = createLocationTokens({ vault, saves, renew: renewal.renew, now, log })
-  const sweep = oauth && startSweep({ vault, leases, renewClaimed: renewal.renewClaimed, now, log })
+  const tokens = createAccessTokens({ vault, saves, renew: renewal.renew, now, log })
+  const sweep = oauth && startRenewalWorker({ vault, leases, renewClaimed: renewal.renewClaimed, now, log })
 
   return {
     saves,

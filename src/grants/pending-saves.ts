@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { BaseLogger } from 'pino'
 import { Problem } from '../problems/problem.ts'
-import type { Fruit, Grant, Subject } from './grant.ts'
+import type { Grant, IssuedGrant, Subject } from './grant.ts'
 import { CipherError } from './vault/cipher.ts'
 import type { GrantStore } from './vault/vault.ts'
 
@@ -33,7 +33,7 @@ const untouched = {
   uninstallReportedAt: null
 } as const
 
-const connected = (fruit: Fruit, generation: number): Grant => ({
+const connected = (fruit: IssuedGrant, generation: number): Grant => ({
   ...fruit,
   ...untouched,
   generation,
@@ -45,7 +45,10 @@ const connected = (fruit: Fruit, generation: number): Grant => ({
  * Loads and saves grants so that a store that fails for a while loses nothing: what could not be saved is served from
  * memory and saved again until it holds. A pair of tokens that HighLevel has just issued exists nowhere else.
  */
-export function createGrantSaves(vault: Pick<GrantStore, 'loadGrant' | 'saveFruit' | 'installGrant'>, log: BaseLogger) {
+export function createPendingSaves(
+  vault: Pick<GrantStore, 'loadGrant' | 'saveIssued' | 'installGrant'>,
+  log: BaseLogger
+) {
   const unsaved = new Map<Subject, Held>()
   /** Everything that is being written, from its first try to its last. */
   const writing = new Set<Promise<unknown>>()
@@ -119,14 +122,14 @@ export function createGrantSaves(vault: Pick<GrantStore, 'loadGrant' | 'saveFrui
     },
 
     /** Saves what a renewal made of generation `after`. Never rejects. */
-    save(fruit: Fruit, after: number): Promise<Kept> {
+    save(fruit: IssuedGrant, after: number): Promise<Kept> {
       const grant = connected(fruit, after + 1)
-      const write = async () => ((await vault.saveFruit(fruit, after)) ? grant : inForce(fruit.subject))
+      const write = async () => ((await vault.saveIssued(fruit, after)) ? grant : inForce(fruit.subject))
       return track(keep({ grant, install: undefined, write }))
     },
 
     /** Saves what an install brought; of generation `after`, where it keeps a part of that. Never rejects. */
-    install(fruit: Fruit, at: number, id: string = randomUUID(), after?: number): Promise<Kept> {
+    install(fruit: IssuedGrant, at: number, id: string = randomUUID(), after?: number): Promise<Kept> {
       const write = async (isRepeated: boolean) => {
         await vault.installGrant(fruit, { id, at, isRepeated, after })
         return inForce(fruit.subject)
@@ -145,4 +148,4 @@ export function createGrantSaves(vault: Pick<GrantStore, 'loadGrant' | 'saveFrui
   }
 }
 
-export type GrantSaves = ReturnType<typeof createGrantSaves>
+export type PendingSaves = ReturnType<typeof createPendingSaves>

@@ -1,5 +1,5 @@
 import type { Answer, Layer, LocationCall } from './call.ts'
-import { before, lateToken } from './deadline.ts'
+import { lateToken, withDeadline } from './deadline.ts'
 import { isTokenFault } from './errors/to-problem.ts'
 
 /** The tokens of locations, as the bearer layer needs them. Every method rejects with a Problem. */
@@ -45,7 +45,7 @@ export const bearer =
     const timed = async <T>(call: LocationCall, wait: Promise<T>): Promise<T> => {
       const startedAt = performance.now()
       try {
-        return await before(call.deadlineAt, wait, lateToken)
+        return await withDeadline(call.deadlineAt, wait, lateToken)
       } finally {
         call.trace.tokenMs += performance.now() - startedAt
       }

@@ -30,7 +30,7 @@ export const createTrace = (): Trace => ({
 })
 
 /** Who waits for a call, as those see it who let it wait. */
-export interface Waiting {
+export interface CallerConnection {
   /** Of the caller: places in line are shared out among callers. */
   id: string
   /** What is destroyed, and says `close`, when the caller hangs up: a response that is not yet sent. */
@@ -41,10 +41,10 @@ export interface Waiting {
   }
 }
 
-export const isGone = ({ response }: Waiting): boolean => response.destroyed
+export const isGone = ({ response }: CallerConnection): boolean => response.destroyed
 
 /** Calls back when the caller hangs up. Returns what takes the listener away again. */
-export function onGone({ response }: Waiting, listener: () => void): () => void {
+export function onGone({ response }: CallerConnection, listener: () => void): () => void {
   response.once('close', listener)
   return () => response.off('close', listener)
 }
@@ -54,7 +54,7 @@ export interface CallContext {
   /** When the answer is of no more use, on the clock of `performance.now()`. */
   deadlineAt: number
   trace: Trace
-  waiting: Waiting
+  caller: CallerConnection
 }
 
 /** One request to HighLevel. */
@@ -66,7 +66,7 @@ export interface Call extends Pick<CallContext, 'deadlineAt' | 'trace'> {
   contentType?: 'application/json' | 'application/x-www-form-urlencoded'
   authorization?: string | undefined
   /** Whether an answer is another call's. Asked before its connection carries a further call; absent where nothing tells. */
-  isForeign?: (answer: Answer) => boolean
+  isMismatched?: (answer: Answer) => boolean
 }
 
 /** Whether a call that is on the wire may change a record. */
@@ -78,7 +78,7 @@ export interface LocationCall extends Call, CallContext {
   /** It finds out whether HighLevel works again: an open circuit lets it pass. */
   isProbe: boolean
   /** It reads what the gateway would like to know of an object: its failures say nothing of calls. */
-  isAside: boolean
+  isBackground: boolean
   /** HighLevel has refused it once with 429: it goes to the head of the line. */
   isRepeat: boolean
 }

@@ -3,10 +3,10 @@ import { isObject } from '../shared/is-object.ts'
 import { bodyOf } from './answer-body.ts'
 import type { TokenSource } from './bearer.ts'
 import type { Answer, CallContext, LocationCall, Send } from './call.ts'
-import { before, lateToken } from './deadline.ts'
+import { lateToken, withDeadline } from './deadline.ts'
 import { traceIdOf } from './errors/error-body.ts'
 import { problemOf } from './errors/to-problem.ts'
-import { isOfOtherObject, isOfOtherRecord } from './mismatched-answer.ts'
+import { isOtherObject, isOtherRecord } from './mismatched-answer.ts'
 import { appliedAfter } from './write-outcome.ts'
 
 /** A record of a location's object. All three parts have passed their patterns. */
@@ -50,7 +50,7 @@ function readRecord(call: LocationCall, answer: Answer): RecordAnswer {
  * A problem says how the last attempt went; an earlier one may have been carried out nevertheless, and so may this one
  * where others follow it.
  */
-export function asSure<P>({ trace }: Pick<CallContext, 'trace'>, problem: P): P {
+export function markUncertain<P>({ trace }: Pick<CallContext, 'trace'>, problem: P): P {
   if (!(problem instanceof Problem)) return problem
   if (problem.extras.applied === 'unknown') trace.unsure = true
   else if (trace.unsure)
@@ -74,26 +74,26 @@ const callOf = (
   method: 'GET' | 'PUT',
   path: string,
   locationId: string,
-  isForeign: (answer: Answer) => boolean,
+  isMismatched: (answer: Answer) => boolean,
   body: string | undefined,
-  { deadlineAt, trace, waiting }: CallContext
+  { deadlineAt, trace, caller }: CallContext
 ): LocationCall => ({
   method,
   path,
   body,
   authorization: undefined,
-  isForeign,
+  isMismatched,
   deadlineAt,
   trace,
-  waiting,
+  caller,
   locationId,
   isProbe: false,
-  isAside: false,
+  isBackground: false,
   isRepeat: false
 })
 
 /** The calls to HighLevel that use cases make. Each rejects with a Problem for every answer but what it asks for. */
-export function createUpstreamClient(send: Send<LocationCall>, { tokenFor }: Pick<TokenSource, 'tokenFor'>) {
+export function createHighLevelClient(send: Send<LocationCall>, { tokenFor }: Pick<TokenSource, 'tokenFor'>) {
   const ask = async <T>(
     call: LocationCall,
     sent: unknown,
@@ -103,10 +103,10 @@ export function createUpstreamClient(send: Send<LocationCall>, { tokenFor }: Pic
     try {
       answer = await send(call)
     } catch (problem) {
-      throw asSure(call, problem)
+      throw markUncertain(call, problem)
     }
     if (isDone(answer)) return read(call, answer)
-    const problem = asSure(call, problemOf(call, answer, sent))
+    const problem = markUncertain(call, problemOf(call, answer, sent))
     call.trace.upstreamTraceId = problem.extras.upstream?.traceId
     throw problem
   }
@@ -114,7 +114,7 @@ export function createUpstreamClient(send: Send<LocationCall>, { tokenFor }: Pic
   return {
     getRecord: (ref: RecordRef, context: CallContext) =>
       ask(
-        callOf('GET', recordPath(ref), ref.locationId, isOfOtherRecord(ref), undefined, context),
+        callOf('GET', recordPath(ref), ref.locationId, isOtherRecord(ref), undefined, context),
         undefined,
         readRecord
       ),
@@ -122,14 +122,14 @@ export function createUpstreamClient(send: Send<LocationCall>, { tokenFor }: Pic
     /** `body` is in HighLevel's dialect. */
     putRecord: (ref: RecordRef, body: object, context: CallContext) =>
       ask(
-        callOf('PUT', recordPath(ref), ref.locationId, isOfOtherRecord(ref), JSON.stringify(body), context),
+        callOf('PUT', recordPath(ref), ref.locationId, isOtherRecord(ref), JSON.stringify(body), context),
         body,
         readRecord
       ),
 
     /** Resolves where the location has a token to call with, without calling. */
     requireConnected: async (locationId: string, { deadlineAt }: CallContext): Promise<void> => {
-      await before(deadlineAt, Promise.resolve(tokenFor(locationId)), lateToken)
+      await withDeadline(deadlineAt, Promise.resolve(tokenFor(locationId)), lateToken)
     },
 
     /** What HighLevel says of an object and its fields. */
@@ -137,8 +137,8 @@ export function createUpstreamClient(send: Send<LocationCall>, { tokenFor }: Pic
       (
         await ask(
           {
-            ...callOf('GET', objectPath(ref), ref.locationId, isOfOtherObject(ref), undefined, context),
-            isAside: true
+            ...callOf('GET', objectPath(ref), ref.locationId, isOtherObject(ref), undefined, context),
+            isBackground: true
           },
           undefined,
           readObject
@@ -147,4 +147,4 @@ export function createUpstreamClient(send: Send<LocationCall>, { tokenFor }: Pic
   }
 }
 
-export type UpstreamClient = ReturnType<typeof createUpstreamClient>
+export type HighLevelClient = ReturnType<typeof createHighLevelClient>

@@ -35,7 +35,7 @@ function openConnection(origin: URL, options: Client.Options & { connect: Connec
 }
 
 /** Sockets to HighLevel. */
-export interface Sockets {
+export interface ConnectionPool {
   dispatch(call: Dispatcher.DispatchOptions, handler: AnswerHandler): boolean
   /** Ends what is under way too. */
   destroy(): Promise<void>
@@ -47,11 +47,11 @@ export interface Sockets {
  * which looks at the clock for each busy connection with each call. Without `keepAlive` each call has a connection of its
  * own.
  */
-export function openSockets(
+export function openConnectionPool(
   url: string,
   connections: number,
   { lifeMs = CONNECTION_LIFE_MS, keepAlive = true } = {}
-): Sockets {
+): ConnectionPool {
   const open = () =>
     new Pool(new URL(url).origin, {
       connections,

@@ -2,7 +2,7 @@ import { isObject } from '../shared/is-object.ts'
 import { bodyOf } from './answer-body.ts'
 import type { Answer } from './call.ts'
 import type { ObjectRef, RecordRef } from './client.ts'
-import { readWords } from './errors/error-body.ts'
+import { readUpstreamError } from './errors/error-body.ts'
 
 /** Keys and ids do not differ in case alone, and HighLevel need not repeat them as they were asked for. */
 const isSame = (asked: string, shown: unknown): boolean =>
@@ -17,7 +17,7 @@ const OTHER_OBJECT = /Custom Object \((custom_objects\.[^)]+)\) not found/
 
 function refusesOther({ schemaKey }: ObjectRef, answer: Answer): boolean {
   if (answer.status !== 404 || !schemaKey.startsWith('custom_objects.')) return false
-  const [, named] = OTHER_OBJECT.exec(readWords(answer).message ?? '') ?? []
+  const [, named] = OTHER_OBJECT.exec(readUpstreamError(answer).message ?? '') ?? []
   return named !== undefined && !isSame(schemaKey, named)
 }
 
@@ -26,7 +26,7 @@ function refusesOther({ schemaKey }: ObjectRef, answer: Answer): boolean {
  * the order on the connection: one answer too many, and each call gets that of the one before. What cannot be read at
  * all is nobody's, and is told of elsewhere.
  */
-export const isOfOtherRecord =
+export const isOtherRecord =
   (ref: RecordRef) =>
   (answer: Answer): boolean => {
     if (!isSuccess(answer)) return refusesOther(ref, answer)
@@ -40,7 +40,7 @@ export const isOfOtherRecord =
   }
 
 /** The same of an object, which is asked for by its key or its id. */
-export const isOfOtherObject =
+export const isOtherObject =
   (ref: ObjectRef) =>
   (answer: Answer): boolean => {
     if (!isSuccess(answer)) return refusesOther(ref, answer)

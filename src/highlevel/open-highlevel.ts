@@ -3,11 +3,11 @@ import type { SharedRedis } from '../shared/redis.ts'
 import { bearer, type TokenSource } from './bearer.ts'
 import { createBreaker, type Scope } from './breaker/guard.ts'
 import { pipeline } from './call.ts'
-import { createUpstreamClient } from './client.ts'
-import { openSockets } from './connection-pool.ts'
+import { createHighLevelClient } from './client.ts'
+import { openConnectionPool } from './connection-pool.ts'
 import { createQuota } from './quota/layer.ts'
 import type { QuotaLimits } from './quota/learned-limits.ts'
-import { createSharedPlaces } from './quota/redis-window.ts'
+import { createRedisWindow } from './quota/redis-window.ts'
 import { createRetry, type RetryReason } from './retry.ts'
 import { createTransport, type Wire } from './transport.ts'
 
@@ -37,9 +37,19 @@ interface Options {
 const HOLD_SLACK_MS = 1_000
 
 /** The calls to HighLevel, with everything that stands between a use case and the wire. */
-export function openUpstream({ wire, connections, timeoutMs, tokens, redis, log, metrics, foreign, ...rest }: Options) {
-  const sockets = openSockets(wire.origin, connections)
-  const shared = redis && createSharedPlaces(redis, timeoutMs + HOLD_SLACK_MS)
+export function openHighLevel({
+  wire,
+  connections,
+  timeoutMs,
+  tokens,
+  redis,
+  log,
+  metrics,
+  foreign,
+  ...rest
+}: Options) {
+  const sockets = openConnectionPool(wire.origin, connections)
+  const shared = redis && createRedisWindow(redis, timeoutMs + HOLD_SLACK_MS)
   const breaker = createBreaker({ log, onChange: metrics.countCircuit })
   const { countLow, countRefusal } = metrics
   const quota = createQuota({ ...rest, shared, log, countLow, countRefusal, circuit: breaker })
@@ -52,7 +62,7 @@ export function openUpstream({ wire, connections, timeoutMs, tokens, redis, log,
   )
 
   return {
-    client: createUpstreamClient(send, tokens),
+    client: createHighLevelClient(send, tokens),
     quota,
     circuit: breaker.state,
     /** How many processes share the limits, this one included. */

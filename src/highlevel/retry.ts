@@ -1,7 +1,7 @@
 import { Problem } from '../problems/problem.ts'
 import { retryAfterOf } from './answer-headers.ts'
 import { type Answer, isGone, type Layer, type LocationCall } from './call.ts'
-import { hungUp, pause } from './deadline.ts'
+import { callerGone, pause } from './deadline.ts'
 import { appliedAfter } from './write-outcome.ts'
 
 const MAX_ATTEMPTS = 4
@@ -83,7 +83,7 @@ export function createRetry({ count, closing, random = Math.random }: Deps): Lay
       if (reason !== 'refused') budget -= 1
       if (isUnsure(call, answer, problem)) call.trace.unsure = true
       if (wait > 0) await pause(wait, call, closing)
-      else if (isGone(call.waiting)) throw hungUp()
+      else if (isGone(call.caller)) throw callerGone()
       count(reason)
       refused = reason === 'refused' ? answer : undefined
       current = refused === undefined ? call : { ...call, isRepeat: true }

@@ -1,7 +1,7 @@
 import { type Dispatcher, errors } from 'undici'
 import { Problem } from '../problems/problem.ts'
 import { type Answer, type Call, type Send, writes } from './call.ts'
-import type { AnswerHandler, Sockets } from './connection-pool.ts'
+import type { AnswerHandler, ConnectionPool } from './connection-pool.ts'
 import { type Applied, appliedAfter } from './write-outcome.ts'
 
 /** The longest answer that is read. HighLevel's records and schemas stay far below. */
@@ -43,7 +43,7 @@ function problemOf(error: Error, sent: boolean, answered: boolean, applied: Appl
  * around each answer. An answer that belongs to another call is told of, and its connection ended.
  */
 export function createTransport(
-  sockets: Sockets,
+  sockets: ConnectionPool,
   { origin, apiVersion, userAgent }: Wire,
   timeoutMs: number,
   foreign: (path: string) => void
@@ -134,7 +134,7 @@ function collect(
       call.trace.upstreamStatus = status
       const body = chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, size)
       const answer: Answer = { status, headers, body, read: undefined }
-      if (call.isForeign?.(answer) !== true) return resolve(answer)
+      if (call.isMismatched?.(answer) !== true) return resolve(answer)
       // The connection is out of step: what comes next on it would be another call's too.
       this.endConnection()
       foreign(call.path)

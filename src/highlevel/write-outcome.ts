@@ -1,5 +1,5 @@
 import { type Answer, type Call, writes } from './call.ts'
-import { readWords, type Words } from './errors/error-body.ts'
+import { readUpstreamError, type UpstreamError } from './errors/error-body.ts'
 
 /** What is known of a write that was not answered with a success. */
 export type Applied = 'no' | 'unknown'
@@ -12,7 +12,7 @@ const REFUSALS: ReadonlySet<number> = new Set([400, 404, 422])
 /** Whether HighLevel is known to answer so before it does anything. */
 export const isRefusal = (status: number): boolean => GUARDS.has(status) || REFUSALS.has(status)
 
-const saysWhy = ({ readable, message, errorCode }: Words) =>
+const saysWhy = ({ readable, message, errorCode }: UpstreamError) =>
   readable && (message !== undefined || errorCode !== undefined)
 
 /**
@@ -21,9 +21,9 @@ const saysWhy = ({ readable, message, errorCode }: Words) =>
  * in its place may do so after the fact. Any other answer proves nothing, redirects and statuses that nobody has seen
  * included, and neither does a missing one.
  */
-export function appliedAfter(call: Call, answer?: Answer, words?: Words): Applied {
+export function appliedAfter(call: Call, answer?: Answer, words?: UpstreamError): Applied {
   if (!writes(call)) return 'no'
   if (answer === undefined) return 'unknown'
   if (GUARDS.has(answer.status)) return 'no'
-  return REFUSALS.has(answer.status) && saysWhy(words ?? readWords(answer)) ? 'no' : 'unknown'
+  return REFUSALS.has(answer.status) && saysWhy(words ?? readUpstreamError(answer)) ? 'no' : 'unknown'
 }

@@ -1,10 +1,10 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
-import { catalogue, Problem } from '../problems/problem.ts'
+import { catalog, Problem } from '../problems/problem.ts'
 
 const page = (
   code: string,
-  { status, title, remedy, retryable, source }: (typeof catalogue)[keyof typeof catalogue]
+  { status, title, remedy, retryable, source }: (typeof catalog)[keyof typeof catalog]
 ) => `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -19,7 +19,7 @@ const page = (
 
 /** What the `type` of a problem leads to: one page a code, made from the catalogue. */
 const problemPages: FastifyPluginAsyncTypebox = async (app) => {
-  const pages = new Map(Object.entries(catalogue).map(([code, entry]) => [code, page(code, entry)]))
+  const pages = new Map(Object.entries(catalog).map(([code, entry]) => [code, page(code, entry)]))
   const schema = { hide: true, params: Type.Object({ code: Type.String() }) }
 
   app.get('/problems/:code', { schema }, (request, reply) => {

@@ -5,7 +5,7 @@ import { Problem } from '../problems/problem.ts'
 import { answerConnect, createClientErrorHandler, MAX_URI_CHARS } from './connections/client-errors.ts'
 import { limitConnections } from './connections/connection-limit.ts'
 import { continueWhenRead } from './connections/expect-continue.ts'
-import { headFault } from './connections/header-check.ts'
+import { headProblem } from './connections/header-check.ts'
 import { dropBehindClose, isLast } from './connections/pipelining.ts'
 import errors, { createSendProblem, toProblem } from './error-handler.ts'
 import { requestId } from './request-id.ts'
@@ -77,7 +77,7 @@ export function createServer({ config, log, isDraining, maxConnections }: Option
   app.addHook('onRequest', (request, reply, done) => {
     const isTooLong = (request.raw.url?.length ?? 0) > MAX_URI_CHARS
     if (isTooLong) return done(new Problem('uri-too-long', `The URL is longer than ${MAX_URI_CHARS} characters`))
-    const fault = headFault(request.raw)
+    const fault = headProblem(request.raw)
     // What stands before the gateway may have understood it as something else: nothing more is read of this connection.
     if (fault !== undefined) reply.raw.shouldKeepAlive = false
     done(fault)

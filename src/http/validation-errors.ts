@@ -2,13 +2,13 @@ import type { TSchema } from 'typebox'
 import { Compile } from 'typebox/compile'
 import type { TLocalizedValidationError } from 'typebox/error'
 import '../shared/typebox-settings.ts'
-import type { Fault } from '../problems/problem.ts'
+import type { FieldError } from '../problems/problem.ts'
 import { isObject } from '../shared/is-object.ts'
 import { pointerPart } from '../shared/json-pointer.ts'
 
 type Entry = TLocalizedValidationError
 
-const none: readonly Fault[] = []
+const none: readonly FieldError[] = []
 
 const MAX_POINTER_CHARS = 512
 
@@ -63,12 +63,15 @@ const shortened = (value: unknown, depth = LIST_DEPTH): unknown => {
  * Compiles a schema into a function that lists every fault of a value, none for a value that fits. `lead` says where
  * a JSON Pointer leads.
  */
-export function compileFaults(schema: TSchema, lead: (pointer: string) => { pointer: string } | { parameter: string }) {
+export function compileValidation(
+  schema: TSchema,
+  lead: (pointer: string) => { pointer: string } | { parameter: string }
+) {
   // Names come from callers: one of a quarter of a megabyte is not repeated.
   const place = (pointer: string) => lead(pointer.slice(0, MAX_POINTER_CHARS))
   const validator = Compile(schema)
 
-  const faultsOf = (entry: Entry): Fault[] => {
+  const faultsOf = (entry: Entry): FieldError[] => {
     const { keyword, instancePath, schemaPath, params, message } = entry
     const members = (names: readonly string[], code: string, detail: string) =>
       names.map((name) => ({ ...place(`${instancePath}/${pointerPart(name)}`), code, detail }))
@@ -87,7 +90,7 @@ export function compileFaults(schema: TSchema, lead: (pointer: string) => { poin
     ]
   }
 
-  return (value: unknown): readonly Fault[] => {
+  return (value: unknown): readonly FieldError[] => {
     if (validator.Check(value)) return none
     const faults = withoutOtherBranches(schema, validator.Errors(shortened(value))).flatMap(faultsOf)
     // A value that does not fit has a fault, whatever became of the entries: an empty list would let it pass.

@@ -1,23 +1,25 @@
 import type { FastifyInstance, FastifyRequest, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import type { TSchema } from 'typebox'
-import { type Fault, Problem } from '../problems/problem.ts'
-import { compileFaults } from './validation-errors.ts'
+import { type FieldError, Problem } from '../problems/problem.ts'
+import { compileValidation } from './validation-errors.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
     /** Faults that the schemas cannot express. The parts of the request are whatever the caller sent. */
-    requestFaults?: (request: FastifyRequest) => readonly Fault[]
+    requestFaults?: (request: FastifyRequest) => readonly FieldError[]
   }
 }
 
-type Check = (request: FastifyRequest) => readonly Fault[]
+type Check = (request: FastifyRequest) => readonly FieldError[]
 
-const none: readonly Fault[] = []
+const none: readonly FieldError[] = []
 
 const part = (schema: unknown, read: (request: FastifyRequest) => unknown, inBody = false): Check[] => {
   if (schema === undefined) return []
-  const faults = compileFaults(schema as TSchema, (pointer) => (inBody ? { pointer } : { parameter: pointer.slice(1) }))
+  const faults = compileValidation(schema as TSchema, (pointer) =>
+    inBody ? { pointer } : { parameter: pointer.slice(1) }
+  )
   return [(request) => faults(read(request))]
 }
 
@@ -45,7 +47,7 @@ export default fp(
       const checks = checksOf(route)
       if (checks.length === 0) return
       const check = (request: FastifyRequest, _: unknown, done: (error?: Error) => void) => {
-        let errors: readonly Fault[] = none
+        let errors: readonly FieldError[] = none
         for (const faults of checks) {
           const found = faults(request)
           if (found.length > 0) errors = [...errors, ...found]

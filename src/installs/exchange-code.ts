@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { BaseLogger } from 'pino'
 import type { GrantSummary } from '../grants/grant.ts'
-import type { Issued, OAuthApi } from '../grants/oauth/oauth-client.ts'
+import type { Issued, OAuthClient } from '../grants/oauth/oauth-client.ts'
 import { TokenRefusal } from '../grants/oauth/token-refusal.ts'
 import type { Vault } from '../grants/vault/vault.ts'
 import { Problem } from '../problems/problem.ts'
@@ -11,7 +11,7 @@ const STORED_WITHIN_MS = 2_000
 const POLL_MS = 200
 
 interface Deps {
-  oauth: Pick<OAuthApi, 'exchangeCode'>
+  oauth: Pick<OAuthClient, 'exchangeCode'>
   /** `proveWritable` is asked before the code is spent, so that it still counts when the store is back. */
   vault: Pick<Vault, 'findInstall' | 'proveWritable'>
   log: BaseLogger

@@ -1,7 +1,7 @@
 import type { BaseLogger } from 'pino'
 import type { GrantSummary } from '../grants/grant.ts'
-import type { Issued, OAuthApi } from '../grants/oauth/oauth-client.ts'
-import type { FollowUps } from '../grants/renewal/background-retries.ts'
+import type { Issued, OAuthClient } from '../grants/oauth/oauth-client.ts'
+import type { BackgroundRetries } from '../grants/renewal/background-retries.ts'
 import { credentialHash } from '../grants/vault/credential-hash.ts'
 import type { Vault } from '../grants/vault/vault.ts'
 import { Problem } from '../problems/problem.ts'
@@ -21,11 +21,11 @@ export type Connected = ({ locationId: string } | { companyId: string; locationI
 export type Standing = Pick<GrantSummary, 'subject' | 'state' | 'stateSince'> & { warnings: string[] }
 
 interface Deps {
-  oauth: Pick<OAuthApi, 'installedLocations'>
+  oauth: Pick<OAuthClient, 'installedLocations'>
   exchange: ExchangeCode
   save: SaveInstall
   /** Does again what could not be done now. */
-  follow: FollowUps['follow']
+  follow: BackgroundRetries['follow']
   vault: Pick<Vault, 'enrolLocation' | 'wakeCompany'>
   /** Drops what the process remembers of a location. */
   forget: (locationId: string) => void

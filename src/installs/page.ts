@@ -1,5 +1,5 @@
 import type { GrantState } from '../grants/grant.ts'
-import { catalogue, type Problem } from '../problems/problem.ts'
+import { catalog, type Problem } from '../problems/problem.ts'
 import type { Connected, Standing } from './install.ts'
 
 const escapes: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' }
@@ -62,4 +62,4 @@ export function standingPage({ subject, state, stateSince, warnings }: Standing,
 
 /** What an administrator sees when an install failed. */
 export const problemPage = ({ code, detail }: Problem, requestId: string, connectUrl: string): string =>
-  page('Not connected', [`${detail}.`, `${catalogue[code].title} (${code}). Request ${requestId}.`], connectUrl)
+  page('Not connected', [`${detail}.`, `${catalog[code].title} (${code}). Request ${requestId}.`], connectUrl)

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Grant, Subject } from '../grants/grant.ts'
 import type { Leases } from '../grants/leases.ts'
 import type { Issued } from '../grants/oauth/oauth-client.ts'
-import type { GrantSaves, Kept } from '../grants/pending-saves.ts'
+import type { Kept, PendingSaves } from '../grants/pending-saves.ts'
 import { HOLDERS_TRY_WITHIN_MS } from '../grants/renewal/recovery.ts'
 import { GRACE_MS, renewAt } from '../grants/renewal/schedule.ts'
 import type { Vault } from '../grants/vault/vault.ts'
@@ -26,7 +26,7 @@ export interface Exchanged {
 export type RenewedBy = 'own' | 'before' | 'unchanged' | 'none'
 
 interface Deps {
-  saves: Pick<GrantSaves, 'load' | 'install'>
+  saves: Pick<PendingSaves, 'load' | 'install'>
   leases: Pick<Leases, 'next'>
   vault: Pick<Vault, 'claimGrant'>
   now: () => number

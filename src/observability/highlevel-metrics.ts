@@ -1,7 +1,7 @@
 import { Counter, Gauge, type Registry } from 'prom-client'
 import type { Scope } from '../highlevel/breaker/guard.ts'
 import type { RetryReason } from '../highlevel/retry.ts'
-import type { Missing } from '../schemas/schema-unavailable.ts'
+import type { UnavailableReason } from '../schemas/schema-unavailable.ts'
 
 /** What is only read when it is asked for. */
 export interface Gauges {
@@ -52,9 +52,9 @@ export function createUpstreamMetrics(registry: Registry) {
       else redisUp.set(redisIsUp ? 1 : 0)
     },
 
-    countSchemaRead: (result: 'read' | Missing) => schemaReads.inc({ result }),
+    countSchemaRead: (result: 'read' | UnavailableReason) => schemaReads.inc({ result }),
     /** A write that is not checked, for want of a schema. */
-    countUnchecked: (why: Missing) => unchecked.inc({ why }),
+    countUnchecked: (why: UnavailableReason) => unchecked.inc({ why }),
     countRetry: (reason: RetryReason) => retries.inc({ reason }),
     countForeign: () => foreign.inc(),
     countRefusal: () => refusals.inc(),

@@ -25,7 +25,7 @@ declare module 'fastify' {
 }
 
 /** What a call is about, as far as the log may know it: names and ids, never a value. */
-export interface Subject {
+export interface CallSubject {
   locationId: string
   schemaKey: string
   id?: string
@@ -34,7 +34,7 @@ export interface Subject {
 }
 
 interface Work {
-  subject: Subject
+  subject: CallSubject
   trace: Trace
 }
 

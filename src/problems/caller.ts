@@ -1,4 +1,4 @@
-import type { Entry } from './entry.ts'
+import type { CatalogEntry } from './entry.ts'
 
 /** Problems that the caller mends in its request. */
 export const callerProblems = {
@@ -114,4 +114,4 @@ export const callerProblems = {
     title: 'The headers are too large',
     remedy: 'Send fewer or shorter headers; cookies are not needed.'
   }
-} as const satisfies Record<string, Entry>
+} as const satisfies Record<string, CatalogEntry>

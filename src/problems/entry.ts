@@ -1,5 +1,5 @@
 /** A row of the catalogue. */
-export interface Entry {
+export interface CatalogEntry {
   status: number
   /** Whether the same request may be sent again as it is, now or after `Retry-After`. */
   retryable: boolean

@@ -1,4 +1,4 @@
-import type { Entry } from './entry.ts'
+import type { CatalogEntry } from './entry.ts'
 
 /** Problems of this service itself. */
 export const gatewayProblems = {
@@ -39,4 +39,4 @@ export const gatewayProblems = {
     title: 'The call ran out of its time',
     remedy: 'Send the same call again, with a longer X-Request-Timeout-Ms where one was sent.'
   }
-} as const satisfies Record<string, Entry>
+} as const satisfies Record<string, CatalogEntry>

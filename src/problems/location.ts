@@ -1,4 +1,4 @@
-import type { Entry } from './entry.ts'
+import type { CatalogEntry } from './entry.ts'
 
 /** Problems of one location’s connection or allowance: a person of that location acts, or time does. */
 export const locationProblems = {
@@ -39,4 +39,4 @@ export const locationProblems = {
     title: 'The location has used its HighLevel calls for today',
     remedy: 'Wait for the seconds in Retry-After. Other integrations of the same app draw on the same allowance.'
   }
-} as const satisfies Record<string, Entry>
+} as const satisfies Record<string, CatalogEntry>

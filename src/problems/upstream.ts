@@ -1,4 +1,4 @@
-import type { Entry } from './entry.ts'
+import type { CatalogEntry } from './entry.ts'
 
 /** Problems that HighLevel makes. */
 export const upstreamProblems = {
@@ -33,4 +33,4 @@ export const upstreamProblems = {
     title: 'HighLevel did not answer in time',
     remedy: 'Send the same call again. applied says whether the write may have been stored.'
   }
-} as const satisfies Record<string, Entry>
+} as const satisfies Record<string, CatalogEntry>

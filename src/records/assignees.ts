@@ -1,15 +1,15 @@
-import type { RecordPatch, Users } from './schemas.ts'
+import type { Assignees, RecordPatch } from './schemas.ts'
 
 /** HighLevel's form of a change of users. */
-export interface UsersDelta {
+export interface AssigneesDelta {
   add?: readonly string[]
   remove?: readonly string[]
 }
 
-const isList = (users: Users): users is readonly string[] => Array.isArray(users)
+const isList = (users: Assignees): users is readonly string[] => Array.isArray(users)
 
 /** Whether HighLevel's form can only be told from the record as it is now. */
-export const needsRecord = (users: Users | undefined): boolean => users !== undefined && isList(users)
+export const needsRecord = (users: Assignees | undefined): boolean => users !== undefined && isList(users)
 
 type Held = Record<string, unknown>
 
@@ -28,14 +28,14 @@ export const followersOf = (record: Held) => currentUsers(record, 'followers')
 const once = (ids: readonly string[]): readonly string[] => [...new Set(ids)]
 
 /** Somebody is to be added and removed. */
-export const isConflict = (users: Users | undefined): boolean => {
+export const isConflict = (users: Assignees | undefined): boolean => {
   if (users === undefined || isList(users)) return false
   const { add, remove = [] } = users
   return add?.some((id) => remove.includes(id)) ?? false
 }
 
 /** The change that makes `current` the wanted users; `undefined` where there is nothing to change. */
-export function usersDelta(wanted: Users, current: readonly string[]): UsersDelta | undefined {
+export function assigneesDelta(wanted: Assignees, current: readonly string[]): AssigneesDelta | undefined {
   const { add = [], remove = [] } = isList(wanted)
     ? { add: wanted.filter((id) => !current.includes(id)), remove: current.filter((id) => !wanted.includes(id)) }
     : wanted
@@ -44,11 +44,15 @@ export function usersDelta(wanted: Users, current: readonly string[]): UsersDelt
 }
 
 /** Members whose users a record does not show as asked. One that shows no list of ids says nothing of them. */
-export const lostUsers = (patch: RecordPatch, record: Held, before: Held = {}): readonly ('owner' | 'followers')[] =>
+export const unstoredAssignees = (
+  patch: RecordPatch,
+  record: Held,
+  before: Held = {}
+): readonly ('owner' | 'followers')[] =>
   (['owner', 'followers'] as const).filter((member) => {
     const [wanted, shown] = [patch[member], shownUsers(record, member)]
     if (wanted === undefined || shown === undefined || !shown.every((id) => typeof id === 'string')) return false
     // Of a wanted list only the change counts: others may have added somebody since.
-    const { add = [], remove = [] } = usersDelta(wanted, currentUsers(before, member)) ?? {}
+    const { add = [], remove = [] } = assigneesDelta(wanted, currentUsers(before, member)) ?? {}
     return add.some((id) => !shown.includes(id)) || remove.some((id) => shown.includes(id) && !add.includes(id))
   })

@@ -1,4 +1,4 @@
-import type { Fault } from '../problems/problem.ts'
+import type { FieldError } from '../problems/problem.ts'
 import { isAtMost, isText, MAX_KEY_CHARS } from '../schemas/fields/text-rules.ts'
 import { pointerPart } from '../shared/json-pointer.ts'
 
@@ -9,7 +9,7 @@ const MAX_FAULTS = 50
 
 const BAD_KEY = `must be a key of 1 to ${MAX_KEY_CHARS} characters, without NUL and halves of surrogate pairs`
 
-const none: readonly Fault[] = []
+const none: readonly FieldError[] = []
 
 const isKey = (key: string) => isAtMost(key, MAX_KEY_CHARS) && isText(key)
 
@@ -25,7 +25,7 @@ function isSound(value: unknown, depth: number): boolean {
   return true
 }
 
-function* faultsAt(value: unknown, pointer: string, depth: number): Generator<Fault> {
+function* faultsAt(value: unknown, pointer: string, depth: number): Generator<FieldError> {
   // JSON can write 1e999; an IEEE number cannot hold it, and it would be written out as null: it would clear the field.
   if (typeof value === 'number' && !Number.isFinite(value)) {
     yield { pointer, code: 'out-of-range', detail: 'is too large for a number' }
@@ -43,11 +43,11 @@ function* faultsAt(value: unknown, pointer: string, depth: number): Generator<Fa
 }
 
 /** Faults of the values in `properties` that hold for every object of every location. The body may be anything. */
-export function valueFaults(body: unknown): readonly Fault[] {
+export function bodyLimitErrors(body: unknown): readonly FieldError[] {
   const properties = (body as { properties?: unknown } | null | undefined)?.properties
   if (typeof properties !== 'object' || properties === null) return none
   if (isSound(properties, 0) && !Object.hasOwn(properties, '')) return none
-  const faults: Fault[] = []
+  const faults: FieldError[] = []
   for (const fault of faultsAt(properties, '/properties', 0)) if (faults.push(fault) === MAX_FAULTS) break
   return faults
 }

@@ -1,4 +1,4 @@
-import { type Fault, Problem } from '../problems/problem.ts'
+import { type FieldError, Problem } from '../problems/problem.ts'
 import type { Field } from '../schemas/fields/field.ts'
 import { fieldOf, type ObjectSchema } from '../schemas/object-schema.ts'
 import { partName, pointerPart } from '../shared/json-pointer.ts'
@@ -57,7 +57,7 @@ function mentioned(message: string, members: readonly Member[], nameOf: (member:
     .map(({ member }) => member)
 }
 
-const rejected = ({ name }: Member): Fault => ({
+const rejected = ({ name }: Member): FieldError => ({
   pointer: pointerTo(name),
   code: 'rejected',
   detail: 'was refused by HighLevel: see upstream.message'
@@ -67,9 +67,9 @@ const rejected = ({ name }: Member): Fault => ({
  * A refusal with pointers to the members that it is about, as the caller has named them: HighLevel names a field in its
  * message, or else its key.
  */
-function withPointers(problem: Problem, schema: ObjectSchema | undefined, patch: RecordPatch): Problem {
+function addPointers(problem: Problem, schema: ObjectSchema | undefined, patch: RecordPatch): Problem {
   const { errors, upstream } = problem.extras
-  const withErrors = (faults: readonly Fault[]) =>
+  const withErrors = (faults: readonly FieldError[]) =>
     new Problem(problem.code, problem.detail, { ...problem.extras, errors: faults })
   if (errors !== undefined) {
     const pointerOf = createPointerOf(patch, schema)
@@ -84,7 +84,7 @@ function withPointers(problem: Problem, schema: ObjectSchema | undefined, patch:
 }
 
 /** HighLevel's refusal of the values, with pointers; `undefined` for any other error. */
-export const rejectionIn = (error: unknown, schema: ObjectSchema | undefined, patch: RecordPatch) =>
+export const withPointers = (error: unknown, schema: ObjectSchema | undefined, patch: RecordPatch) =>
   error instanceof Problem && (error.code === 'upstream-rejected' || error.code === 'duplicate-value')
-    ? withPointers(error, schema, patch)
+    ? addPointers(error, schema, patch)
     : undefined

@@ -1,11 +1,11 @@
 import type { CallContext } from '../highlevel/call.ts'
 import { objectPath, type RecordRef } from '../highlevel/client.ts'
-import type { Catalog, Known } from '../schemas/catalog.ts'
+import type { Catalog, KnownSchema } from '../schemas/catalog.ts'
 import type { RecordPatch } from './schemas.ts'
 import type { WriteRules } from './write-plan.ts'
 
 /** Of what nothing has to be known. */
-const NOTHING: Known = { schema: undefined }
+const NOTHING: KnownSchema = { schema: undefined }
 
 interface Write {
   ref: RecordRef
@@ -28,7 +28,7 @@ export function createKnownFields(catalog: Pick<Catalog, 'find' | 'recheck'>, { 
 
   return {
     /** Most often at once, without a promise. Rejects with a Problem that stops the write too. */
-    find(write: Write): Known | Promise<Known> {
+    find(write: Write): KnownSchema | Promise<KnownSchema> {
       if (write.patch.properties === undefined || !(checks || translates)) return NOTHING
       const held = catalog.find(write.ref, write.context)
       if (!(held instanceof Promise)) return held
@@ -37,7 +37,7 @@ export function createKnownFields(catalog: Pick<Catalog, 'find' | 'recheck'>, { 
     },
 
     /** Newer ones than those that led to trouble, if there are. */
-    async newer(write: Write, { schema, isNew }: Known): Promise<Known | undefined> {
+    async newer(write: Write, { schema, isNew }: KnownSchema): Promise<KnownSchema | undefined> {
       if (schema === undefined || isNew) return undefined
       const fresh = await timed(write, catalog.recheck(write.ref, schema, write.context))
       return fresh && { schema: fresh, isNew: true }

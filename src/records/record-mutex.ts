@@ -1,9 +1,9 @@
 import { type CallContext, isGone, onGone } from '../highlevel/call.ts'
-import { closingProblem, hungUp } from '../highlevel/deadline.ts'
+import { callerGone, closingProblem } from '../highlevel/deadline.ts'
 import { Problem } from '../problems/problem.ts'
-import { createTurns } from '../shared/keyed-mutex.ts'
+import { createKeyedMutex } from '../shared/keyed-mutex.ts'
 
-export interface RecordTurns {
+export interface RecordMutex {
   /** Takes the turn where nobody has it. Whoever has had a turn must `pass` it on. */
   take(record: string): boolean
   /** Resolves when the turn has come. Rejects with a Problem. */
@@ -17,8 +17,8 @@ const late = () =>
   new Problem('deadline-exceeded', 'The time of the call ended while earlier writes of this record were carried out')
 
 /** `max` may wait for one record. */
-export function createRecordTurns(max: number): RecordTurns {
-  const turns = createTurns()
+export function createRecordMutex(max: number): RecordMutex {
+  const turns = createKeyedMutex()
   const waiting = new Set<(problem: Problem) => void>()
   let isClosed = false
 
@@ -26,7 +26,7 @@ export function createRecordTurns(max: number): RecordTurns {
     take: turns.take,
     pass: turns.pass,
 
-    wait(record, { deadlineAt, waiting: caller, trace }) {
+    wait(record, { deadlineAt, caller, trace }) {
       if (isClosed) throw closingProblem()
       if (turns.waiting(record) >= max) {
         throw new Problem('overloaded', 'Too many writes wait for this record', { retryAfterSeconds: 1 })
@@ -49,9 +49,9 @@ export function createRecordTurns(max: number): RecordTurns {
           reject(problem)
         }
         const timer = setTimeout(() => giveUp(late()), Math.max(1, deadlineAt - since))
-        const off = onGone(caller, () => giveUp(hungUp()))
+        const off = onGone(caller, () => giveUp(callerGone()))
         waiting.add(giveUp)
-        if (isGone(caller)) giveUp(hungUp())
+        if (isGone(caller)) giveUp(callerGone())
       })
     },
 

@@ -1,9 +1,9 @@
 import type { CallContext } from '../highlevel/call.ts'
-import type { RecordAnswer, RecordRef, UpstreamClient } from '../highlevel/client.ts'
+import type { HighLevelClient, RecordAnswer, RecordRef } from '../highlevel/client.ts'
 import { Problem } from '../problems/problem.ts'
-import { type Asked, compare, type Loss } from './verify-stored.ts'
+import { type Asked, findUnstored, type UnstoredValue } from './verify-stored.ts'
 
-const isSame = (a: Loss, b: Loss) => a.key === b.key && a.isMember === b.isMember
+const isSame = (a: UnstoredValue, b: UnstoredValue) => a.key === b.key && a.isMember === b.isMember
 
 /**
  * Reads the record once more where the answer to its write contradicts what was asked: it may be older than the write.
@@ -11,18 +11,18 @@ const isSame = (a: Loss, b: Loss) => a.key === b.key && a.isMember === b.isMembe
  * another writer changed before that cannot be told from what was never stored, and counts as lost: the record is not as
  * it was asked for. Where it cannot be read, the answer stands.
  */
-export async function lookAgain(
-  upstream: UpstreamClient,
+export async function reread(
+  upstream: HighLevelClient,
   ref: RecordRef,
   context: CallContext,
   asked: Asked,
   answer: RecordAnswer,
-  missed: readonly Loss[]
-): Promise<{ answer: RecordAnswer; lost: readonly Loss[] }> {
+  missed: readonly UnstoredValue[]
+): Promise<{ answer: RecordAnswer; lost: readonly UnstoredValue[] }> {
   context.trace.unsure = true
   try {
     const again = await upstream.getRecord(ref, context)
-    const lost = compare(asked, again.record).filter((loss) => missed.some((one) => isSame(one, loss)))
+    const lost = findUnstored(asked, again.record).filter((loss) => missed.some((one) => isSame(one, loss)))
     return { answer: again, lost }
   } catch (error) {
     if (error instanceof Problem) return { answer, lost: missed }

@@ -1,18 +1,18 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { type CallOptions, createCalls } from '../callers/call-context.ts'
-import { locationFaults, locationOf } from '../callers/location-access.ts'
-import type { RecordAnswer, UpstreamClient } from '../highlevel/client.ts'
+import { type CallOptions, createCallContexts } from '../callers/call-context.ts'
+import { locationErrors, locationOf } from '../callers/location-access.ts'
+import type { HighLevelClient, RecordAnswer } from '../highlevel/client.ts'
 import { isKnown } from '../http/etag.ts'
-import type { Fault } from '../problems/problem.ts'
-import { valueFaults } from './body-limits.ts'
+import type { FieldError } from '../problems/problem.ts'
+import { bodyLimitErrors } from './body-limits.ts'
 import { etagOf, verifyMatch } from './etag.ts'
 import { ReadHeaders, RecordPatch, RecordPath, RecordQuery, WriteHeaders, WriteQuery } from './schemas.ts'
 import type { UpdateRecord } from './update-record.ts'
 
 interface Options extends CallOptions {
   updateRecord: UpdateRecord
-  readRecord: UpstreamClient['getRecord']
+  readRecord: HighLevelClient['getRecord']
 }
 
 const fieldsOf = ({ properties, owner, followers }: RecordPatch): string[] => {
@@ -22,11 +22,11 @@ const fieldsOf = ({ properties, owner, followers }: RecordPatch): string[] => {
   return fields
 }
 
-const writeFaults = ({ caller, query, body }: FastifyRequest): readonly Fault[] => [
-  ...locationFaults(caller, query),
-  ...valueFaults(body)
+const writeFaults = ({ caller, query, body }: FastifyRequest): readonly FieldError[] => [
+  ...locationErrors(caller, query),
+  ...bodyLimitErrors(body)
 ]
-const readFaults = ({ caller, query }: FastifyRequest): readonly Fault[] => locationFaults(caller, query)
+const readFaults = ({ caller, query }: FastifyRequest): readonly FieldError[] => locationErrors(caller, query)
 
 /** HighLevel's answer as it came. A string, not bytes: Node writes it in one piece with the headers. */
 function sendRecord(reply: FastifyReply, { text, record }: RecordAnswer): FastifyReply {
@@ -39,7 +39,7 @@ const common = { tags: ['records'], security: [{ caller: [] }], params: RecordPa
 
 const recordRoutes: FastifyPluginAsyncTypebox<Options> = async (app, options) => {
   const { updateRecord, readRecord } = options
-  const calls = createCalls(options)
+  const calls = createCallContexts(options)
 
   const write = {
     ...common,

@@ -48,7 +48,7 @@ const users = (max: number) => {
 }
 
 /** The wanted users, or a change of them. */
-export type Users = readonly string[] | { add?: readonly string[]; remove?: readonly string[] }
+export type Assignees = readonly string[] | { add?: readonly string[]; remove?: readonly string[] }
 
 export const RecordPatch = Type.Object(
   {

@@ -1,29 +1,35 @@
 import type { CallContext } from '../highlevel/call.ts'
-import { asSure, type RecordAnswer, type RecordRef, recordPath, type UpstreamClient } from '../highlevel/client.ts'
-import { orGone } from '../highlevel/deadline.ts'
-import { type Fault, Problem } from '../problems/problem.ts'
-import type { Catalog, Known } from '../schemas/catalog.ts'
-import { leftoverFaults } from '../schemas/plan-properties.ts'
-import type { Missing } from '../schemas/schema-unavailable.ts'
-import { rejectionIn } from './error-pointers.ts'
+import {
+  type HighLevelClient,
+  markUncertain,
+  type RecordAnswer,
+  type RecordRef,
+  recordPath
+} from '../highlevel/client.ts'
+import { unlessGone } from '../highlevel/deadline.ts'
+import { type FieldError, Problem } from '../problems/problem.ts'
+import type { Catalog, KnownSchema } from '../schemas/catalog.ts'
+import { leftoverErrors } from '../schemas/plan-properties.ts'
+import type { UnavailableReason } from '../schemas/schema-unavailable.ts'
+import { withPointers } from './error-pointers.ts'
 import { etagOf, verifyMatch } from './etag.ts'
 import { createKnownFields } from './known-fields.ts'
 import type { RecordLock } from './record-lock.ts'
-import type { RecordTurns } from './record-mutex.ts'
-import { lookAgain } from './reread.ts'
+import type { RecordMutex } from './record-mutex.ts'
+import { reread } from './reread.ts'
 import type { RecordPatch } from './schemas.ts'
-import { compare, lossFaults, lossProblem } from './verify-stored.ts'
+import { findUnstored, unstoredErrors, unstoredProblem } from './verify-stored.ts'
 import { bodyOf, heldProperties, planWrite, type WriteBody, type WritePlan, type WriteRules } from './write-plan.ts'
 
 interface Deps {
-  upstream: UpstreamClient
+  upstream: HighLevelClient
   catalog: Pick<Catalog, 'find' | 'recheck'>
   /** Of the writes of each record, within this process, and among all that share a Redis. */
-  turns: RecordTurns
+  turns: RecordMutex
   lock: RecordLock
   rules: WriteRules
   /** Counts a write that is not checked, for want of a schema. */
-  countUnchecked: (why: Missing) => void
+  countUnchecked: (why: UnavailableReason) => void
 }
 
 export interface Conditions {
@@ -49,22 +55,22 @@ interface Write extends Conditions {
   /** The record as it was read for it. */
   before: Record<string, unknown> | undefined
   /** What HighLevel took of it, and did not store. */
-  losses: readonly Fault[]
+  losses: readonly FieldError[]
 }
 
 interface Attempt {
   outcome?: RecordAnswer | DryRun
   problem?: Problem
   /** No newer schema would help. */
-  isOver?: boolean
+  isFinal?: boolean
 }
 
-const refusal = (errors: readonly Fault[]) =>
+const refusal = (errors: readonly FieldError[]) =>
   new Problem('invalid-properties', `Faults in the values: ${errors.length}`, { errors })
 
 /** `current` is the record as it is, where it was read. */
 function send(
-  upstream: UpstreamClient,
+  upstream: HighLevelClient,
   { ref, context, isDry, reads }: Write,
   body: WriteBody | undefined,
   current?: RecordAnswer
@@ -82,15 +88,15 @@ export function createUpdateRecord({ upstream, catalog, turns, lock, rules, coun
   const fields = createKnownFields(catalog, rules)
 
   /** Writes on what is read just before, held against others meanwhile. */
-  const writeHeld = async (write: Write, plan: WritePlan): Promise<RecordAnswer | DryRun> => {
+  const writeLocked = async (write: Write, plan: WritePlan): Promise<RecordAnswer | DryRun> => {
     const { ref, context, ifMatch, isDry } = write
     const release = isDry ? undefined : await lock.acquire(recordKey(ref), context, ifMatch !== undefined)
     try {
-      const current = await orGone(context, upstream.getRecord(ref, context))
+      const current = await unlessGone(context, upstream.getRecord(ref, context))
       write.reads.push({ method: 'GET', path: recordPath(ref) })
       write.before = current.record
       verifyMatch(ifMatch, current.record)
-      const stuck = rules.checks && plan.properties && leftoverFaults(plan.properties, heldProperties(current.record))
+      const stuck = rules.checks && plan.properties && leftoverErrors(plan.properties, heldProperties(current.record))
       if (stuck && stuck.length > 0) throw refusal(stuck)
       return await send(upstream, write, bodyOf(plan, write.patch, current.record), current)
     } finally {
@@ -98,46 +104,46 @@ export function createUpdateRecord({ upstream, catalog, turns, lock, rules, coun
     }
   }
 
-  const carryOut = (write: Write, plan: WritePlan): Promise<RecordAnswer | DryRun> =>
+  const writeOnce = (write: Write, plan: WritePlan): Promise<RecordAnswer | DryRun> =>
     plan.needsRecord || write.ifMatch !== undefined
-      ? writeHeld(write, plan)
+      ? writeLocked(write, plan)
       : send(upstream, write, bodyOf(plan, write.patch, undefined))
 
   /** What came of one attempt: an outcome, or a problem that may be due to a field that is no longer what it was. */
-  const attempt = async (write: Write, { schema }: Known): Promise<Attempt> => {
+  const attempt = async (write: Write, { schema }: KnownSchema): Promise<Attempt> => {
     const { patch, context } = write
     const plan = planWrite(rules, write.ref, patch, schema)
     write.before = undefined
-    if (plan.faults.length > 0) return { problem: refusal([...plan.faults, ...write.losses]) }
+    if (plan.errors.length > 0) return { problem: refusal([...plan.errors, ...write.losses]) }
     try {
-      const outcome = await carryOut(write, plan)
+      const outcome = await writeOnce(write, plan)
       if (!('record' in outcome)) return { outcome }
-      const asked = { properties: plan.properties?.ready ?? patch.properties, patch, schema, before: write.before }
-      const missed = compare(asked, outcome.record)
+      const asked = { properties: plan.properties?.translated ?? patch.properties, patch, schema, before: write.before }
+      const missed = findUnstored(asked, outcome.record)
       if (missed.length === 0) return { outcome }
-      const { answer, lost } = await lookAgain(upstream, write.ref, context, asked, outcome, missed)
+      const { answer, lost } = await reread(upstream, write.ref, context, asked, outcome, missed)
       if (lost.length === 0) return { outcome: answer }
       // The record is another one by this very write. Where that cannot be told, nothing more is sent.
       const tag = etagOf(answer.record)
-      const isOver = write.ifMatch !== undefined && tag === undefined
+      const isFinal = write.ifMatch !== undefined && tag === undefined
       if (write.ifMatch !== undefined) write.ifMatch = tag
-      write.losses = lossFaults(lost, patch, schema)
-      return { problem: lossProblem(write.losses), isOver }
+      write.losses = unstoredErrors(lost, patch, schema)
+      return { problem: unstoredProblem(write.losses), isFinal }
     } catch (error) {
-      const problem = rejectionIn(error, schema, patch)
-      if (problem === undefined) throw asSure(context, error)
-      return { problem, isOver: problem.code === 'duplicate-value' }
+      const problem = withPointers(error, schema, patch)
+      if (problem === undefined) throw markUncertain(context, error)
+      return { problem, isFinal: problem.code === 'duplicate-value' }
     }
   }
 
   /** With what a field is now, values are sent anew that its former type did not suit. */
-  const persist = async (write: Write, from: Known): Promise<RecordAnswer | DryRun> => {
+  const writeWithRetry = async (write: Write, from: KnownSchema): Promise<RecordAnswer | DryRun> => {
     let known = from
     for (;;) {
-      const { outcome, problem, isOver } = await attempt(write, known)
+      const { outcome, problem, isFinal } = await attempt(write, known)
       if (outcome !== undefined) return outcome
-      const fresh = isOver ? undefined : await fields.newer(write, known)
-      if (fresh === undefined) throw asSure(write.context, problem)
+      const fresh = isFinal ? undefined : await fields.newer(write, known)
+      if (fresh === undefined) throw markUncertain(write.context, problem)
       known = fresh
     }
   }
@@ -159,9 +165,9 @@ export function createUpdateRecord({ upstream, catalog, turns, lock, rules, coun
       const write: Write = { ref, patch, context, reads: [], before: undefined, losses: [], ifMatch, isDry }
       const found = fields.find(write)
       // Nothing is written yet: whoever is gone holds up nobody.
-      const known = found instanceof Promise ? await orGone(context, found) : found
+      const known = found instanceof Promise ? await unlessGone(context, found) : found
       if (known.why !== undefined) countUnchecked(known.why)
-      return await persist(write, known)
+      return await writeWithRetry(write, known)
     } finally {
       turns.pass(record)
     }

@@ -1,7 +1,7 @@
-import { type Fault, Problem } from '../problems/problem.ts'
+import { type FieldError, Problem } from '../problems/problem.ts'
 import { fieldOf, type ObjectSchema } from '../schemas/object-schema.ts'
 import { isObject } from '../shared/is-object.ts'
-import { lostUsers } from './assignees.ts'
+import { unstoredAssignees } from './assignees.ts'
 import { createPointerOf } from './error-pointers.ts'
 import { isSameValue } from './same-value.ts'
 import type { RecordPatch } from './schemas.ts'
@@ -21,7 +21,7 @@ export interface Asked {
 }
 
 /** What a record does not show of what was asked. */
-export interface Loss {
+export interface UnstoredValue {
   /** HighLevel's key of a field, or the member `owner` or `followers`. */
   key: string
   isMember: boolean
@@ -29,7 +29,7 @@ export interface Loss {
   isEmpty: boolean
 }
 
-const none: readonly Loss[] = []
+const none: readonly UnstoredValue[] = []
 
 /** As many faults as an answer shows of any kind. */
 const MAX_LOSSES = 50
@@ -86,10 +86,10 @@ function isLost(key: string, sent: unknown, stored: Properties, { schema, before
 }
 
 /** On the path of every write: nothing is made where all is as it was sent. */
-export function compare(asked: Asked, record: Properties): readonly Loss[] {
+export function findUnstored(asked: Asked, record: Properties): readonly UnstoredValue[] {
   const { properties = {}, patch, before } = asked
   const stored = heldProperties(record)
-  let losses: Loss[] | undefined
+  let losses: UnstoredValue[] | undefined
   for (const key in properties) {
     const sent = properties[key]
     if (sent === undefined || (sent !== null && sent !== '' && sent === stored[key])) continue
@@ -100,15 +100,15 @@ export function compare(asked: Asked, record: Properties): readonly Loss[] {
   if (patch.owner === undefined && patch.followers === undefined) return losses ?? none
   return [
     ...(losses ?? none),
-    ...lostUsers(patch, record, before).map((key) => ({ key, isMember: true, isEmpty: false }))
+    ...unstoredAssignees(patch, record, before).map((key) => ({ key, isMember: true, isEmpty: false }))
   ]
 }
 
-export function lossFaults(
-  losses: readonly Loss[],
+export function unstoredErrors(
+  losses: readonly UnstoredValue[],
   patch: RecordPatch,
   schema: ObjectSchema | undefined
-): readonly Fault[] {
+): readonly FieldError[] {
   const pointerOf = createPointerOf(patch, schema)
   return losses.map(({ key, isMember, isEmpty: isNothing }) => ({
     pointer: isMember ? `/${key}` : pointerOf(key),
@@ -119,7 +119,7 @@ export function lossFaults(
   }))
 }
 
-export const lossProblem = (errors: readonly Fault[]): Problem =>
+export const unstoredProblem = (errors: readonly FieldError[]): Problem =>
   new Problem('upstream-rejected', 'HighLevel took the call, and the record does not show all that was asked', {
     errors,
     applied: 'unknown'

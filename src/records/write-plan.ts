@@ -1,8 +1,8 @@
 import type { RecordRef } from '../highlevel/client.ts'
-import type { Fault } from '../problems/problem.ts'
+import type { FieldError } from '../problems/problem.ts'
 import type { ObjectSchema } from '../schemas/object-schema.ts'
-import { type Plan, planProperties, planUnchecked, settleProperties } from '../schemas/plan-properties.ts'
-import { followersOf, isConflict, needsRecord, ownersOf, type UsersDelta, usersDelta } from './assignees.ts'
+import { type PropertiesPlan, planProperties, planUnchecked, resolveWanted } from '../schemas/plan-properties.ts'
+import { type AssigneesDelta, assigneesDelta, followersOf, isConflict, needsRecord, ownersOf } from './assignees.ts'
 import type { RecordPatch } from './schemas.ts'
 
 /** Which of its two services to a write the gateway does. */
@@ -21,25 +21,25 @@ export interface WriteBody {
 }
 
 export interface WritePlan {
-  faults: readonly Fault[]
+  errors: readonly FieldError[]
   /** What the properties come to; `undefined` where they go as they came. */
-  properties: Plan | undefined
+  properties: PropertiesPlan | undefined
   translates: boolean
   /** The body cannot be told without the record as it is. */
   needsRecord: boolean
 }
 
-const none: readonly Fault[] = []
+const none: readonly FieldError[] = []
 
 const usersMembers = ['owner', 'followers'] as const
 
-const conflict = (member: string): Fault => ({
+const conflict = (member: string): FieldError => ({
   pointer: `/${member}`,
   code: 'conflict',
   detail: 'holds a user who is both added and removed'
 })
 
-const misplaced = (member: string): Fault => ({
+const misplaced = (member: string): FieldError => ({
   pointer: `/${member}`,
   code: 'not-allowed',
   detail: 'must be left out: a standard object such as business has no owner and no followers'
@@ -65,9 +65,9 @@ export function planWrite(
   const plan = checks ? planProperties : planUnchecked
   const planned = properties && schema && plan(schema, properties)
   const misplacedFaults = checks ? memberFaults(ref, patch, schema) : none
-  const found = planned?.faults ?? none
+  const found = planned?.errors ?? none
   return {
-    faults: misplacedFaults.length === 0 ? found : [...found, ...misplacedFaults],
+    errors: misplacedFaults.length === 0 ? found : [...found, ...misplacedFaults],
     properties: translates ? planned : undefined,
     translates,
     needsRecord: translates && ((planned?.wanted.length ?? 0) > 0 || needsRecord(owner) || needsRecord(followers))
@@ -81,9 +81,9 @@ export function bodyOf(
   current: Record<string, unknown> | undefined
 ): WriteBody | undefined {
   if (!translates) return { properties, owners: owner, followers }
-  const changed = planned === undefined ? properties : settleProperties(planned, heldProperties(current))
-  const owners: UsersDelta | undefined = owner && usersDelta(owner, current ? ownersOf(current) : [])
-  const others: UsersDelta | undefined = followers && usersDelta(followers, current ? followersOf(current) : [])
+  const changed = planned === undefined ? properties : resolveWanted(planned, heldProperties(current))
+  const owners: AssigneesDelta | undefined = owner && assigneesDelta(owner, current ? ownersOf(current) : [])
+  const others: AssigneesDelta | undefined = followers && assigneesDelta(followers, current ? followersOf(current) : [])
   if (changed === undefined && owners === undefined && others === undefined) return undefined
   return { properties: changed, owners, followers: others }
 }

@@ -3,17 +3,17 @@ import type { CallContext } from '../highlevel/call.ts'
 import type { ObjectRef } from '../highlevel/client.ts'
 import { Problem } from '../problems/problem.ts'
 import { type ObjectSchema, readObjectSchema } from './object-schema.ts'
-import { createCopies } from './schema-cache.ts'
-import { createFlight, type Flight, landed } from './schema-fetch.ts'
-import { createWarning, type Missing, missingOf } from './schema-unavailable.ts'
+import { createSchemaCache } from './schema-cache.ts'
+import { createSchemaFetch, fetched, type SchemaFetch } from './schema-fetch.ts'
+import { createWarning, type UnavailableReason, unavailableReason } from './schema-unavailable.ts'
 
 /** A read serves whoever comes next: it is not bound to the time of the call that began it. */
 const READ_MS = 15_000
 
 /** What is known of an object, or why nothing is. */
-export interface Known {
+export interface KnownSchema {
   schema: ObjectSchema | undefined
-  why?: Missing | undefined
+  why?: UnavailableReason | undefined
   /** It was read for this very call: there is no newer one. */
   isNew?: boolean
 }
@@ -31,7 +31,7 @@ interface Deps {
   maxChars: number
   now: () => number
   log: Pick<BaseLogger, 'warn'>
-  countRead: (result: 'read' | Missing) => void
+  countRead: (result: 'read' | UnavailableReason) => void
 }
 
 /** Whoever began a read may be gone before it is done: others wait for it. */
@@ -50,24 +50,24 @@ function schemaIn(answer: unknown): ObjectSchema {
  * reads that fail never fail a write: it is then sent unchecked.
  */
 export function createCatalog({ read, requireConnected, maxChars, now, log, countRead }: Deps) {
-  const copies = createCopies(maxChars, now)
+  const copies = createSchemaCache(maxChars, now)
   const { held } = copies
-  const flights = new Map<string, Flight>()
+  const flights = new Map<string, SchemaFetch>()
   const warn = createWarning(log, now)
 
-  const fly = async (ref: ObjectRef, callerId: string, isDoubted: boolean, flight: Flight) => {
+  const fly = async (ref: ObjectRef, callerId: string, isDoubted: boolean, flight: SchemaFetch) => {
     const key = keyOf(ref)
     try {
       // A turn of its own in the location's line: not behind the caller's other calls, nor before those of other callers.
-      const waiting = { id: `${callerId} objects`, response }
-      const context = { deadlineAt: performance.now() + READ_MS, trace: flight.trace, waiting }
+      const caller = { id: `${callerId} objects`, response }
+      const context = { deadlineAt: performance.now() + READ_MS, trace: flight.trace, caller }
       const schema = schemaIn(await read(ref, context))
       // Somebody may have read it anew meanwhile.
       if (flight.isOutdated) return held(key) === undefined ? await load(ref, callerId, isDoubted).landing : undefined
       copies.keep(key, schema, isDoubted)
       countRead('read')
     } catch (error) {
-      const why = missingOf(error)
+      const why = unavailableReason(error)
       if (why === undefined) throw error
       countRead(why)
       copies.fail(key, why)
@@ -77,11 +77,11 @@ export function createCatalog({ read, requireConnected, maxChars, now, log, coun
   }
 
   /** Shared by all who want the object, unless it has changed since it took off. */
-  const load = (ref: ObjectRef, callerId: string, isDoubted = false): Flight => {
+  const load = (ref: ObjectRef, callerId: string, isDoubted = false): SchemaFetch => {
     const key = keyOf(ref)
     const running = flights.get(key)
     if (running !== undefined && !running.isOutdated) return running
-    const flight = createFlight()
+    const flight = createSchemaFetch()
     flights.set(key, flight)
     flight.landing = fly(ref, callerId, isDoubted, flight).finally(() => {
       flight.isOver = true
@@ -93,15 +93,19 @@ export function createCatalog({ read, requireConnected, maxChars, now, log, coun
   }
 
   /** The read itself, over or not. */
-  const awaited = async (ref: ObjectRef, { deadlineAt, waiting }: CallContext, isDoubted = false): Promise<Flight> => {
-    const flight = load(ref, waiting.id, isDoubted)
-    await landed(flight, deadlineAt)
+  const awaited = async (
+    ref: ObjectRef,
+    { deadlineAt, caller }: CallContext,
+    isDoubted = false
+  ): Promise<SchemaFetch> => {
+    const flight = load(ref, caller.id, isDoubted)
+    await fetched(flight, deadlineAt)
     return flight
   }
 
   return {
     /** What is known of the object, at once where a copy is held. Rejects with a Problem that stops the write too. */
-    find(ref: ObjectRef, context: CallContext): Known | Promise<Known> {
+    find(ref: ObjectRef, context: CallContext): KnownSchema | Promise<KnownSchema> {
       const key = keyOf(ref)
       const entry = held(key)
       if (entry !== undefined) {

@@ -1,8 +1,8 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import Type from 'typebox'
-import { type CallOptions, createCalls } from '../callers/call-context.ts'
-import { locationFaults, locationOf } from '../callers/location-access.ts'
+import { type CallOptions, createCallContexts } from '../callers/call-context.ts'
+import { locationErrors, locationOf } from '../callers/location-access.ts'
 import { isKnown, readConditions, verifyTag } from '../http/etag.ts'
 import { LocationId, SchemaKey, TimeoutMs } from '../http/parameters.ts'
 import { version } from '../version.ts'
@@ -32,10 +32,10 @@ function createRender() {
   }
 }
 
-const requestFaults = ({ caller, query }: FastifyRequest) => locationFaults(caller, query)
+const requestFaults = ({ caller, query }: FastifyRequest) => locationErrors(caller, query)
 
 const objectRoutes: FastifyPluginAsyncTypebox<Options> = async (app, options) => {
-  const calls = createCalls(options)
+  const calls = createCallContexts(options)
   const render = createRender()
   const schema = {
     operationId: 'describeObject',

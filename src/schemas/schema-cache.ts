@@ -1,6 +1,6 @@
 import type { ObjectSchema } from './object-schema.ts'
-import { createSchemaStore, type Entry } from './schema-store.ts'
-import { isLasting, type Missing } from './schema-unavailable.ts'
+import { type CachedSchema, createSchemaStore } from './schema-store.ts'
+import { isLasting, type UnavailableReason } from './schema-unavailable.ts'
 
 /** A copy that is older is read again while it stays in use. */
 const FRESH_MS = 5 * 60_000
@@ -12,16 +12,16 @@ const SETTLED_MS = 5_000
 const RETRY_MS = 2_000
 const REFUSED_MS = 5 * 60_000
 
-const isUsable = ({ readAt, usableUntil }: Entry, at: number) =>
+const isUsable = ({ readAt, usableUntil }: CachedSchema, at: number) =>
   // A clock that was set back makes nothing young.
   at >= readAt && at < usableUntil
 
 /** What is known of objects, and for how long. */
-export function createCopies(maxChars: number, now: () => number) {
+export function createSchemaCache(maxChars: number, now: () => number) {
   const store = createSchemaStore(maxChars)
 
   /** What may still be used. */
-  const held = (key: string): Entry | undefined => {
+  const held = (key: string): CachedSchema | undefined => {
     const entry = store.get(key)
     return entry !== undefined && isUsable(entry, now()) ? entry : undefined
   }
@@ -37,7 +37,7 @@ export function createCopies(maxChars: number, now: () => number) {
     },
 
     /** It could not be read. A copy outlives that, but for an object that is gone. */
-    fail(key: string, why: Missing): void {
+    fail(key: string, why: UnavailableReason): void {
       const at = now()
       const retryAt = at + (isLasting(why) ? REFUSED_MS : RETRY_MS)
       const entry = held(key)

@@ -12,7 +12,7 @@ const PATIENCE_SHARE = 0.5
 const LOOK_EVERY_MS = 20
 
 /** A read of an object that is under way, for all who want it. */
-export interface Flight {
+export interface SchemaFetch {
   landing: Promise<void>
   trace: Trace
   /** When it was seen to be on the wire, on the clock of `performance.now()`. */
@@ -24,7 +24,7 @@ export interface Flight {
   isOutdated: boolean
 }
 
-export const createFlight = (): Flight => ({
+export const createSchemaFetch = (): SchemaFetch => ({
   landing: Promise.resolve(),
   trace: createTrace(),
   sentAt: undefined,
@@ -40,7 +40,7 @@ const late = () =>
  * Resolves once the read is on the wire: where there is no quota for it, there is none for the write. Rejects with a
  * Problem at the deadline.
  */
-async function sent(flight: Flight, deadlineAt: number): Promise<void> {
+async function sent(flight: SchemaFetch, deadlineAt: number): Promise<void> {
   while (!flight.isOver && flight.trace.attempts === 0) {
     const leftMs = deadlineAt - performance.now()
     if (leftMs <= 0) throw late()
@@ -50,7 +50,7 @@ async function sent(flight: Flight, deadlineAt: number): Promise<void> {
 }
 
 /** Waits for the read as long as a call can bear it, and not at all for one that takes too long already. */
-export async function landed(flight: Flight, deadlineAt: number): Promise<void> {
+export async function fetched(flight: SchemaFetch, deadlineAt: number): Promise<void> {
   await sent(flight, deadlineAt)
   const at = performance.now()
   const patienceMs = Math.min((flight.sentAt ?? at) + PATIENCE_MS - at, (deadlineAt - at) * PATIENCE_SHARE)

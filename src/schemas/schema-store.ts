@@ -1,11 +1,11 @@
 import type { ObjectSchema } from './object-schema.ts'
-import type { Missing } from './schema-unavailable.ts'
+import type { UnavailableReason } from './schema-unavailable.ts'
 
 /** What is known of one location's object. Times are epoch milliseconds. */
-export interface Entry {
+export interface CachedSchema {
   /** `undefined` where HighLevel did not give one. */
   schema: ObjectSchema | undefined
-  why: Missing | undefined
+  why: UnavailableReason | undefined
   readAt: number
   /** It is read again once it is used after that. */
   freshUntil: number
@@ -24,7 +24,7 @@ const ENTRY_CHARS = 200
  * `maxChars` is of what HighLevel sent of them; in memory each takes a little more than two bytes.
  */
 export function createSchemaStore(maxChars: number) {
-  const entries = new Map<string, Entry>()
+  const entries = new Map<string, CachedSchema>()
   const shared = new Map<string, { schema: ObjectSchema; uses: number }>()
   let chars = 0
 
@@ -56,9 +56,9 @@ export function createSchemaStore(maxChars: number) {
   }
 
   return {
-    get: (key: string): Entry | undefined => entries.get(key),
+    get: (key: string): CachedSchema | undefined => entries.get(key),
 
-    set(key: string, entry: Entry): void {
+    set(key: string, entry: CachedSchema): void {
       const schema = entry.schema && share(entry.schema)
       // Taken out first: the map keeps its keys in the order in which they were set.
       remove(key)

@@ -3,9 +3,9 @@ import type { ObjectRef } from '../highlevel/client.ts'
 import { Problem, type ProblemCode } from '../problems/problem.ts'
 
 /** Why a schema cannot be had, for the metrics. */
-export type Missing = 'scope' | 'object' | 'endpoint' | 'failed' | 'slow'
+export type UnavailableReason = 'scope' | 'object' | 'endpoint' | 'failed' | 'slow'
 
-const missing: Partial<Record<ProblemCode, Missing>> = {
+const missing: Partial<Record<ProblemCode, UnavailableReason>> = {
   'location-scope-missing': 'scope',
   'object-not-found': 'object',
   'upstream-contract-changed': 'endpoint',
@@ -19,10 +19,10 @@ const missing: Partial<Record<ProblemCode, Missing>> = {
 }
 
 /** What passes by itself is asked for again soon. */
-export const isLasting = (why: Missing): boolean => why === 'scope' || why === 'endpoint'
+export const isLasting = (why: UnavailableReason): boolean => why === 'scope' || why === 'endpoint'
 
 /** Why a read brought nothing; no reason where the same stops the write too, such as a quota that is used up. */
-export const missingOf = (error: unknown): Missing | undefined =>
+export const unavailableReason = (error: unknown): UnavailableReason | undefined =>
   error instanceof Problem ? missing[error.code] : 'failed'
 
 const WARN_EVERY_MS = 60 * 60_000
@@ -32,7 +32,7 @@ const MAX_LOCATIONS = 10_000
 export function createWarning(log: Pick<BaseLogger, 'warn'>, now: () => number) {
   const warnedAt = new Map<string, number>()
 
-  return ({ locationId, schemaKey }: ObjectRef, why: Missing, err: unknown): void => {
+  return ({ locationId, schemaKey }: ObjectRef, why: UnavailableReason, err: unknown): void => {
     const at = now()
     if (at - (warnedAt.get(locationId) ?? Number.NEGATIVE_INFINITY) < WARN_EVERY_MS) return
     if (warnedAt.size >= MAX_LOCATIONS) warnedAt.clear()

@@ -40,7 +40,7 @@ function distance(a: string, b: string, most: number): number {
 const plain = (text: string) => text.toLowerCase().replaceAll(/[\s_-]+/g, '_')
 
 /** The name that was most likely meant; `undefined` where none is near, among those that are looked at. */
-export function nearest(text: string, names: Iterable<string>): string | undefined {
+export function didYouMean(text: string, names: Iterable<string>): string | undefined {
   if (text.length > MAX_CHARS) return undefined
   const wanted = plain(text)
   let best: string | undefined

@@ -1,5 +1,5 @@
 /** Lets those who share a key have their turn one after another, in order of arrival. */
-export function createTurns() {
+export function createKeyedMutex() {
   /** Whoever waits for the key, while somebody has it; most often nobody does. */
   const queues = new Map<string, (() => void)[] | undefined>()
 

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { BaseLogger } from 'pino'
-import type { OAuthApi } from '../grants/oauth/oauth-client.ts'
+import type { OAuthClient } from '../grants/oauth/oauth-client.ts'
 import { isUsable } from '../grants/usable.ts'
 import type { Vault } from '../grants/vault/vault.ts'
 import { Problem } from '../problems/problem.ts'
@@ -11,7 +11,7 @@ const ANSWER_WITHIN_MS = 8_000
 interface Deps {
   vault: Pick<Vault, 'findGrant' | 'listCompanies' | 'loadGrant'>
   /** Absent where the gateway has no client credentials. */
-  oauth: Pick<OAuthApi, 'installedLocations'> | undefined
+  oauth: Pick<OAuthClient, 'installedLocations'> | undefined
   now: () => number
   log: BaseLogger
 }

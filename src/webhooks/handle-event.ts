@@ -7,7 +7,7 @@ import type { CompanyOf } from './company-of.ts'
 import { KEPT_MS, type WebhookEvent } from './event.ts'
 
 /** `pending`: noted, and to be verified with HighLevel. */
-export type Outcome = 'done' | 'pending' | 'duplicate' | 'ignored'
+export type EventResult = 'done' | 'pending' | 'duplicate' | 'ignored'
 
 const UNINSTALLED = 'the app was uninstalled'
 
@@ -52,7 +52,7 @@ interface Deps {
 }
 
 /** Carries out events: each is safe to repeat, and an event that is older than what is stored changes nothing. */
-export function createEvents({ vault, appId, forget, dropSchemas, companyOf, now, log }: Deps) {
+export function createHandleEvent({ vault, appId, forget, dropSchemas, companyOf, now, log }: Deps) {
   /** Under a company that is connected the location's token is minted by the next sweep; else when the company comes. */
   const install = async ({ locationId, companyId: named, timestamp }: WebhookEvent): Promise<boolean> => {
     if (locationId === undefined) return false
@@ -103,7 +103,7 @@ export function createEvents({ vault, appId, forget, dropSchemas, companyOf, now
   }
 
   /** Resolves once what the event changes is stored. Rejects with the driver's error where it cannot be. */
-  return async function take(event: WebhookEvent): Promise<Outcome> {
+  return async function take(event: WebhookEvent): Promise<EventResult> {
     if (schemaEvents.has(event.type)) {
       // Nothing is stored, and nothing has to be: an event that does not come is made up for by the copies' age.
       if (event.locationId === undefined || now() - (event.timestamp ?? now()) > COPIES_AGE_MS) return 'ignored'
@@ -127,4 +127,4 @@ export function createEvents({ vault, appId, forget, dropSchemas, companyOf, now
   }
 }
 
-export type TakeEvent = ReturnType<typeof createEvents>
+export type HandleEvent = ReturnType<typeof createHandleEvent>

@@ -3,13 +3,13 @@ import type { FastifyInstance } from 'fastify'
 import { createFailureLimit } from '../callers/rate-limit.ts'
 import { Problem } from '../problems/problem.ts'
 import { isTimely, readEvent, type WebhookEvent } from './event.ts'
-import type { Outcome, TakeEvent } from './handle-event.ts'
+import type { EventResult, HandleEvent } from './handle-event.ts'
 import { isSigned } from './signature.ts'
 
 interface Options {
   key: KeyObject
-  take: TakeEvent
-  count: (type: string, outcome: Outcome) => void
+  take: HandleEvent
+  count: (type: string, outcome: EventResult) => void
   now: () => number
 }
 

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { Fruit, Install, Lease, Tokens } from '../../src/grants/grant.ts'
+import type { Install, IssuedGrant, Lease, Tokens } from '../../src/grants/grant.ts'
 
 export const ONE = 'location:one'
 
@@ -11,7 +11,7 @@ export const tokens = (accessToken: string): Tokens => ({
 })
 
 /** What a renewal or an install brings, called by its access token. */
-export const fruit = (accessToken: string, changes: Partial<Fruit> = {}): Fruit => ({
+export const fruit = (accessToken: string, changes: Partial<IssuedGrant> = {}): IssuedGrant => ({
   subject: ONE,
   kind: 'oauth',
   companyId: 'company1',

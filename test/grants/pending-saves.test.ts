@@ -17,7 +17,7 @@ t.test('a save becomes the next generation, at once and with nothing left to dra
 
 t.test('a save that comes too late resolves with what got ahead of it', async (t) => {
   const { saves, vault } = await savesBehindDoor(t)
-  await vault.saveFruit(fruit('ahead'), 1)
+  await vault.saveIssued(fruit('ahead'), 1)
 
   t.equal(token((await saves.save(fruit('late'), 1)).grant), 'ahead')
   t.equal(token((await saves.save(fruit('from nowhere'), 7)).grant), 'ahead')
@@ -154,7 +154,7 @@ t.test('an install that was carried out unseen is not carried out over what came
     const stored = Promise.withResolvers<void>()
     carriedOutUnseen(async (write) => {
       await write()
-      if (after === 'renewed') await vault.saveFruit(fruit('renewed since'), 2)
+      if (after === 'renewed') await vault.saveIssued(fruit('renewed since'), 2)
       else await vault.forgetGrant(ONE, 'left', 10)
       stored.resolve()
     })

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import type { Test } from 'tap'
 import type { Grant } from '../../src/grants/grant.ts'
-import { createGrantSaves } from '../../src/grants/pending-saves.ts'
+import { createPendingSaves } from '../../src/grants/pending-saves.ts'
 import type { GrantStore } from '../../src/grants/vault/vault.ts'
 import { openLog } from '../../src/observability/log.ts'
 import { openStore } from '../support/stores.ts'
@@ -9,7 +9,7 @@ import { fruit, install } from './issued-grants.ts'
 
 const down = () => Promise.reject(new Error('the disk is full'))
 
-type Door = Pick<GrantStore, 'loadGrant' | 'saveFruit' | 'installGrant'>
+type Door = Pick<GrantStore, 'loadGrant' | 'saveIssued' | 'installGrant'>
 
 /** A real vault that holds generation 1 of one grant, behind a door: the test says what becomes of the next writes. */
 export async function savesBehindDoor(t: Test) {
@@ -27,7 +27,7 @@ export async function savesBehindDoor(t: Test) {
   }
   const store: Door = {
     loadGrant: vault.loadGrant,
-    saveFruit: (...args) => pass(() => vault.saveFruit(...args)),
+    saveIssued: (...args) => pass(() => vault.saveIssued(...args)),
     installGrant: (...args) => pass(() => vault.installGrant(...args))
   }
   const lines: string[] = []
@@ -36,7 +36,7 @@ export async function savesBehindDoor(t: Test) {
     vault,
     url: file.url,
     lines,
-    saves: createGrantSaves(store, log),
+    saves: createPendingSaves(store, log),
     /** So many of the next writes fail. */
     failing: (times: number) => door.push(...Array.from({ length: times }, () => down)),
     /** The next write is left to the test, and said to have failed. */

@@ -8,10 +8,10 @@ const call = (): LocationCall => ({
   locationId: 'location',
   isProbe: false,
   isRepeat: false,
-  isAside: false,
+  isBackground: false,
   deadlineAt: performance.now() + 5_000,
   trace: createTrace(),
-  waiting: { id: 'caller', response: { destroyed: false, once: () => undefined, off: () => undefined } }
+  caller: { id: 'caller', response: { destroyed: false, once: () => undefined, off: () => undefined } }
 })
 const answer = (status: number, headers: Answer['headers'] = {}): Answer => ({ status, headers, body: Buffer.alloc(0) })
 

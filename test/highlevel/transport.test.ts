@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net'
 import { Worker } from 'node:worker_threads'
 import t from 'tap'
 import { createTrace } from '../../src/highlevel/call.ts'
-import { openSockets } from '../../src/highlevel/connection-pool.ts'
+import { openConnectionPool } from '../../src/highlevel/connection-pool.ts'
 import { createTransport } from '../../src/highlevel/transport.ts'
 import { temporaryFolder, until } from '../support/harness.ts'
 
@@ -24,7 +24,7 @@ t.test('an answer that arrived while the process was paused is read, although it
   t.teardown(() => worker.terminate())
   const [port] = (await once(worker, 'message')) as [number]
   const origin = `http://127.0.0.1:${port}`
-  const sockets = openSockets(origin, 16)
+  const sockets = openConnectionPool(origin, 16)
   t.teardown(() => sockets.destroy())
   const send = createTransport(sockets, { origin, apiVersion: '2021-07-28', userAgent: 'test' }, 300, () => undefined)
   const trace = createTrace()
@@ -53,7 +53,7 @@ t.test('a certificate that nobody vouches for is not trusted, and nothing is sen
   await once(server, 'listening')
   t.teardown(() => server.close())
   const origin = `https://localhost:${(server.address() as AddressInfo).port}`
-  const sockets = openSockets(origin, 16)
+  const sockets = openConnectionPool(origin, 16)
   t.teardown(() => sockets.destroy())
 
   const call = createTransport(sockets, { origin, ...options }, 3_000, () => undefined)(get())
@@ -71,7 +71,7 @@ t.test('connections are kept, but not for ever: a change of addresses is noticed
   await once(server, 'listening')
   t.teardown(() => server.close())
   const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-  const sockets = openSockets(origin, 16, { lifeMs: 300 })
+  const sockets = openConnectionPool(origin, 16, { lifeMs: 300 })
   t.teardown(() => sockets.destroy())
   const send = createTransport(sockets, { origin, ...options }, 3_000, () => undefined)
   const until = performance.now() + 1_000

@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
 import type { TSchema } from 'typebox'
-import { compileFaults } from '../../src/http/validation-errors.ts'
+import { compileValidation } from '../../src/http/validation-errors.ts'
 import { RecordPatch, RecordPath, RecordQuery, WriteHeaders } from '../../src/records/schemas.ts'
 
 type Row = [value: unknown, faults: [place: string, code: string, detail: string][]]
@@ -10,7 +10,7 @@ const inRequest = (pointer: string) => ({ parameter: pointer.slice(1) })
 
 /** Each value with what is said of it, as place, code and detail. */
 function table(t: Test, schema: TSchema, place: typeof inBody | typeof inRequest, rows: readonly Row[]): void {
-  const faultsOf = compileFaults(schema, place)
+  const faultsOf = compileValidation(schema, place)
   for (const [value, faults] of rows) {
     const said = faultsOf(value).map((fault) => [
       'pointer' in fault ? fault.pointer : fault.parameter,
@@ -111,7 +111,7 @@ t.test('all faults of a body are listed together', async (t) => {
 })
 
 t.test('a body of a thousand faults is answered with the first hundred', async (t) => {
-  const faultsOf = compileFaults(RecordPatch, inBody)
+  const faultsOf = compileValidation(RecordPatch, inBody)
   const followers = { remove: Array.from({ length: 1_000 }, () => '?') }
 
   const faults = faultsOf({ followers })

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { catalogue, type ProblemCode } from '../../src/problems/problem.ts'
+import { catalog, type ProblemCode } from '../../src/problems/problem.ts'
 import { SEED } from '../simulator/seed.ts'
 import type { Simulator } from '../simulator/simulator.ts'
 import { RECORD, type Reply, raw, startGateway, startSimulator, type TestGateway } from '../support/harness.ts'
@@ -318,7 +318,7 @@ for (const { name, code, applied = 'no', has, ask } of rows) {
 
     const reply = await ask(gateway, simulator)
 
-    const { status, title, source, retryable } = catalogue[code]
+    const { status, title, source, retryable } = catalog[code]
     t.equal(reply.status, status)
     t.equal(reply.headers.get('content-type'), 'application/problem+json')
     t.match(reply.json, {
@@ -352,7 +352,7 @@ t.test('a caller’s mistake never reaches HighLevel', async (t) => {
   const gateway = await startGateway(t, { simulator })
   const callers = rows.filter(
     ({ code }) =>
-      catalogue[code].source === 'caller' &&
+      catalog[code].source === 'caller' &&
       !['duplicate-value', 'upstream-rejected', 'object-not-found', 'record-not-found'].includes(code) &&
       // These take a look at the object, or at the record.
       !['invalid-properties', 'precondition-failed'].includes(code)
@@ -388,7 +388,7 @@ t.test('what is not HTTP is answered with a problem, and the connection ends', a
 t.test('every code of the catalogue has a page that says what to do', async (t) => {
   const { call } = await startGateway(t)
 
-  for (const [code, { remedy }] of Object.entries(catalogue)) {
+  for (const [code, { remedy }] of Object.entries(catalog)) {
     const page = await call(`/problems/${code}`)
     t.equal(page.status, 200)
     t.ok(page.text.includes(remedy), code)

@@ -5,7 +5,7 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
 import { Env } from '../../src/app/config.ts'
-import { catalogue } from '../../src/problems/problem.ts'
+import { catalog } from '../../src/problems/problem.ts'
 import { temporaryFolder } from '../support/harness.ts'
 import { freePort, startProcess } from '../support/process.ts'
 
@@ -58,5 +58,5 @@ t.test('the README names every variable and every problem code, and no others', 
   const codes = rows.filter((row) => /^\| \d/.test(row)).map((row) => row.split('|')[2] ?? '')
 
   t.strictSame(named(/`([A-Z_]+)`/g, variables), Object.keys(Env.properties).sort())
-  t.strictSame(named(/`([a-z-]+)`/g, codes), Object.keys(catalogue).sort())
+  t.strictSame(named(/`([a-z-]+)`/g, codes), Object.keys(catalog).sort())
 })

@@ -62,9 +62,9 @@ t.test('whatever fits an object’s JSON Schema passes the gateway’s own check
         return
       }
       passed += 1
-      const { faults } = planProperties(schema, { [key]: value })
+      const { errors } = planProperties(schema, { [key]: value })
       // What is both added and removed is beyond what a schema can say.
-      const others = faults.filter(({ code }) => code !== 'conflict')
+      const others = errors.filter(({ code }) => code !== 'conflict')
       if (others.length > 0) throw new Error(`${key}: ${JSON.stringify(others)}`)
     }),
     { seed: 20261125, numRuns: 20_000, endOnFailure: true }
@@ -76,7 +76,7 @@ t.test('what passes the check fits the schema, but for labels, full keys and wha
   fc.assert(
     fc.property(fc.constantFrom(...keys), near, (key, value) => {
       const isLabel = /"(Bug|Contacts)"/.test(JSON.stringify(value))
-      if (isLabel || planProperties(schema, { [key]: value }).faults.length > 0) return
+      if (isLabel || planProperties(schema, { [key]: value }).errors.length > 0) return
       if (!validator.Check({ [key]: value })) throw new Error(`${key}: ${JSON.stringify(value)?.slice(0, 200)}`)
     }),
     { seed: 20261125, numRuns: 20_000, endOnFailure: true }

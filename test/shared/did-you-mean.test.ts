@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { nearest } from '../../src/shared/did-you-mean.ts'
+import { didYouMean } from '../../src/shared/did-you-mean.ts'
 
 /** The whole table, as the books have it. */
 function distance(a: string, b: string): number {
@@ -32,7 +32,7 @@ t.test('the name of the fewest edits is found, the first of those, and none that
     fc.property(
       word,
       fc.array(word, { maxLength: 8 }),
-      (text, names) => nearest(text, names) === expected(text, names)
+      (text, names) => didYouMean(text, names) === expected(text, names)
     ),
     { numRuns: 2_000 }
   )
@@ -40,7 +40,7 @@ t.test('the name of the fewest edits is found, the first of those, and none that
 })
 
 t.test('case, blanks and lines between words are no edits, and what is very long is not looked at', async (t) => {
-  t.equal(nearest('My  Text-Box', ['other', 'my_text_box']), 'my_text_box')
-  t.equal(nearest('x'.repeat(65), ['x'.repeat(65)]), undefined)
-  t.equal(nearest('x'.repeat(64), ['İ'.repeat(64), 'x'.repeat(65), `${'x'.repeat(63)}y`]), `${'x'.repeat(63)}y`)
+  t.equal(didYouMean('My  Text-Box', ['other', 'my_text_box']), 'my_text_box')
+  t.equal(didYouMean('x'.repeat(65), ['x'.repeat(65)]), undefined)
+  t.equal(didYouMean('x'.repeat(64), ['İ'.repeat(64), 'x'.repeat(65), `${'x'.repeat(63)}y`]), `${'x'.repeat(63)}y`)
 })

@@ -60,7 +60,7 @@ const changedNothing = (failure: unknown, wasSent: boolean): boolean =>
   (failure instanceof Problem && failure.extras.upstream?.status === 429)
 
 /** HighLevel's OAuth endpoints. Reject with TokenRefusal where HighLevel said no, with a Problem where it said nothing. */
-export function createOAuthApi(send: Send, { clientId, clientSecret, redirectUri, now, foreign }: Options) {
+export function createOAuthClient(send: Send, { clientId, clientSecret, redirectUri, now, foreign }: Options) {
   const answerTo = async ({ ask, path, form, accessToken }: Question, trace = createTrace()): Promise<unknown> => {
     const answer = await send({
       method: form ? 'POST' : 'GET',
@@ -155,4 +155,4 @@ export function createOAuthApi(send: Send, { clientId, clientSecret, redirectUri
   }
 }
 
-export type OAuthApi = ReturnType<typeof createOAuthApi>
+export type OAuthClient = ReturnType<typeof createOAuthClient>

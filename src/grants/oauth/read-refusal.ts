@@ -1,6 +1,6 @@
 import { retryAfterOf, wholeSeconds } from '../../highlevel/answer-headers.ts'
 import type { Answer } from '../../highlevel/call.ts'
-import { readWords } from '../../highlevel/errors/error-body.ts'
+import { readUpstreamError } from '../../highlevel/errors/error-body.ts'
 import { withoutValues } from '../../highlevel/errors/redact.ts'
 import { isTokenFault } from '../../highlevel/errors/to-problem.ts'
 import { Problem } from '../../problems/problem.ts'
@@ -61,7 +61,7 @@ export function refusalOf(
   form: Record<string, string> = {},
   accessToken?: string
 ): TokenRefusal | Problem {
-  const words = readWords(answer)
+  const words = readUpstreamError(answer)
   const { status } = answer
   // A redirect, a 408 or a page of an edge server says nothing of what HighLevel did.
   if (status < 400 || status >= 500 || status === 408 || status === 429 || !words.readable) {

@@ -28,7 +28,7 @@ function together(failures: readonly unknown[]): unknown {
  * within 30 s HighLevel gives the same pair. The earlier answers are listened for all the same: whichever brings the pair
  * first counts, and one that says that the token is spent only where no other brings one.
  */
-export function askAgain<Answer>(ask: () => Promise<Answer>, silenceMs = SILENCE_MS): Promise<Answer> {
+export function repeatRefresh<Answer>(ask: () => Promise<Answer>, silenceMs = SILENCE_MS): Promise<Answer> {
   const startedAt = performance.now()
 
   const askUpTo = async (times: number): Promise<Answer> => {

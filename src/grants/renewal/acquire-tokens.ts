@@ -1,9 +1,9 @@
 import { Problem, type ProblemCode } from '../../problems/problem.ts'
 import type { Grant, GrantKind, Lease, Subject, Tokens } from '../grant.ts'
-import type { Issued, OAuthApi } from '../oauth/oauth-client.ts'
-import { askAgain } from '../oauth/repeat-refresh.ts'
+import type { Issued, OAuthClient } from '../oauth/oauth-client.ts'
+import { repeatRefresh } from '../oauth/repeat-refresh.ts'
 import { speaksOfGrant, TokenRefusal } from '../oauth/token-refusal.ts'
-import type { GrantSaves } from '../pending-saves.ts'
+import type { PendingSaves } from '../pending-saves.ts'
 import { isUsable } from '../usable.ts'
 import type { GrantStore } from '../vault/vault.ts'
 import type { Recover } from './recovery.ts'
@@ -21,7 +21,7 @@ export interface Renewed {
  * with the grant in force. Rejects with a TokenRefusal where HighLevel says no, with an UnknownOutcome where it may have
  * rotated, with a Problem else.
  */
-export type Issue = (grant: Grant, lease: Lease, renew: Renew) => Promise<Renewed | Grant>
+export type AcquireTokens = (grant: Grant, lease: Lease, renew: Renew) => Promise<Renewed | Grant>
 
 /** The company's grant cannot serve its locations: what that makes of theirs. */
 const companyEnded: Partial<Record<ProblemCode, TokenRefusal>> = {
@@ -35,15 +35,15 @@ export const COMPANY_REASONS: readonly string[] = Object.values(companyEnded).ma
 
 interface Deps {
   vault: Pick<GrantStore, 'markProven'>
-  saves: Pick<GrantSaves, 'load'>
+  saves: Pick<PendingSaves, 'load'>
   /** Absent where the gateway has no client credentials: then nothing can be renewed. */
-  oauth: OAuthApi | undefined
+  oauth: OAuthClient | undefined
   recover: Recover
   now: () => number
 }
 
 /** The way of each kind of grant to new tokens. */
-export function createIssue({ vault, saves, oauth, recover, now }: Deps): Issue {
+export function createAcquireTokens({ vault, saves, oauth, recover, now }: Deps): AcquireTokens {
   /** The company's grant with a token that can be used. `refused`: the access token that HighLevel no longer takes. */
   const companyOf = async (subject: Subject, renew: Renew, refused?: string): Promise<Grant> => {
     const held = await saves.load(subject)
@@ -54,7 +54,7 @@ export function createIssue({ vault, saves, oauth, recover, now }: Deps): Issue 
     })
   }
 
-  const mint = async (api: OAuthApi, { subject, companyId }: Grant, renew: Renew): Promise<Issued> => {
+  const mint = async (api: OAuthClient, { subject, companyId }: Grant, renew: Renew): Promise<Issued> => {
     if (companyId === null) throw new TokenRefusal('invalid-grant', 0, 'the grant names no company')
     const companySubject: Subject = `company:${companyId}`
     const ask = async (company: Grant): Promise<Issued> => {
@@ -73,8 +73,8 @@ export function createIssue({ vault, saves, oauth, recover, now }: Deps): Issue 
     }
   }
 
-  const refresh = async (api: OAuthApi, subject: Subject, refreshToken: string): Promise<Issued> => {
-    const issued = await askAgain(() => api.refresh(refreshToken, subject))
+  const refresh = async (api: OAuthClient, subject: Subject, refreshToken: string): Promise<Issued> => {
+    const issued = await repeatRefresh(() => api.refresh(refreshToken, subject))
     // An answer without a new one leaves the old one in force (RFC 6749, section 6).
     return { ...issued, tokens: { refreshToken, ...issued.tokens } }
   }

@@ -13,7 +13,7 @@ interface Deps {
 }
 
 /** What has to follow a save, such as telling a company's locations, and must not be lost to a store that fails for a while. */
-export function createFollowUps({ log, ending }: Deps) {
+export function createBackgroundRetries({ log, ending }: Deps) {
   const underWay = new Set<Promise<void>>()
 
   const persist = async (what: string, work: () => Promise<unknown>): Promise<void> => {
@@ -45,4 +45,4 @@ export function createFollowUps({ log, ending }: Deps) {
   }
 }
 
-export type FollowUps = ReturnType<typeof createFollowUps>
+export type BackgroundRetries = ReturnType<typeof createBackgroundRetries>

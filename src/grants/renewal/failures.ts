@@ -1,9 +1,9 @@
 import type { BaseLogger } from 'pino'
 import { Problem } from '../../problems/problem.ts'
-import type { Grant, Lease, Setback } from '../grant.ts'
+import type { Grant, Lease, RenewalFailure } from '../grant.ts'
 import { type RefusalKind, TokenRefusal } from '../oauth/token-refusal.ts'
 import { reasonFor, UnknownOutcome } from '../oauth/unknown-outcome.ts'
-import type { GrantSaves } from '../pending-saves.ts'
+import type { PendingSaves } from '../pending-saves.ts'
 import { isUsable } from '../usable.ts'
 import type { GrantStore } from '../vault/vault.ts'
 import { problemAfter, stateAfter } from './refusals.ts'
@@ -12,8 +12,8 @@ import { retryAt, reviewAt } from './schedule.ts'
 export type RenewalResult = 'renewed' | RefusalKind | 'failed'
 
 interface Deps {
-  vault: Pick<GrantStore, 'noteSetback' | 'forgetReported'>
-  saves: Pick<GrantSaves, 'load'>
+  vault: Pick<GrantStore, 'recordFailure' | 'forgetReported'>
+  saves: Pick<PendingSaves, 'load'>
   now: () => number
   log: BaseLogger
   count: (result: RenewalResult) => void
@@ -34,8 +34,8 @@ const unknownSince = ({ kind, priorIntentAt }: Grant, failure: unknown): number 
   kind !== 'oauth' ? null : failure instanceof UnknownOutcome ? failure.askedAt : priorIntentAt
 
 /** What becomes of a grant whose renewal failed. Only HighLevel's own word that the grant is spent ends it. */
-export function createSetbacks({ vault, saves, now, log, count }: Deps) {
-  const setbackOf = (grant: Grant, failure: unknown): Setback & { state: (typeof stateAfter)[RefusalKind] } => {
+export function createFailures({ vault, saves, now, log, count }: Deps) {
+  const setbackOf = (grant: Grant, failure: unknown): RenewalFailure & { state: (typeof stateAfter)[RefusalKind] } => {
     const cause = reasonFor(failure)
     const refusal = cause instanceof TokenRefusal ? cause : undefined
     const state = refusal ? stateAfter[refusal.kind] : 'backing-off'
@@ -52,7 +52,11 @@ export function createSetbacks({ vault, saves, now, log, count }: Deps) {
     }
   }
 
-  const report = (grant: Grant, { state, stateSince, failures, triedAt, dueAt }: Setback, err: unknown): void => {
+  const report = (
+    grant: Grant,
+    { state, stateSince, failures, triedAt, dueAt }: RenewalFailure,
+    err: unknown
+  ): void => {
     const { subject } = grant
     const isLong = (at: number | null) => at !== null && at - stateSince >= LONG_MS
     if (state === 'reconnect-required' && grant.state !== state) {
@@ -64,7 +68,7 @@ export function createSetbacks({ vault, saves, now, log, count }: Deps) {
   }
 
   /** HighLevel has ended the grant, and an uninstall was reported: it left, and nobody has to be alarmed. */
-  const isUninstalled = async ({ subject }: Grant, { state }: Setback): Promise<boolean> => {
+  const isUninstalled = async ({ subject }: Grant, { state }: RenewalFailure): Promise<boolean> => {
     if (state !== 'reconnect-required') return false
     try {
       const isForgotten = await vault.forgetReported(subject, now())
@@ -86,7 +90,7 @@ export function createSetbacks({ vault, saves, now, log, count }: Deps) {
       const setback = setbackOf(grant, failure)
       const problem = problemAfter(setback.state, setback, now(), cause)
       try {
-        if (await vault.noteSetback(grant.subject, grant.generation, lease.owner, setback)) {
+        if (await vault.recordFailure(grant.subject, grant.generation, lease.owner, setback)) {
           count(cause instanceof TokenRefusal ? cause.kind : 'failed')
           if (!(await isUninstalled(grant, setback))) report(grant, setback, cause)
           throw problem
@@ -101,4 +105,4 @@ export function createSetbacks({ vault, saves, now, log, count }: Deps) {
   }
 }
 
-export type Setbacks = ReturnType<typeof createSetbacks>
+export type Failures = ReturnType<typeof createFailures>

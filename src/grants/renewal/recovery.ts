@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Problem } from '../../problems/problem.ts'
 import type { Grant, Lease } from '../grant.ts'
 import { ended, speaksOfGrant, type TokenRefusal } from '../oauth/token-refusal.ts'
-import type { GrantSaves } from '../pending-saves.ts'
+import type { PendingSaves } from '../pending-saves.ts'
 import type { Renewed } from './acquire-tokens.ts'
 import { GRACE_MS } from './schedule.ts'
 
@@ -32,7 +32,7 @@ export interface Refused {
 export type Recover = (refused: Refused) => Promise<Renewed | Grant>
 
 interface Deps {
-  saves: Pick<GrantSaves, 'load'>
+  saves: Pick<PendingSaves, 'load'>
   now: () => number
   /** Aborted when the process ends: what it waits for, another one can wait for. */
   ending: AbortSignal

@@ -2,13 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { BaseLogger } from 'pino'
 import { Problem } from '../../problems/problem.ts'
 import { createSingleFlight } from '../../shared/single-flight.ts'
-import type { Fruit, Grant, Lease, Subject } from '../grant.ts'
+import type { Grant, IssuedGrant, Lease, Subject } from '../grant.ts'
 import type { Leases } from '../leases.ts'
-import type { GrantSaves } from '../pending-saves.ts'
+import type { PendingSaves } from '../pending-saves.ts'
 import { isUsable } from '../usable.ts'
 import type { GrantStore } from '../vault/vault.ts'
-import type { Issue, Renewed } from './acquire-tokens.ts'
-import type { Setbacks } from './failures.ts'
+import type { AcquireTokens, Renewed } from './acquire-tokens.ts'
+import type { Failures } from './failures.ts'
 import { refuseStanding } from './refusals.ts'
 import { renewAt } from './schedule.ts'
 
@@ -26,10 +26,10 @@ const wasJustForced = ({ proven, tokens }: Grant, now: number) =>
 
 interface Deps {
   vault: Pick<GrantStore, 'claimGrant'>
-  saves: Pick<GrantSaves, 'load' | 'save'>
+  saves: Pick<PendingSaves, 'load' | 'save'>
   leases: Pick<Leases, 'next' | 'hold'>
-  issue: Issue
-  setbacks: Setbacks
+  issue: AcquireTokens
+  setbacks: Failures
   now: () => number
   log: BaseLogger
   /** Aborted when the process ends: nothing is begun any more, nor waited for that others do. */
@@ -57,7 +57,7 @@ export function createRenewal({ vault, saves, leases, issue, setbacks, now, log,
       })
     })
 
-  const fruitOf = (grant: Grant, { kind, tokens, scopes }: Renewed, forced: boolean): Fruit => {
+  const fruitOf = (grant: Grant, { kind, tokens, scopes }: Renewed, forced: boolean): IssuedGrant => {
     const spent = grant.tokens?.refreshToken
     const hasRotated = kind === 'oauth' && spent !== undefined && spent !== tokens.refreshToken
     return {

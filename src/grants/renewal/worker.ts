@@ -13,7 +13,7 @@ const DANGLING_AT_ONCE = 64
 const DISTRUST_EVERY_MS = 10_000
 
 interface Deps {
-  vault: Pick<GrantStore, 'claimDue' | 'claimDangling' | 'distrustFuture'>
+  vault: Pick<GrantStore, 'claimDue' | 'claimDangling' | 'clearFutureTimes'>
   leases: Pick<Leases, 'next'>
   renewClaimed: (grant: Grant, lease: Lease) => Promise<void>
   now: () => number
@@ -66,7 +66,7 @@ function createLane(atOnce: number, claim: Claim, { leases, renewClaimed, log }:
  * since its process died or HighLevel's answer was lost, has a lane of its own: it has no more than HighLevel's grace,
  * and must not wait behind a thousand others.
  */
-export function startSweep(deps: Deps) {
+export function startRenewalWorker(deps: Deps) {
   const { vault, now, log } = deps
   const lanes = [
     createLane(DANGLING_AT_ONCE, (lease) => vault.claimDangling(lease, lease.at - GRACE_MS), deps),
@@ -76,7 +76,7 @@ export function startSweep(deps: Deps) {
     for (const lane of lanes) lane.start()
   }
   const distrust = () => {
-    vault.distrustFuture(now()).catch((err) => log.debug({ err }, 'times in the future could not be looked for'))
+    vault.clearFutureTimes(now()).catch((err) => log.debug({ err }, 'times in the future could not be looked for'))
   }
   const timers = [setInterval(start, EVERY_MS), setInterval(distrust, DISTRUST_EVERY_MS)]
   distrust()

@@ -10,8 +10,8 @@ const LONGEST_LEASE_MS = LEASE_MS + SKEW_MS
 export const isFree = (at: number) => (eb: ExpressionBuilder<Tables, 'grants'>) =>
   eb.or([eb('lease_until', 'is', null), eb('lease_until', '<=', at), eb('lease_until', '>', at + LONGEST_LEASE_MS)])
 
-/** See `GrantStore.distrustFuture`. */
-export async function distrustFuture(db: Kysely<Tables>, at: number): Promise<void> {
+/** See `GrantStore.clearFutureTimes`. */
+export async function clearFutureTimes(db: Kysely<Tables>, at: number): Promise<void> {
   await db
     .updateTable('grants')
     .set({ due_at: at, tried_at: at })

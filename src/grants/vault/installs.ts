@@ -1,7 +1,7 @@
 import type { Kysely } from 'kysely'
 import type { Subject } from '../grant.ts'
 import type { Cipher } from './cipher.ts'
-import { fruitRow, summaryOf } from './rows.ts'
+import { issuedRow, summaryOf } from './rows.ts'
 import type { Tables } from './tables.ts'
 import type { GrantStore } from './vault.ts'
 
@@ -12,7 +12,7 @@ type GrantInstalls = Pick<GrantStore, 'installGrant' | 'enrolLocation' | 'wakeCo
 export function createGrantInstalls(db: Kysely<Tables>, cipher: Cipher): GrantInstalls {
   return {
     async installGrant(fruit, { id, at, isRepeated, after }) {
-      const row = { ...fruitRow(cipher, fruit), event_at: at, install_id: id }
+      const row = { ...issuedRow(cipher, fruit), event_at: at, install_id: id }
       await db
         .insertInto('grants')
         .values({ subject: fruit.subject, generation: 1, ...row })
@@ -43,7 +43,7 @@ export function createGrantInstalls(db: Kysely<Tables>, cipher: Cipher): GrantIn
       const standing = waits
         ? { state: 'backing-off' as const, state_reason: 'the company of this location is not connected yet' }
         : {}
-      const row = { ...fruitRow(cipher, { subject, ...minted, dueAt }), ...standing, event_at: at, install_id: null }
+      const row = { ...issuedRow(cipher, { subject, ...minted, dueAt }), ...standing, event_at: at, install_id: null }
       const enrolled = await db
         .insertInto('grants')
         .values({ subject, generation: 1, ...row })

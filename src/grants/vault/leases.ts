@@ -1,15 +1,15 @@
 import type { Kysely, UpdateResult } from 'kysely'
 import type { Grant, Lease } from '../grant.ts'
 import type { Cipher } from './cipher.ts'
-import { distrustFuture, isFree } from './future-times.ts'
-import { fruitRow, grantOf } from './rows.ts'
+import { clearFutureTimes, isFree } from './future-times.ts'
+import { grantOf, issuedRow } from './rows.ts'
 import type { Tables } from './tables.ts'
 import { afterRenewal } from './uninstalls.ts'
 import type { GrantStore } from './vault.ts'
 
 type GrantLeases = Pick<
   GrantStore,
-  'claimGrant' | 'claimDue' | 'claimDangling' | 'distrustFuture' | 'extendLease' | 'saveFruit' | 'noteSetback'
+  'claimGrant' | 'claimDue' | 'claimDangling' | 'clearFutureTimes' | 'extendLease' | 'saveIssued' | 'recordFailure'
 >
 
 const isOne = ({ numUpdatedRows }: UpdateResult) => numUpdatedRows === 1n
@@ -64,7 +64,7 @@ export function createGrantLeases(db: Kysely<Tables>, cipher: Cipher, skipsLocke
     claimDangling: (lease, since) =>
       claimFirst(lease, due(lease.at).where('kind', '=', 'oauth').where('intent_at', '>', since).orderBy('intent_at')),
 
-    distrustFuture: (at) => distrustFuture(db, at),
+    clearFutureTimes: (at) => clearFutureTimes(db, at),
 
     async extendLease(subject, owner, until) {
       const extended = await db
@@ -76,17 +76,17 @@ export function createGrantLeases(db: Kysely<Tables>, cipher: Cipher, skipsLocke
       return isOne(extended)
     },
 
-    async saveFruit(fruit, after) {
+    async saveIssued(fruit, after) {
       const saved = await db
         .updateTable('grants')
-        .set((eb) => ({ ...fruitRow(cipher, fruit), ...afterRenewal(eb, fruit), generation: after + 1 }))
+        .set((eb) => ({ ...issuedRow(cipher, fruit), ...afterRenewal(eb, fruit), generation: after + 1 }))
         .where('subject', '=', fruit.subject)
         .where('generation', '=', after)
         .executeTakeFirst()
       return isOne(saved)
     },
 
-    async noteSetback(subject, generation, owner, setback) {
+    async recordFailure(subject, generation, owner, setback) {
       const noted = await db
         .updateTable('grants')
         .set({

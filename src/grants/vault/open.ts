@@ -8,7 +8,7 @@ import { createGrantLeases } from './leases.ts'
 import { migrate, SchemaError } from './migrate.ts'
 import { OpenError } from './open-error.ts'
 import type { Tables } from './tables.ts'
-import { createTokenVerdicts } from './token-status.ts'
+import { createTokenStatus } from './token-status.ts'
 import { createGrantUninstalls } from './uninstalls.ts'
 import type { Vault } from './vault.ts'
 import { createWebhookStore } from './webhooks.ts'
@@ -108,7 +108,7 @@ export async function openVault(
     ...createGrantInstalls(db, cipher),
     ...createInstallReads(db),
     ...createGrantUninstalls(db),
-    ...createTokenVerdicts(db),
+    ...createTokenStatus(db),
     ...createKeyStore(db, now),
     ...createWebhookStore(db, now),
     ping: async () => void (await db.selectFrom('grants').select('subject').limit(1).execute()),

@@ -1,5 +1,5 @@
 import type { Selectable } from 'kysely'
-import type { Fruit, Grant, GrantSummary, Tokens } from '../grant.ts'
+import type { Grant, GrantSummary, IssuedGrant, Tokens } from '../grant.ts'
 import { type Cipher, CipherError } from './cipher.ts'
 import type { Tables } from './tables.ts'
 
@@ -44,7 +44,7 @@ export function grantOf(cipher: Cipher, row: GrantRow): Grant {
 }
 
 /** The columns that a save decides: a connected grant, with no lease, no intent and no failure. */
-export const fruitRow = (cipher: Cipher, fruit: Fruit) => ({
+export const issuedRow = (cipher: Cipher, fruit: IssuedGrant) => ({
   kind: fruit.kind,
   company_id: fruit.companyId,
   sealed: fruit.tokens && cipher.seal(JSON.stringify(fruit.tokens), identity(fruit.subject)),

@@ -5,7 +5,7 @@ import type { GrantStore } from './vault.ts'
 type TokenVerdicts = Pick<GrantStore, 'markProven' | 'markRefused'>
 
 /** What HighLevel made of a token when it was used. */
-export function createTokenVerdicts(db: Kysely<Tables>): TokenVerdicts {
+export function createTokenStatus(db: Kysely<Tables>): TokenVerdicts {
   return {
     async markProven(subject, generation, at) {
       const ofGeneration = db.updateTable('grants').where('subject', '=', subject).where('generation', '=', generation)

@@ -1,5 +1,5 @@
 import type { ExpressionBuilder, Kysely } from 'kysely'
-import type { Fruit } from '../grant.ts'
+import type { IssuedGrant } from '../grant.ts'
 import { VERIFY_EVERY_MS } from '../renewal/schedule.ts'
 import { unclaimed } from './rows.ts'
 import type { Tables } from './tables.ts'
@@ -19,7 +19,7 @@ const LONGEST_ASK_MS = 300_000
 /** The columns of a renewed grant: tokens that were asked for before an uninstall was reported do not disprove it. */
 export function afterRenewal(
   eb: ExpressionBuilder<Tables, 'grants'>,
-  { tokens, dueAt }: Pick<Fruit, 'tokens' | 'dueAt'>
+  { tokens, dueAt }: Pick<IssuedGrant, 'tokens' | 'dueAt'>
 ) {
   const issuedAt = tokens?.issuedAt ?? 0
   const isOpen = eb.between('uninstall_reported_at', issuedAt + 1, issuedAt + LONGEST_ASK_MS)

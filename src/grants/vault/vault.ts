@@ -1,12 +1,12 @@
 import type {
-  Fruit,
   Grant,
   GrantState,
   GrantSummary,
   Install,
+  IssuedGrant,
   Lease,
   LocationPage,
-  Setback,
+  RenewalFailure,
   Subject
 } from '../grant.ts'
 
@@ -48,14 +48,14 @@ export interface GrantStore {
    * Makes due what waits for a time that a clock wrote which was ahead and has been set back since: failed renewals that
    * were tried after `at`, and leases and intents of after it.
    */
-  distrustFuture(at: number): Promise<void>
+  clearFutureTimes(at: number): Promise<void>
   /** Moves the end of a lease. False where it is not this owner's any more. */
   extendLease(subject: Subject, owner: string, until: number): Promise<boolean>
 
   /** Saves what was made of generation `after`, lease or not, and ends lease and intent. False where the generation has moved. */
-  saveFruit(fruit: Fruit, after: number): Promise<boolean>
+  saveIssued(fruit: IssuedGrant, after: number): Promise<boolean>
   /** Notes a failure of the lease's owner and ends the lease. False where lease or generation are another's by now. */
-  noteSetback(subject: Subject, generation: number, owner: string, setback: Setback): Promise<boolean>
+  recordFailure(subject: Subject, generation: number, owner: string, setback: RenewalFailure): Promise<boolean>
   /** HighLevel took the token of this generation. */
   markProven(subject: Subject, generation: number, at: number): Promise<void>
   /** HighLevel refuses the private integration token of this generation: a person has to act, unless it takes it again. */
@@ -65,7 +65,7 @@ export interface GrantStore {
    * Puts what an install brought in place of whatever is held, once: it is the newest there is. One that is repeated
    * gives way to an install or uninstall that happened after it.
    */
-  installGrant(fruit: Fruit, install: Install): Promise<void>
+  installGrant(fruit: IssuedGrant, install: Install): Promise<void>
   /**
    * Makes a location one whose tokens are minted from its company's grant: at `dueAt`, or with its first call, or, where
    * it `waits`, once the company is connected. A location that holds working tokens, or that left after `at`, stays as

@@ -1,7 +1,7 @@
 import { Problem } from '../../problems/problem.ts'
 import type { Answer, Layer, LocationCall, Send } from '../call.ts'
-import { createUnderWay } from './in-flight.ts'
-import { createEvidence, type Failure } from './stats.ts'
+import { createInFlight } from './in-flight.ts'
+import { createBreakerStats, type Failure } from './stats.ts'
 
 /** An open circuit lets one call through this often, to see. */
 const PROBE_EVERY_MS = 1_000
@@ -44,8 +44,8 @@ const unavailable = ({ probeAt }: Circuit, at: number) =>
  * and `end` behind the quota.
  */
 export function createBreaker({ log, onChange }: Deps) {
-  const evidence = createEvidence()
-  const underWay = createUnderWay()
+  const evidence = createBreakerStats()
+  const underWay = createInFlight()
   const locations = new Map<string, Circuit>()
   let upstream: Circuit | undefined
 
@@ -117,7 +117,7 @@ export function createBreaker({ log, onChange }: Deps) {
     const isAnswer = !(outcome instanceof Error)
     const failure = failureOf(outcome)
     const isProof = isAnswer && failure === undefined
-    if (call.isAside) {
+    if (call.isBackground) {
       if (isProof && call.isProbe) close(call.locationId)
       return
     }
@@ -136,7 +136,7 @@ export function createBreaker({ log, onChange }: Deps) {
     begin(call: LocationCall): Problem | undefined {
       const circuit = openFor(call.locationId)
       if (circuit !== undefined && !call.isProbe) return unavailable(circuit, performance.now())
-      if (!call.isAside) underWay.begin(call.locationId)
+      if (!call.isBackground) underWay.begin(call.locationId)
       return undefined
     },
 

@@ -7,7 +7,7 @@ const MANY = 10
  * themselves: what a long-lived table has held is promoted with all that hangs on it, whole requests, whenever the table
  * grows, and that cost every call a tenth of its time. Times are on the clock of `performance.now()`.
  */
-export function createUnderWay() {
+export function createInFlight() {
   const locations = new Map<string, { calls: number; aliveAt: number; manySince: number }>()
   let calls = 0
   let lastAnswerAt = 0

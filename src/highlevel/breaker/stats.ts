@@ -27,7 +27,7 @@ const sum = (a: Record, b: Record): Record => ({
  * How the calls of each location have gone since something began to go wrong. Nothing is kept while all goes well.
  * Times are on the clock of `performance.now()`.
  */
-export function createEvidence() {
+export function createBreakerStats() {
   const records = new Map<string, Record>()
   let since = Number.NEGATIVE_INFINITY
   let failures = 0

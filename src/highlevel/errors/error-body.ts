@@ -1,7 +1,7 @@
 import type { Answer } from '../call.ts'
 
 /** What HighLevel says in an answer that is not a success. */
-export interface Words {
+export interface UpstreamError {
   /** False where the body is neither JSON nor empty, such as the HTML of an edge server. */
   readable: boolean
   message?: string
@@ -38,7 +38,7 @@ const sentence = (value: unknown): string | undefined =>
  * Reads a string or array `message`, `error_description`, or an `error` that is a word or an object. Each member by
  * itself: every one is optional and of several shapes, and one that is odd must not hide what the others say.
  */
-export function readWords(answer: Answer): Words {
+export function readUpstreamError(answer: Answer): UpstreamError {
   const text = answer.body.toString('utf8').trim()
   if (text === '') return { readable: true }
   const parsed = parse(text)
@@ -64,8 +64,8 @@ export function readWords(answer: Answer): Words {
 }
 
 /** Members that are `undefined` are left out. */
-const without = (words: { [Name in keyof Words]: Words[Name] | undefined }) =>
-  Object.fromEntries(Object.entries(words).filter(([, value]) => value !== undefined)) as unknown as Words
+const without = (words: { [Name in keyof UpstreamError]: UpstreamError[Name] | undefined }) =>
+  Object.fromEntries(Object.entries(words).filter(([, value]) => value !== undefined)) as unknown as UpstreamError
 
 const parse = (text: string): unknown => {
   try {
@@ -76,5 +76,5 @@ const parse = (text: string): unknown => {
 }
 
 /** Envoy speaks in one plain line ("no healthy upstream"); a page of HTML is of no use to a caller. */
-const plain = (answer: Answer, text: string): Pick<Words, 'message'> =>
+const plain = (answer: Answer, text: string): Pick<UpstreamError, 'message'> =>
   String(answer.headers['content-type'] ?? '').startsWith('text/plain') && text.length <= 200 ? { message: text } : {}

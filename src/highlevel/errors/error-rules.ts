@@ -1,5 +1,5 @@
 import type { ProblemCode } from '../../problems/problem.ts'
-import type { Words } from './error-body.ts'
+import type { UpstreamError } from './error-body.ts'
 
 /** What a call is about: HighLevel uses one status, and at times one sentence, for all of them. */
 export type About = 'write' | 'record' | 'object'
@@ -157,7 +157,7 @@ const fits = (rule: Rule, about: About, status: number, said: string) =>
   (rule.says === undefined || rule.says.test(said))
 
 /** `undefined` only for a status outside 3xx to 5xx. */
-export const ruleFor = (about: About, status: number, words: Words): Rule | undefined => {
+export const ruleFor = (about: About, status: number, words: UpstreamError): Rule | undefined => {
   const said = `${words.message ?? ''} ${words.errorCode ?? ''}`.trim()
   return rules.find((rule) => fits(rule, about, status, said))
 }

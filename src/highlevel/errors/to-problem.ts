@@ -1,15 +1,15 @@
-import { type Fault, Problem, type ProblemCode } from '../../problems/problem.ts'
+import { type FieldError, Problem, type ProblemCode } from '../../problems/problem.ts'
 import { pointerPart } from '../../shared/json-pointer.ts'
 import { countOf, retryAfterOf, wholeSeconds } from '../answer-headers.ts'
 import { type Answer, type Call, type LocationCall, writes } from '../call.ts'
 import { DAY_MS, untilDayEndMs } from '../quota/day.ts'
 import { appliedAfter } from '../write-outcome.ts'
-import { readWords, type Words } from './error-body.ts'
+import { readUpstreamError, type UpstreamError } from './error-body.ts'
 import { type About, ruleFor } from './error-rules.ts'
 import { withoutValues } from './redact.ts'
 
 export const isTokenFault = (answer: Answer): boolean =>
-  answer.status === 401 && ruleFor('write', 401, readWords(answer))?.tokenFault === true
+  answer.status === 401 && ruleFor('write', 401, readUpstreamError(answer))?.tokenFault === true
 
 const DEFAULT_INTERVAL_MS = 10_000
 
@@ -32,7 +32,7 @@ function exhausted(answer: Answer): { code: ProblemCode; detail: string; retryAf
   }
 }
 
-const faultsOf = (words: Words): readonly Fault[] | undefined =>
+const faultsOf = (words: UpstreamError): readonly FieldError[] | undefined =>
   words.field === undefined
     ? undefined
     : [
@@ -43,11 +43,11 @@ const faultsOf = (words: Words): readonly Fault[] | undefined =>
         }
       ]
 
-type AnyCall = Call & Partial<Pick<LocationCall, 'isAside'>>
+type AnyCall = Call & Partial<Pick<LocationCall, 'isBackground'>>
 
 function aboutOf(call: AnyCall): About {
   if (writes(call)) return 'write'
-  return call.isAside ? 'object' : 'record'
+  return call.isBackground ? 'object' : 'record'
 }
 
 /**
@@ -55,7 +55,7 @@ function aboutOf(call: AnyCall): About {
  * messages, and they are taken out. Source of the messages: HighLevel's documents and what its users measured.
  */
 export function problemOf(call: AnyCall, answer: Answer, sent: unknown): Problem {
-  const words = readWords(answer)
+  const words = readUpstreamError(answer)
   const message = words.message === undefined ? undefined : withoutValues(words.message, sent)
   const upstream = {
     status: answer.status,

@@ -1,6 +1,6 @@
 import { countOf } from '../answer-headers.ts'
 import type { Answer } from '../call.ts'
-import type { Allowance, Place } from './learned-limits.ts'
+import type { LearnedLimits, Permit } from './learned-limits.ts'
 
 export const DAY_MS = 86_400_000
 const MOST_CALLS = 1_000_000_000
@@ -20,20 +20,20 @@ export const untilDayEndMs = (now: number, dayEndsAt = 0): number => DAY_MS - in
 const dayOf = (now: number, dayEndsAt: number): number => Math.round((now + untilDayEndMs(now, dayEndsAt)) / DAY_MS) - 1
 
 /** A new day begins with nothing taken. `now` in epoch milliseconds. */
-export function turnDay(allowance: Allowance, now: number): void {
+export function rollOverDay(allowance: LearnedLimits, now: number): void {
   const day = dayOf(now, allowance.dayEndsAt)
   if (allowance.day !== day) beginDay(allowance, day)
 }
 
-function beginDay(allowance: Allowance, day: number): void {
+function beginDay(allowance: LearnedLimits, day: number): void {
   Object.assign(allowance, { day, taken: 0, dayMark: undefined, lowMark: 1, evidence: Number.NEGATIVE_INFINITY })
 }
 
 /** What is left of the day, as far as is known. */
-export const dayLeft = ({ dayMark, dayMax, taken }: Allowance): number => (dayMark ?? dayMax) - taken
+export const dayLeft = ({ dayMark, dayMax, taken }: LearnedLimits): number => (dayMark ?? dayMax) - taken
 
 /** Whether the day has room. Where HighLevel said that it has none, now and then yes all the same. */
-export function dayHasRoom(allowance: Allowance, at: number): boolean {
+export function dayHasRoom(allowance: LearnedLimits, at: number): boolean {
   if (dayLeft(allowance) > 0) return true
   if (allowance.dayMark === undefined || at - allowance.markedAt < PROBE_EVERY_MS) return false
   allowance.markedAt = at
@@ -42,7 +42,7 @@ export function dayHasRoom(allowance: Allowance, at: number): boolean {
 }
 
 /** Learns from an answer to the call that had this place. `at` is on the monotonic clock, `now` in epoch milliseconds. */
-export function learnDay(allowance: Allowance, place: Place, answer: Answer, at: number, now: number): void {
+export function learnDay(allowance: LearnedLimits, place: Permit, answer: Answer, at: number, now: number): void {
   const left = countOf(answer, 'x-ratelimit-daily-remaining', 0, MOST_CALLS)
   // A size of the day without what is left of it could shut the location until its end: no answer would say otherwise.
   if (left === undefined) return
@@ -59,7 +59,7 @@ export function learnDay(allowance: Allowance, place: Place, answer: Answer, at:
 }
 
 /** Takes HighLevel's word on when its day ends. Whether that makes the present day another one than was thought. */
-function learnEnd(allowance: Allowance, answer: Answer, now: number): boolean {
+function learnEnd(allowance: LearnedLimits, answer: Answer, now: number): boolean {
   const resetMs = countOf(answer, 'x-ratelimit-daily-reset', 0, DAY_MS)
   if (resetMs === undefined) return false
   const endsInMs = Math.max(1, resetMs)

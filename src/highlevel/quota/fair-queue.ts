@@ -1,5 +1,5 @@
 /** One that waits. */
-export interface Entry {
+export interface Queued {
   /** Whose turn it is when its turn comes. */
   callerId: string
 }
@@ -8,7 +8,7 @@ export interface Entry {
  * Those who wait for one location: each caller's in order of arrival, callers in turn, so that who asks for little never
  * waits behind who asks for much.
  */
-export function createLine<E extends Entry>() {
+export function createFairQueue<E extends Queued>() {
   /** The first caller is the next to be served. */
   const queues = new Map<string, E[]>()
   let size = 0
@@ -92,4 +92,4 @@ export function createLine<E extends Entry>() {
   }
 }
 
-export type Line<E extends Entry> = ReturnType<typeof createLine<E>>
+export type FairQueue<E extends Queued> = ReturnType<typeof createFairQueue<E>>

@@ -2,17 +2,17 @@ import type { Breaker } from '../breaker/guard.ts'
 import type { Layer, LocationCall } from '../call.ts'
 import { closingProblem } from '../deadline.ts'
 import { dayLeft, untilDayEndMs } from './day.ts'
-import { learn, type Place } from './learned-limits.ts'
-import type { PlacesDeps } from './local-window.ts'
-import { burstLeft, burstResetMs, createLocation, type Location } from './location-quota.ts'
-import { enter, leave, refuseAll } from './scheduler.ts'
+import { learn, type Permit } from './learned-limits.ts'
+import type { SchedulerDeps } from './local-window.ts'
+import { burstLeft, burstResetMs, createLocationQuota, type LocationQuota } from './location-quota.ts'
+import { acquire, refuseAll, release } from './scheduler.ts'
 
 /** The share of the day's calls at which an operator is told that they run low, lowest first. */
 const LOW_WATER = [0.05, 0.2] as const
 /** What is not used for so long is forgotten: the first answer to the next call says what it has to know. */
 const IDLE_MS = 3_600_000
 
-interface Deps extends PlacesDeps {
+interface Deps extends SchedulerDeps {
   log: { warn(record: object, message: string): void }
   /** Counts a location whose day runs low: at most this share of it is left. */
   countLow: (share: (typeof LOW_WATER)[number]) => void
@@ -33,7 +33,7 @@ export interface QuotaReport {
   dayResetMs: number
 }
 
-async function inLine(turn: Promise<Place>, { trace }: LocationCall): Promise<Place> {
+async function inLine(turn: Promise<Permit>, { trace }: LocationCall): Promise<Permit> {
   const since = performance.now()
   try {
     return await turn
@@ -44,17 +44,17 @@ async function inLine(turn: Promise<Place>, { trace }: LocationCall): Promise<Pl
 
 /** Keeps each location's calls within what HighLevel allows it, and lets it use all of that. */
 export function createQuota({ log, countLow, countRefusal, circuit, ...deps }: Deps) {
-  const locations = new Map<string, Location>()
+  const locations = new Map<string, LocationQuota>()
   let isClosed = false
 
-  const locationOf = (id: string, at: number): Location => {
-    const location = locations.get(id) ?? createLocation(id, deps.limits)
+  const locationOf = (id: string, at: number): LocationQuota => {
+    const location = locations.get(id) ?? createLocationQuota(id, deps.limits)
     if (location.seenAt === 0) locations.set(id, location)
     location.seenAt = at
     return location
   }
 
-  const watchDay = (location: Location) => {
+  const watchDay = (location: LocationQuota) => {
     const share = dayLeft(location) / location.dayMax
     const mark = LOW_WATER.find((low) => share <= low)
     if (mark === undefined || location.lowMark <= mark) return
@@ -67,11 +67,11 @@ export function createQuota({ log, countLow, countRefusal, circuit, ...deps }: D
   const layer: Layer<LocationCall> = (next) => async (call) => {
     if (isClosed) throw closingProblem()
     const location = locationOf(call.locationId, performance.now())
-    const entered = enter(deps, location, call, location.seenAt)
+    const entered = acquire(deps, location, call, location.seenAt)
     const place = entered instanceof Promise ? await inLine(entered, call) : entered
     const refusal = circuit.begin(call)
     if (refusal !== undefined) {
-      leave(deps, location, place, false, performance.now())
+      release(deps, location, place, false, performance.now())
       throw refusal
     }
 
@@ -97,14 +97,14 @@ export function createQuota({ log, countLow, countRefusal, circuit, ...deps }: D
       throw error
     } finally {
       circuit.end(call, outcome, at)
-      leave(deps, location, place, isCounted, at)
+      release(deps, location, place, isCounted, at)
     }
   }
 
   const sweep = setInterval(() => {
     const before = performance.now() - IDLE_MS
-    for (const { id, seenAt, inFlight, line } of locations.values()) {
-      if (seenAt < before && inFlight === 0 && (line?.size ?? 0) === 0) locations.delete(id)
+    for (const { id, seenAt, inFlight, queue } of locations.values()) {
+      if (seenAt < before && inFlight === 0 && (queue?.size ?? 0) === 0) locations.delete(id)
     }
   }, IDLE_MS).unref()
 
@@ -130,7 +130,7 @@ export function createQuota({ log, countLow, countRefusal, circuit, ...deps }: D
     /** How many calls wait, over all locations. */
     waiting(): number {
       let count = 0
-      for (const { line } of locations.values()) count += line?.size ?? 0
+      for (const { queue } of locations.values()) count += queue?.size ?? 0
       return count
     },
 

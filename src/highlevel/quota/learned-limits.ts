@@ -10,7 +10,7 @@ export interface QuotaLimits {
 }
 
 /** A place in a location's quota: what was known when it was given. */
-export interface Place {
+export interface Permit {
   /** The places in use, this one included. */
   used: number
   /** How many were given on this day, this one included, but for those that HighLevel did not count. */
@@ -26,7 +26,7 @@ export interface Place {
  * sandboxes have less of it: each answer says what is left, and that corrects what was counted here. A plain object, as
  * there is one for each location.
  */
-export interface Allowance extends QuotaLimits {
+export interface LearnedLimits extends QuotaLimits {
   day: number
   /** A time, in epoch milliseconds, at which a day of HighLevel's ends or ended. Until it says so: midnight UTC. */
   dayEndsAt: number
@@ -50,7 +50,7 @@ export interface Allowance extends QuotaLimits {
   pauseMs: number
 }
 
-export const createAllowance = (limits: QuotaLimits): Allowance => ({
+export const createLearnedLimits = (limits: QuotaLimits): LearnedLimits => ({
   ...limits,
   day: 0,
   dayEndsAt: 0,
@@ -79,10 +79,10 @@ const LEAST_SHARE = 0.1
 const SWAY = 0.06
 
 /** How many places of a window are this gateway's: all but what others are known to use. */
-export const burstLimit = ({ burstMax, others, othersBefore }: Allowance): number =>
+export const burstLimit = ({ burstMax, others, othersBefore }: LearnedLimits): number =>
   Math.max(Math.ceil(burstMax * LEAST_SHARE), burstMax - Math.ceil(Math.max(others, othersBefore) * (1 + SWAY)))
 
-function noteOthers(allowance: Allowance, used: number, at: number): void {
+function recordOthersUsage(allowance: LearnedLimits, used: number, at: number): void {
   // Spans of a window, of which the last two count: who sent in the last window is expected to send in this one.
   if (at - allowance.othersSince > allowance.windowMs) {
     const isLongAgo = at - allowance.othersSince > allowance.windowMs * 2
@@ -92,7 +92,7 @@ function noteOthers(allowance: Allowance, used: number, at: number): void {
 }
 
 /** Others' use may have been another process's of this gateway, which is counted otherwise from now on. Whether there was any. */
-export function forgetOthers(allowance: Allowance): boolean {
+export function forgetOthers(allowance: LearnedLimits): boolean {
   const isAny = allowance.others > 0 || allowance.othersBefore > 0
   Object.assign(allowance, { others: 0, othersBefore: 0, evidence: Number.NEGATIVE_INFINITY })
   return isAny
@@ -103,9 +103,9 @@ export function forgetOthers(allowance: Allowance): boolean {
  * have been counted before it; so what is found is never more than others really used. Those that HighLevel refused are
  * taken off: what it was full of then was others'.
  */
-export function weighEvidence(allowance: Allowance, at: number): void {
+export function updateOthersUsage(allowance: LearnedLimits, at: number): void {
   if (allowance.evidence === Number.NEGATIVE_INFINITY) return
-  noteOthers(allowance, allowance.evidence - allowance.taken, at)
+  recordOthersUsage(allowance, allowance.evidence - allowance.taken, at)
   allowance.evidence = Number.NEGATIVE_INFINITY
 }
 
@@ -113,7 +113,7 @@ export function weighEvidence(allowance: Allowance, at: number): void {
  * An answer that passed says what is used of the window, its own call included: more than the rest is not others', however
  * much they used before. What is found without it stands for what they will use again.
  */
-function releaseOthers(allowance: Allowance, most: number): void {
+function releaseOthers(allowance: LearnedLimits, most: number): void {
   allowance.others = Math.min(allowance.others, most)
   allowance.othersBefore = Math.min(allowance.othersBefore, most)
   allowance.evidence = Math.min(allowance.evidence, most + allowance.taken)
@@ -123,7 +123,7 @@ function releaseOthers(allowance: Allowance, most: number): void {
  * Learns from an answer to the call that had this place, and tells whether there are more places than before.
  * `at` is on the monotonic clock, `now` in epoch milliseconds.
  */
-export function learn(allowance: Allowance, place: Place, answer: Answer, at: number, now: number): boolean {
+export function learn(allowance: LearnedLimits, place: Permit, answer: Answer, at: number, now: number): boolean {
   const before = burstLimit(allowance)
   const max = countOf(answer, 'x-ratelimit-max', 1, MOST_CALLS)
   const left = countOf(answer, 'x-ratelimit-remaining', 0, MOST_CALLS)
@@ -145,7 +145,7 @@ export function learn(allowance: Allowance, place: Place, answer: Answer, at: nu
 }
 
 /** HighLevel documents no Retry-After: where none is sent, waits double up to a whole window. */
-function pause(allowance: Allowance, answer: Answer, at: number, now: number): void {
+function pause(allowance: LearnedLimits, answer: Answer, at: number, now: number): void {
   allowance.proof = 'due'
   const seconds = retryAfterOf(answer, now)
   if (seconds !== undefined && seconds > 0) {

@@ -21,9 +21,9 @@ export const burstProblem = (ms: number): Problem =>
     { retryAfterSeconds: seconds(ms) }
   )
 
-export const lineProblem = (ms: number): Problem =>
+export const queueFullProblem = (ms: number): Problem =>
   new Problem('overloaded', 'Too many calls wait for this location', { retryAfterSeconds: seconds(ms) })
 
 /** HighLevel is slow for the location: there was quota, but as many calls as may be under way at a time were. */
-export const slowProblem = (): Problem =>
+export const deadlineProblem = (): Problem =>
   new Problem('deadline-exceeded', 'The time of the call ended while others of its location were carried out')

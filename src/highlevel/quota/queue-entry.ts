@@ -1,34 +1,34 @@
 import type { Problem } from '../../problems/problem.ts'
 import { type LocationCall, onGone } from '../call.ts'
-import { hungUp } from '../deadline.ts'
-import type { Entry } from './fair-queue.ts'
-import type { Place } from './learned-limits.ts'
+import { callerGone } from '../deadline.ts'
+import type { Queued } from './fair-queue.ts'
+import type { Permit } from './learned-limits.ts'
 
 /** A call in a location's line. */
-export interface Waiter extends Entry {
-  give(place: Place): void
+export interface QueueEntry extends Queued {
+  give(place: Permit): void
   refuse(problem: Problem): void
 }
 
 interface Watch {
   /** Takes the waiter out of the line. */
-  remove(waiter: Waiter): void
+  remove(waiter: QueueEntry): void
   /** The problem of a call whose time ends in line. */
   late(): Problem
 }
 
 /** A waiter that keeps its deadline and its caller in sight, and the promise of what it waits for. */
-export function createWaiter(
-  { waiting, deadlineAt }: LocationCall,
+export function createQueueEntry(
+  { caller, deadlineAt }: LocationCall,
   { remove, late }: Watch
-): { waiter: Waiter; place: Promise<Place> } {
-  const { promise, resolve, reject } = Promise.withResolvers<Place>()
+): { waiter: QueueEntry; place: Promise<Permit> } {
+  const { promise, resolve, reject } = Promise.withResolvers<Permit>()
   const end = () => {
     clearTimeout(timer)
     off()
   }
-  const waiter: Waiter = {
-    callerId: waiting.id,
+  const waiter: QueueEntry = {
+    callerId: caller.id,
     give(place) {
       end()
       resolve(place)
@@ -43,6 +43,6 @@ export function createWaiter(
     waiter.refuse(problem)
   }
   const timer = setTimeout(() => giveUp(late()), Math.max(1, deadlineAt - performance.now()))
-  const off = onGone(waiting, () => giveUp(hungUp()))
+  const off = onGone(caller, () => giveUp(callerGone()))
   return { waiter, place: promise }
 }

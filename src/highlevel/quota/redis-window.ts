@@ -17,7 +17,7 @@ const FLUSH_SHARE = 0.25
 const MAX_FLUSH_MS = 1_000
 
 /** What is asked for, on behalf of one location. */
-export interface PlaceRequest {
+export interface PermitRequest {
   want: number
   limit: number
   windowMs: number
@@ -25,7 +25,7 @@ export interface PlaceRequest {
 }
 
 /** What was given. `names` are those of the given places; `waitMs` is for how long there is no further one, or 0. */
-export interface GivenPlaces {
+export interface GrantedPermits {
   names: readonly string[]
   used: number
   taken: number
@@ -44,7 +44,7 @@ interface Settled {
 const HELD = -2
 const UNCOUNTED = -1
 
-type When = Pick<PlaceRequest, 'windowMs' | 'day'>
+type When = Pick<PermitRequest, 'windowMs' | 'day'>
 
 interface Unsettled extends When {
   settled: Settled[]
@@ -54,7 +54,7 @@ type Given = [given: number, used: number, taken: number, waitMs: number]
 
 /** Whether an answer can be one to a request. `taken` may be below zero: of a day that Redis has forgotten meanwhile. */
 const isGiven =
-  ({ want, windowMs }: Pick<PlaceRequest, 'want' | 'windowMs'>) =>
+  ({ want, windowMs }: Pick<PermitRequest, 'want' | 'windowMs'>) =>
   (answer: unknown): answer is Given => {
     if (!Array.isArray(answer) || answer.length !== 4) return false
     const [given, used, taken, waitMs] = answer
@@ -76,7 +76,7 @@ function countReplicas({ client, attempt }: SharedRedis, self: string) {
 }
 
 /** The places of locations in Redis, shared by all processes: one round trip for a call, or for several that wait. */
-export function createSharedPlaces(redis: SharedRedis, holdMs: number) {
+export function createRedisWindow(redis: SharedRedis, holdMs: number) {
   const self = randomBytes(6).toString('base64url')
   const client: Redis = redis.client
   client.defineCommand('takePlaces', { numberOfKeys: 2, lua: TAKE })
@@ -86,7 +86,7 @@ export function createSharedPlaces(redis: SharedRedis, holdMs: number) {
   let timer: NodeJS.Timeout | undefined
 
   // The braces keep a location's keys together where Redis is a cluster.
-  const send = (locationId: string, { want, limit, windowMs, day }: PlaceRequest, settled: readonly Settled[]) => {
+  const send = (locationId: string, { want, limit, windowMs, day }: PermitRequest, settled: readonly Settled[]) => {
     const first = next
     next += want
     const now = performance.now()
@@ -135,7 +135,7 @@ export function createSharedPlaces(redis: SharedRedis, holdMs: number) {
     replicas: replicas.count,
 
     /** `undefined` where Redis does not answer. */
-    async take(locationId: string, request: PlaceRequest): Promise<GivenPlaces | undefined> {
+    async take(locationId: string, request: PermitRequest): Promise<GrantedPermits | undefined> {
       const settled = unsettled.get(locationId)?.settled ?? []
       unsettled.delete(locationId)
       const first = next
@@ -175,4 +175,4 @@ export function createSharedPlaces(redis: SharedRedis, holdMs: number) {
   }
 }
 
-export type SharedPlaces = ReturnType<typeof createSharedPlaces>
+export type RedisWindow = ReturnType<typeof createRedisWindow>

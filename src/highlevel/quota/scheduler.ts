@@ -1,121 +1,132 @@
 import { Problem } from '../../problems/problem.ts'
 import { isGone, type LocationCall } from '../call.ts'
-import { hungUp } from '../deadline.ts'
-import { dayHasRoom, dayLeft, turnDay } from './day.ts'
-import { createLine, type Line } from './fair-queue.ts'
-import { burstLimit, forgetOthers, type Place, weighEvidence } from './learned-limits.ts'
-import { hopedLimit, limitOf, nextAt, type PlacesDeps, takeHere } from './local-window.ts'
-import { type Location, mayGo, occupy, placeInMs, vacate, windowOf } from './location-quota.ts'
-import { burstProblem, dayProblem, lineProblem, slowProblem } from './problems.ts'
-import { createWaiter, type Waiter } from './queue-entry.ts'
-import type { GivenPlaces, SharedPlaces } from './redis-window.ts'
-import { forget, usedOf } from './window-log.ts'
+import { callerGone } from '../deadline.ts'
+import { dayHasRoom, dayLeft, rollOverDay } from './day.ts'
+import { createFairQueue, type FairQueue } from './fair-queue.ts'
+import { burstLimit, forgetOthers, type Permit, updateOthersUsage } from './learned-limits.ts'
+import { hopedLimit, limitOf, nextLocalAt, type SchedulerDeps, takeLocally } from './local-window.ts'
+import { free, freeSlots, type LocationQuota, permitInMs, reserve, windowOf } from './location-quota.ts'
+import { burstProblem, dayProblem, deadlineProblem, queueFullProblem } from './problems.ts'
+import { createQueueEntry, type QueueEntry } from './queue-entry.ts'
+import type { GrantedPermits, RedisWindow } from './redis-window.ts'
+import { dropExpired, usedOf } from './window-log.ts'
 
 /** Of a shared window at most this share is asked for at once, so that a process that waits takes turns with others. */
 const CHUNK_SHARE = 0.1
 
 /** A place to send this call from: at once, or when its turn has come. Throws or rejects with a Problem. */
-export function enter(deps: PlacesDeps, location: Location, call: LocationCall, at: number): Place | Promise<Place> {
-  turnDay(location, deps.now())
+export function acquire(
+  deps: SchedulerDeps,
+  location: LocationQuota,
+  call: LocationCall,
+  at: number
+): Permit | Promise<Permit> {
+  rollOverDay(location, deps.now())
   if (!dayHasRoom(location, at)) throw dayProblem(deps.now(), location.dayEndsAt)
-  if (location.line === undefined || location.line.size === 0) {
-    const place = deps.shared?.isUp() ? undefined : takeHere(deps, location, at)
+  if (location.queue === undefined || location.queue.size === 0) {
+    const place = deps.shared?.isUp() ? undefined : takeLocally(deps, location, at)
     if (place !== undefined) return place
   }
   return wait(deps, location, call, at)
 }
 
 /** Gives a place back; `isCounted` where HighLevel may have counted the call. */
-export function leave(deps: PlacesDeps, location: Location, place: Place, isCounted: boolean, at: number): void {
-  vacate(location, place, isCounted, at)
-  if (!location.isShared) weighEvidence(location, at)
+export function release(
+  deps: SchedulerDeps,
+  location: LocationQuota,
+  place: Permit,
+  isCounted: boolean,
+  at: number
+): void {
+  free(location, place, isCounted, at)
+  if (!location.isShared) updateOthersUsage(location, at)
   if (place.shared !== undefined)
     deps.shared?.settle(location.id, place.shared, isCounted, { windowMs: windowOf(location), day: place.day })
-  if (location.line !== undefined && location.line.size > 0) pump(deps, location)
+  if (location.queue !== undefined && location.queue.size > 0) dispatch(deps, location)
 }
 
 /** Whoever waits is answered with a problem. */
-export function refuseAll(location: Location, problem: () => Problem): void {
+export function refuseAll(location: LocationQuota, problem: () => Problem): void {
   clearTimeout(location.timer)
-  for (const waiter of location.line?.clear() ?? []) waiter.refuse(problem())
+  for (const waiter of location.queue?.clear() ?? []) waiter.refuse(problem())
 }
 
-function wait(deps: PlacesDeps, location: Location, call: LocationCall, at: number): Promise<Place> {
-  location.line ??= createLine()
-  const { line } = location
-  const { id: callerId } = call.waiting
-  if (at >= call.deadlineAt) throw slowProblem()
+function wait(deps: SchedulerDeps, location: LocationQuota, call: LocationCall, at: number): Promise<Permit> {
+  location.queue ??= createFairQueue()
+  const { queue } = location
+  const { id: callerId } = call.caller
+  if (at >= call.deadlineAt) throw deadlineProblem()
   const limit = hopedLimit(deps, location, at)
-  const ms = placeInMs(location, limit, call.isRepeat ? 0 : line.ahead(callerId), at)
+  const ms = permitInMs(location, limit, call.isRepeat ? 0 : queue.ahead(callerId), at)
   if (at + ms > call.deadlineAt) throw burstProblem(ms)
-  if (isGone(call.waiting)) throw hungUp()
+  if (isGone(call.caller)) throw callerGone()
   // Those for whom there is quota wait for the wire alone.
-  const room = deps.queueMax + Math.max(0, limit - usedOf(location.spent))
-  if (!call.isRepeat && line.size >= room) {
-    const last = line.makeRoom(callerId)
-    if (last === undefined) throw lineProblem(ms)
-    last.refuse(lineProblem(ms))
+  const room = deps.queueMax + Math.max(0, limit - usedOf(location.windowLog))
+  if (!call.isRepeat && queue.size >= room) {
+    const last = queue.makeRoom(callerId)
+    if (last === undefined) throw queueFullProblem(ms)
+    last.refuse(queueFullProblem(ms))
   }
 
   const late = () => {
     const lateAt = performance.now()
-    const lateMs = placeInMs(location, limitOf(deps, location, lateAt), line.ahead(callerId), lateAt)
-    return lateMs > 0 ? burstProblem(lateMs) : slowProblem()
+    const lateMs = permitInMs(location, limitOf(deps, location, lateAt), queue.ahead(callerId), lateAt)
+    return lateMs > 0 ? burstProblem(lateMs) : deadlineProblem()
   }
-  const { waiter, place } = createWaiter(call, { remove: line.remove, late })
-  if (call.isRepeat) line.unshift(waiter)
-  else line.push(waiter)
-  pump(deps, location)
+  const { waiter, place } = createQueueEntry(call, { remove: queue.remove, late })
+  if (call.isRepeat) queue.unshift(waiter)
+  else queue.push(waiter)
+  dispatch(deps, location)
   return place
 }
 
 /** Lets go whoever can go. */
-export function pump(deps: PlacesDeps, location: Location): void {
-  const { line } = location
-  if (line === undefined || line.size === 0) return
+export function dispatch(deps: SchedulerDeps, location: LocationQuota): void {
+  const { queue } = location
+  if (queue === undefined || queue.size === 0) return
   const at = performance.now()
-  turnDay(location, deps.now())
+  rollOverDay(location, deps.now())
   if (!dayHasRoom(location, at)) refuseAll(location, () => dayProblem(deps.now(), location.dayEndsAt))
   else if (deps.shared?.isUp()) {
-    ask(deps, deps.shared, location, line, at).catch((cause: unknown) => {
+    askRedis(deps, deps.shared, location, queue, at).catch((cause: unknown) => {
       refuseAll(location, () => new Problem('internal', 'Something failed inside the gateway', { cause }))
     })
-  } else letGo(deps, location, line, at)
+  } else dispatchLocally(deps, location, queue, at)
 }
 
-function letGo(deps: PlacesDeps, location: Location, line: Line<Waiter>, at: number): void {
+function dispatchLocally(deps: SchedulerDeps, location: LocationQuota, line: FairQueue<QueueEntry>, at: number): void {
   while (line.size > 0 && dayHasRoom(location, at)) {
-    const place = takeHere(deps, location, at)
+    const place = takeLocally(deps, location, at)
     if (place === undefined) break
     line.shift()?.give(place)
   }
   if (line.size > 0 && !dayHasRoom(location, at)) refuseAll(location, () => dayProblem(deps.now(), location.dayEndsAt))
-  else if (line.size > 0) wakeAt(deps, location, nextAt(deps, location, at), at)
+  else if (line.size > 0) wakeAt(deps, location, nextLocalAt(deps, location, at), at)
 }
 
-function wakeAt(deps: PlacesDeps, location: Location, when: number | undefined, at: number): void {
+function wakeAt(deps: SchedulerDeps, location: LocationQuota, when: number | undefined, at: number): void {
   clearTimeout(location.timer)
-  if (when !== undefined) location.timer = setTimeout(() => pump(deps, location), Math.max(1, when - at))
+  if (when !== undefined) location.timer = setTimeout(() => dispatch(deps, location), Math.max(1, when - at))
 }
 
 /** Asks Redis for places for those who wait. */
-async function ask(
-  deps: PlacesDeps,
-  shared: SharedPlaces,
-  location: Location,
-  line: Line<Waiter>,
+async function askRedis(
+  deps: SchedulerDeps,
+  shared: RedisWindow,
+  location: LocationQuota,
+  line: FairQueue<QueueEntry>,
   at: number
 ): Promise<void> {
   if (location.isAsking) return
   const freeFrom = Math.max(location.pausedUntil, location.freeFrom)
   const limit = burstLimit(location)
-  forget(location.spent, windowOf(location), at)
+  dropExpired(location.windowLog, windowOf(location), at)
   // Redis may have lost what it knew: this process's own count holds all the same.
-  const own = limit - usedOf(location.spent)
+  const own = limit - usedOf(location.windowLog)
   const chunk = Math.max(1, Math.ceil(limit * CHUNK_SHARE))
-  const want = Math.min(line.size, mayGo(location), chunk, own, Math.max(1, dayLeft(location)))
+  const want = Math.min(line.size, freeSlots(location), chunk, own, Math.max(1, dayLeft(location)))
   if (at < freeFrom || want <= 0) {
-    wakeAt(deps, location, at < freeFrom ? freeFrom : nextAt(deps, location, at), at)
+    wakeAt(deps, location, at < freeFrom ? freeFrom : nextLocalAt(deps, location, at), at)
     return
   }
 
@@ -123,25 +134,31 @@ async function ask(
   location.isAsking = true
   try {
     const given = await shared.take(location.id, { want, limit, windowMs: windowOf(location), day })
-    if (given !== undefined) hand(deps, location, line, given, day)
+    if (given !== undefined) dispatchGranted(deps, location, line, given, day)
   } finally {
     location.isAsking = false
   }
-  pump(deps, location)
+  dispatch(deps, location)
 }
 
 /**
  * What is taken of the day, after Redis gave these places. It may have lost what it counted: counted anew, the calls that
  * HighLevel goes on counting would look like others', and be left to them for two windows.
  */
-function takenOf(location: Location, given: GivenPlaces): number {
+function takenOf(location: LocationQuota, given: GrantedPermits): number {
   if (location.forgottenOn !== location.day) Object.assign(location, { forgotten: 0, forgottenOn: location.day })
   const before = given.taken - given.names.length + location.forgotten
   location.forgotten += Math.max(0, location.taken - before)
   return given.taken + location.forgotten
 }
 
-function hand(deps: PlacesDeps, location: Location, line: Line<Waiter>, given: GivenPlaces, day: number): void {
+function dispatchGranted(
+  deps: SchedulerDeps,
+  location: LocationQuota,
+  line: FairQueue<QueueEntry>,
+  given: GrantedPermits,
+  day: number
+): void {
   const at = performance.now()
   location.sharedUsed = given.used
   location.freeFrom = given.waitMs > 0 ? at + given.waitMs : 0
@@ -152,31 +169,32 @@ function hand(deps: PlacesDeps, location: Location, line: Line<Waiter>, given: G
   }
   if (day === location.day) {
     location.taken = takenOf(location, given)
-    weighEvidence(location, at)
+    updateOthersUsage(location, at)
   }
   const last = given.names.length - 1
   const { taken } = location
   let returned = 0
   for (const [i, shared] of given.names.entries()) {
-    const used = Math.max(given.used - last + i, usedOf(location.spent) + 1)
+    const used = Math.max(given.used - last + i, usedOf(location.windowLog) + 1)
     const place = { used, taken: taken - last + i, day, shared }
     // While Redis was asked, HighLevel may have refused a call, or others may have gone without Redis.
-    const isFree = at >= location.pausedUntil && mayGo(location) > 0 && usedOf(location.spent) < burstLimit(location)
+    const isFree =
+      at >= location.pausedUntil && freeSlots(location) > 0 && usedOf(location.windowLog) < burstLimit(location)
     const waiter = isFree ? line.shift() : undefined
     if (waiter === undefined) {
       giveBack(deps, location, place)
       returned += 1
     } else {
-      occupy(location)
+      reserve(location)
       waiter.give(place)
     }
   }
-  location.elsewhere = Math.max(0, given.used - returned - usedOf(location.spent))
+  location.elsewhere = Math.max(0, given.used - returned - usedOf(location.windowLog))
   location.elsewhereAt = at
 }
 
 /** Of a place that nobody was sent from. */
-function giveBack(deps: PlacesDeps, location: Location, { shared, day }: Required<Place>): void {
+function giveBack(deps: SchedulerDeps, location: LocationQuota, { shared, day }: Required<Permit>): void {
   if (day === location.day) location.taken -= 1
   location.freeFrom = 0
   deps.shared?.settle(location.id, shared, false, { windowMs: windowOf(location), day })

@@ -5,7 +5,7 @@
  *
  * A plain object, as there is one for each location. Times are on the clock of `performance.now()`.
  */
-export interface Spent {
+export interface WindowLog {
   /** Sent, or about to be, and not yet answered. */
   pending: number
   /** Answered, and not yet forgotten. */
@@ -16,17 +16,17 @@ export interface Spent {
   head: number
 }
 
-export const createSpent = (): Spent => ({ pending: 0, settled: 0, times: [], counts: [], head: 0 })
+export const createWindowLog = (): WindowLog => ({ pending: 0, settled: 0, times: [], counts: [], head: 0 })
 
 /** Answers this close together, as a part of a window, are kept as one: it bounds what a busy location costs. */
 const GRAINS = 1_000
 /** Forgotten entries are cleared away when there are this many of them. */
 const SWEEP = 256
 
-export const usedOf = ({ pending, settled }: Spent): number => pending + settled
+export const usedOf = ({ pending, settled }: WindowLog): number => pending + settled
 
 /** Forgets what was answered a window ago. */
-export function forget(spent: Spent, windowMs: number, at: number): void {
+export function dropExpired(spent: WindowLog, windowMs: number, at: number): void {
   while (spent.head < spent.times.length && (spent.times[spent.head] ?? 0) <= at - windowMs) {
     spent.settled -= spent.counts[spent.head] ?? 0
     spent.head += 1
@@ -41,7 +41,7 @@ export function forget(spent: Spent, windowMs: number, at: number): void {
 }
 
 /** A pending call was answered, or broke, and HighLevel may have counted it. */
-export function settle(spent: Spent, windowMs: number, at: number): void {
+export function recordAnswered(spent: WindowLog, windowMs: number, at: number): void {
   spent.pending -= 1
   spent.settled += 1
   const last = spent.times.length - 1
@@ -54,7 +54,7 @@ export function settle(spent: Spent, windowMs: number, at: number): void {
 }
 
 /** When the n-th (from 0) of the calls that were answered is forgotten; `undefined` where so many were not answered. */
-export function forgottenAt(spent: Spent, n: number, windowMs: number): number | undefined {
+export function expiresAt(spent: WindowLog, n: number, windowMs: number): number | undefined {
   let left = n
   for (let i = spent.head; i < spent.times.length; i += 1) {
     left -= spent.counts[i] ?? 0

@@ -30,7 +30,7 @@ const refuse = (detail: string) => new Problem('invalid-request', detail)
  * What is wrong with the head of a request that Node's parser lets pass, or `undefined`. On the path of every call: it
  * makes nothing.
  */
-export function headFault({ rawHeaders, headers, httpVersionMinor }: IncomingMessage): Problem | undefined {
+export function headProblem({ rawHeaders, headers, httpVersionMinor }: IncomingMessage): Problem | undefined {
   const { host, authorization, 'content-type': type, 'transfer-encoding': coding, expect } = headers
   if (host === undefined ? httpVersionMinor !== 0 : !isHost(host))
     return refuse('The request does not have exactly one valid Host field')

@@ -39,7 +39,7 @@ export interface Delta {
 }
 
 /** Where a type says what it cannot give back as one value. */
-export interface Notes {
+export interface FieldReport {
   /** A fault of the value, or of the part of it that `path`, a JSON Pointer, leads to. What takes long to say is said if asked for. */
   fault(code: string, detail: string | (() => string), path?: string): void
   /** The value is a wanted list: the change that leads to it depends on what the record holds. */
@@ -51,9 +51,9 @@ export interface Notes {
 /** How the values of a field are checked and put into HighLevel's form. One for each of its data types. */
 export interface FieldType {
   /** HighLevel's form of a value that is not null; `undefined` where the notes say the rest, or nothing is to be changed. */
-  read(value: unknown, field: Field, notes: Notes): unknown
+  read(value: unknown, field: Field, notes: FieldReport): unknown
   /** The same of `null`, which clears a field. Absent: null itself. */
-  clear?(field: Field, notes: Notes): unknown
+  clear?(field: Field, notes: FieldReport): unknown
   /** The change that makes `stored` the wanted list; `undefined` where there is none, null where it has to be cleared. */
   difference?(wanted: readonly unknown[], stored: unknown, field: Field): Delta | null | undefined
   /** What a value may be, but for null, as a frontend has to know it. */

@@ -1,18 +1,18 @@
 import Type from 'typebox'
 import { isObject } from '../../shared/is-object.ts'
-import type { Field, FieldType, File, Notes } from './field.ts'
+import type { Field, FieldReport, FieldType, File } from './field.ts'
 import { deltaOf, listSchema, readList } from './lists.ts'
 import { isLeftover } from './options.ts'
 import { fileUrl, TEXT } from './text-rules.ts'
 
 /** A file that goes is known by its URL, whatever that looks like. */
-const readLeaving = (value: unknown, path: string, notes: Notes): File | undefined =>
+const readLeaving = (value: unknown, path: string, notes: FieldReport): File | undefined =>
   isObject(value) && typeof value['url'] === 'string' && value['url'] !== ''
     ? { url: value['url'] }
     : readFile(value, path, notes)
 
 /** What else a file may have, as reads give it, HighLevel refuses in a write: URL and name alone are sent. */
-function readFile(value: unknown, path: string, notes: Notes): File | undefined {
+function readFile(value: unknown, path: string, notes: FieldReport): File | undefined {
   if (!isObject(value) || typeof value['url'] !== 'string') {
     notes.fault('wrong-type', 'must be a file: an object with its url, and a name if wanted', path)
     return undefined

@@ -1,9 +1,9 @@
 import Type, { type TSchema } from 'typebox'
 import { isObject } from '../../shared/is-object.ts'
-import type { Delta, Notes } from './field.ts'
+import type { Delta, FieldReport } from './field.ts'
 
 /** Reads one entry of a list, and notes its faults. */
-export type ReadEntry<Entry> = (value: unknown, path: string, notes: Notes) => Entry | undefined
+export type ReadEntry<Entry> = (value: unknown, path: string, notes: FieldReport) => Entry | undefined
 
 interface ListOf<Entry> {
   /** Of what the list is, for a sentence: `options`. */
@@ -19,7 +19,7 @@ interface ListOf<Entry> {
 function readEntries<Entry>(
   list: readonly unknown[],
   path: string,
-  notes: Notes,
+  notes: FieldReport,
   entry: ReadEntry<Entry>,
   identity: ListOf<Entry>['identity']
 ): Entry[] {
@@ -36,7 +36,12 @@ function readEntries<Entry>(
 
 const nothing: readonly never[] = []
 
-function readHalf<Entry>(value: unknown, name: 'add' | 'remove', notes: Notes, list: ListOf<Entry>): readonly Entry[] {
+function readHalf<Entry>(
+  value: unknown,
+  name: 'add' | 'remove',
+  notes: FieldReport,
+  list: ListOf<Entry>
+): readonly Entry[] {
   const entry = name === 'add' ? list.entry : list.leaving
   if (Array.isArray(value)) return readEntries(value, `/${name}`, notes, entry, list.identity)
   if (value !== undefined) notes.fault('wrong-type', `must be a list of ${list.of}`, `/${name}`)
@@ -44,7 +49,7 @@ function readHalf<Entry>(value: unknown, name: 'add' | 'remove', notes: Notes, l
 }
 
 /** HighLevel takes a change of a list; a list itself, as its reads give one, it refuses, and a bare text empties the field. */
-export function readList<Entry>(value: unknown, notes: Notes, list: ListOf<Entry>): Delta | undefined {
+export function readList<Entry>(value: unknown, notes: FieldReport, list: ListOf<Entry>): Delta | undefined {
   if (Array.isArray(value)) {
     notes.want(readEntries(value, '', notes, list.entry, list.identity))
     return undefined

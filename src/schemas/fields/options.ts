@@ -1,7 +1,7 @@
 import Type, { type TSchema } from 'typebox'
-import { nearest } from '../../shared/did-you-mean.ts'
+import { didYouMean } from '../../shared/did-you-mean.ts'
 import { isObject } from '../../shared/is-object.ts'
-import type { Delta, Field, FieldType, Notes } from './field.ts'
+import type { Delta, Field, FieldReport, FieldType } from './field.ts'
 import { deltaOf, listSchema, readList } from './lists.ts'
 import { TEXT } from './text-rules.ts'
 
@@ -14,14 +14,14 @@ const keyIn = ({ options, allowsCustom }: Field, text: string): string | undefin
   options.keyOf.get(text) ?? (text !== '' && (allowsCustom || options.all.length === 0) ? text : undefined)
 
 function unknownOption({ name, options }: Field, text: string): string {
-  const near = nearest(text, options.keyOf.keys())
+  const near = didYouMean(text, options.keyOf.keys())
   if (near !== undefined) return `is not an option of ${name}: did you mean "${options.keyOf.get(near)}"?`
   const listed = options.all.slice(0, MAX_LISTED).map(({ key }) => `"${key.slice(0, MAX_SHOWN_CHARS)}"`)
   const more = options.all.length > listed.length ? ', …' : ''
   return `is not an option of ${name}: it takes ${listed.join(', ')}${more}`
 }
 
-function readOption(value: unknown, field: Field, notes: Notes, path?: string): string | undefined {
+function readOption(value: unknown, field: Field, notes: FieldReport, path?: string): string | undefined {
   if (typeof value !== 'string') {
     notes.fault('wrong-type', `must be the key of an option of ${field.name}, a text`, path)
     return undefined

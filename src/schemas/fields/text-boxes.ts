@@ -1,12 +1,12 @@
 import Type from 'typebox'
-import { nearest } from '../../shared/did-you-mean.ts'
+import { didYouMean } from '../../shared/did-you-mean.ts'
 import { isObject } from '../../shared/is-object.ts'
 import { pointerPart } from '../../shared/json-pointer.ts'
 import type { Field, FieldType } from './field.ts'
 import { MAX_KEY_CHARS, TEXT } from './text-rules.ts'
 
 function unknownBox({ name, options }: Field, text: string): string {
-  const near = nearest(text, options.keyOf.keys())
+  const near = didYouMean(text, options.keyOf.keys())
   return `is not a box of ${name}${near === undefined ? '' : `: did you mean "${options.keyOf.get(near)}"?`}`
 }
 

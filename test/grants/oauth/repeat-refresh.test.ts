@@ -1,5 +1,5 @@
 import t from 'tap'
-import { askAgain } from '../../../src/grants/oauth/repeat-refresh.ts'
+import { repeatRefresh } from '../../../src/grants/oauth/repeat-refresh.ts'
 import { TokenRefusal } from '../../../src/grants/oauth/token-refusal.ts'
 import { UnknownOutcome } from '../../../src/grants/oauth/unknown-outcome.ts'
 import { Problem } from '../../../src/problems/problem.ts'
@@ -27,7 +27,7 @@ function questions() {
 
 t.test('an answer that comes in time is the only one', async (t) => {
   const { asked, ask } = questions()
-  const answer = askAgain(ask, 60_000)
+  const answer = repeatRefresh(ask, 60_000)
 
   asked[0]?.resolve('pair')
 
@@ -38,7 +38,7 @@ t.test('an answer that comes in time is the only one', async (t) => {
 t.test('a lost answer is asked for again at once, up to twice', async (t) => {
   for (const losses of [1, 2]) {
     const { asked, ask, until } = questions()
-    const answer = askAgain(ask, 60_000)
+    const answer = repeatRefresh(ask, 60_000)
     for (let n = 0; n < losses; n += 1) {
       asked[n]?.reject(lost())
       await until(n + 2)
@@ -51,7 +51,7 @@ t.test('a lost answer is asked for again at once, up to twice', async (t) => {
 t.test('a refusal, a 5xx and what was never sent are not asked again at once', async (t) => {
   for (const error of [spent(), answered(), new Problem('upstream-failed', 'not sent')]) {
     const { asked, ask } = questions()
-    const answer = askAgain(ask, 60_000)
+    const answer = repeatRefresh(ask, 60_000)
     asked[0]?.reject(error)
     await t.rejects(answer, error)
     t.equal(asked.length, 1)
@@ -61,7 +61,7 @@ t.test('a refusal, a 5xx and what was never sent are not asked again at once', a
 t.test('after a silence it is asked once more, and once again, and any answer counts', async (t) => {
   for (const bringer of [0, 1, 2]) {
     const { asked, ask, until } = questions()
-    const answer = askAgain(ask, 1)
+    const answer = repeatRefresh(ask, 1)
     await until(3)
 
     for (const n of [2, 1, 0]) if (n !== bringer) asked[n]?.reject(n === 2 ? spent() : lost())
@@ -74,7 +74,7 @@ t.test('after a silence it is asked once more, and once again, and any answer co
 
 t.test('of several failures HighLevel’s word on the grant is what is told', async (t) => {
   const { asked, ask, until } = questions()
-  const answer = askAgain(ask, 1)
+  const answer = repeatRefresh(ask, 1)
   await until(3)
 
   asked[0]?.reject(lost())
@@ -86,7 +86,7 @@ t.test('of several failures HighLevel’s word on the grant is what is told', as
 
 t.test('and it counts also behind a refusal that is about something else', async (t) => {
   const { asked, ask, until } = questions()
-  const answer = askAgain(ask, 1)
+  const answer = repeatRefresh(ask, 1)
   await until(3)
 
   asked[0]?.reject(new TokenRefusal('refused', 401, 'Invalid client credentials!'))
@@ -105,7 +105,7 @@ t.test('a later failure that is known does not hide that an earlier one may have
   ]
   for (const failure of later) {
     const { asked, ask, until } = questions()
-    const answer = askAgain(ask, 60_000)
+    const answer = repeatRefresh(ask, 60_000)
     asked[0]?.reject(lost())
     await until(2)
     asked[1]?.reject(failure)
@@ -116,7 +116,7 @@ t.test('a later failure that is known does not hide that an earlier one may have
 
 t.test('of several that may have been carried out the latest counts', async (t) => {
   const { asked, ask, until } = questions()
-  const answer = askAgain(ask, 60_000)
+  const answer = repeatRefresh(ask, 60_000)
   asked[0]?.reject(lost(1_000))
   await until(2)
   asked[1]?.reject(answered(2_000))

@@ -1,12 +1,12 @@
 import t from 'tap'
-import { createFollowUps } from '../../../src/grants/renewal/background-retries.ts'
+import { createBackgroundRetries } from '../../../src/grants/renewal/background-retries.ts'
 import { openLog } from '../../../src/observability/log.ts'
 
 function setup() {
   const lines: string[] = []
   const { log } = openLog('debug', { write: (line: string) => void lines.push(line) })
   const ending = new AbortController()
-  return { lines, ending, ...createFollowUps({ log, ending: ending.signal }) }
+  return { lines, ending, ...createBackgroundRetries({ log, ending: ending.signal }) }
 }
 
 t.test('what fails is done again until it is done, and drain waits for it', async (t) => {

@@ -77,27 +77,27 @@ onEachStore(t, 'what waits for a time that was never is made due, and nothing el
   const vault = await store.open()
   const now = 10 * HOUR
   await vault.installGrant(fruit('a', { dueAt: now + 1 }), install(1))
-  await vault.distrustFuture(now)
+  await vault.clearFutureTimes(now)
   t.match(await vault.loadGrant(ONE), { dueAt: now + 1 })
 
   // Nor is what runs as it should, by a clock that is a little ahead.
   await vault.claimGrant(ONE, 1, lease('me', now + 5_000))
-  await vault.distrustFuture(now)
+  await vault.clearFutureTimes(now)
   t.match(await vault.loadGrant(ONE), { leaseOwner: 'me', intentAt: now + 5_000 })
 
   const setback = { stateSince: now, stateReason: '', failures: 9, intentAt: null }
   const later = { ...setback, state: 'backing-off', dueAt: now + HOUR, triedAt: now + 5_000 } as const
-  await vault.noteSetback(ONE, 1, 'me', later)
-  await vault.distrustFuture(now)
+  await vault.recordFailure(ONE, 1, 'me', later)
+  await vault.clearFutureTimes(now)
   t.match(await vault.loadGrant(ONE), { dueAt: now + HOUR })
 
   await vault.claimGrant(ONE, 1, lease('ahead', now + HOUR))
   t.equal(await vault.claimDue(lease('you', now)), undefined)
-  await vault.distrustFuture(now)
+  await vault.clearFutureTimes(now)
   t.match(await vault.loadGrant(ONE), { leaseOwner: null, intentAt: now, dueAt: now })
 
   await vault.claimGrant(ONE, 1, lease('me', now))
-  await vault.noteSetback(ONE, 1, 'me', { ...later, triedAt: now + HOUR, dueAt: now + 2 * HOUR })
-  await vault.distrustFuture(now)
+  await vault.recordFailure(ONE, 1, 'me', { ...later, triedAt: now + HOUR, dueAt: now + 2 * HOUR })
+  await vault.clearFutureTimes(now)
   t.match(await vault.claimDue(lease('you', now)), { leaseOwner: 'you' })
 })

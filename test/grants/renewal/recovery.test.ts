@@ -125,7 +125,7 @@ t.test('while another process may be about to save, invalid_grant waits for it',
   await until(() => simulator.received({ path: '/oauth/token' }).length === 1)
   const tokens = { accessToken, refreshToken, expiresAt: clock.now() + 20 * HOUR, issuedAt: clock.now() }
   const fruit = { subject: LOCATION, kind: 'oauth', companyId: SEED.companyId, scopes: '', proven: true } as const
-  await vault.saveFruit({ ...fruit, tokens, stateSince: 0, dueAt: tokens.expiresAt }, 1)
+  await vault.saveIssued({ ...fruit, tokens, stateSince: 0, dueAt: tokens.expiresAt }, 1)
 
   t.equal((await reply).status, 200)
   t.match(await vault.loadGrant(LOCATION), { generation: 2, state: 'connected', tokens: { accessToken } })
@@ -186,7 +186,7 @@ t.test(
       intentAt: null
     }
     await vault.claimGrant(COMPANY, 1, { owner: 'believes', at: Date.now(), until: Date.now() })
-    await vault.noteSetback(COMPANY, 1, 'believes', { ...setback, state: 'reconnect-required' })
+    await vault.recordFailure(COMPANY, 1, 'believes', { ...setback, state: 'reconnect-required' })
     const lost = await patch(CHANGE)
     const ended = await vault.loadGrant(LOCATION)
 
@@ -200,7 +200,7 @@ t.test(
       proven: true,
       stateSince: 1
     } as const
-    await vault.saveFruit({ ...fruit, tokens: company?.tokens ?? null, dueAt: 1 }, 1)
+    await vault.saveIssued({ ...fruit, tokens: company?.tokens ?? null, dueAt: 1 }, 1)
     await until(async () => (await vault.loadGrant(LOCATION))?.tokens != null)
 
     t.equal(lost.json['code'], 'location-reconnect-required')

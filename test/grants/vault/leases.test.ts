@@ -89,8 +89,8 @@ onEachStore(
     await vault.claimGrant(ONE, 1, lease('me', AT))
     await vault.claimGrant(ONE, 1, lease('you', AT + 8_000))
 
-    const saved = await vault.saveFruit(fruit('mine'), 1)
-    const yours = [await vault.saveFruit(fruit('yours'), 1), await vault.noteSetback(ONE, 1, 'you', SETBACK)]
+    const saved = await vault.saveIssued(fruit('mine'), 1)
+    const yours = [await vault.saveIssued(fruit('yours'), 1), await vault.recordFailure(ONE, 1, 'you', SETBACK)]
 
     t.strictSame([saved, ...yours], [true, false, false])
     t.match(await vault.loadGrant(ONE), {
@@ -109,10 +109,10 @@ onEachStore(t, 'a setback keeps the generation, so that a late fruit of it still
   await vault.claimGrant(ONE, 1, lease('me', AT))
   const end = { ...SETBACK, state: 'reconnect-required', dueAt: null } as const
 
-  const noted = await vault.noteSetback(ONE, 1, 'me', end)
+  const noted = await vault.recordFailure(ONE, 1, 'me', end)
   const ended = await vault.loadGrant(ONE)
   const claims = [await vault.claimGrant(ONE, 1, lease('you', AT)), await vault.claimDue(lease('you', AT + 1e9))]
-  const late = await vault.saveFruit(fruit('late'), 1)
+  const late = await vault.saveIssued(fruit('late'), 1)
 
   t.equal(noted, true)
   t.match(ended, { generation: 1, ...end, tokens: { accessToken: 'a' }, leaseOwner: null, intentAt: null })
@@ -132,7 +132,7 @@ onEachStore(t, 'who has lost the lease notes no setback', async (t, store) => {
   await vault.claimGrant(ONE, 1, lease('me', AT))
   await vault.claimGrant(ONE, 1, lease('you', AT + 8_000))
 
-  t.equal(await vault.noteSetback(ONE, 1, 'me', SETBACK), false)
+  t.equal(await vault.recordFailure(ONE, 1, 'me', SETBACK), false)
   t.match(await vault.loadGrant(ONE), { state: 'connected', leaseOwner: 'you' })
 })
 
@@ -219,7 +219,7 @@ onEachStore(
     const vault = await withGrant(store)
     await vault.claimGrant(ONE, 1, lease('me', AT))
 
-    await vault.noteSetback(ONE, 1, 'me', { ...SETBACK, dueAt: AT + 700, intentAt: AT })
+    await vault.recordFailure(ONE, 1, 'me', { ...SETBACK, dueAt: AT + 700, intentAt: AT })
 
     t.equal(await vault.claimDangling(lease('you', AT + 600), AT - 30_000), undefined)
     t.match(await vault.claimDangling(lease('you', AT + 700), AT - 29_000), { intentAt: AT + 700, priorIntentAt: AT })

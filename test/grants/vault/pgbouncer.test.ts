@@ -33,7 +33,7 @@ throughPgBouncer('grants are kept, claimed by one alone, and saved', async (t, {
 
   await vault.installGrant(fruit('a', { dueAt: 0 }), install(1))
   const claims = await Promise.all(['x', 'y', 'z'].map((owner) => vault.claimDue(lease(owner, 1))))
-  const saved = await vault.saveFruit(fruit('b'), 1)
+  const saved = await vault.saveIssued(fruit('b'), 1)
 
   t.equal(claims.filter((claim) => claim !== undefined).length, 1)
   t.equal(saved, true)

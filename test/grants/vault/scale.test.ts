@@ -6,7 +6,7 @@ import { createGrantLeases } from '../../../src/grants/vault/leases.ts'
 import { openPostgres } from '../../../src/grants/vault/postgres.ts'
 import { openSqlite } from '../../../src/grants/vault/sqlite.ts'
 import type { Tables } from '../../../src/grants/vault/tables.ts'
-import { createTokenVerdicts } from '../../../src/grants/vault/token-status.ts'
+import { createTokenStatus } from '../../../src/grants/vault/token-status.ts'
 import { key, onEachStore, type Store } from '../../support/stores.ts'
 import { fruit, lease } from '../issued-grants.ts'
 
@@ -34,7 +34,7 @@ function listenIn({ url }: Store) {
   const store = {
     ...createGrantStore(db, cipher),
     ...createGrantLeases(db, cipher, skipsLocked),
-    ...createTokenVerdicts(db)
+    ...createTokenStatus(db)
   }
   const explain = url.startsWith('sqlite:') ? 'explain query plan ' : 'explain '
   const planOf = async (query: CompiledQuery) => {
@@ -56,7 +56,7 @@ onEachStore(t, 'with a hundred thousand grants neither a sweep nor a call scans 
   const claimed = await store.claimDue(lease('sweep', NOW + 1_500))
   await store.extendLease('location:l1', 'sweep', NOW + 9_000)
   await store.claimGrant('location:l9', 1, lease('call', NOW))
-  await store.saveFruit(fruit('a', { subject: 'location:l9' }), 1)
+  await store.saveIssued(fruit('a', { subject: 'location:l9' }), 1)
   await store.markProven('location:l9', 2, NOW)
 
   t.equal(claimed?.subject, 'location:l1')

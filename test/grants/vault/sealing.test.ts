@@ -26,7 +26,7 @@ onEachStore(t, 'nothing of the store holds a token in clear', async (t, store) =
 
   await vault.installGrant(fruit('clear-access-token'), install(AT))
   const rotated = { ...tokens('clear-access-token-2'), previousRefreshToken: 'clear-access-token-refresh' }
-  await vault.saveFruit(fruit('', { tokens: rotated }), 1)
+  await vault.saveIssued(fruit('', { tokens: rotated }), 1)
 
   const bytes = await everything(store)
   t.ok(bytes.includes(ONE), 'the row is in what was searched')
@@ -95,7 +95,7 @@ onEachStore(
 
     const [counts] = await Promise.all([
       rekeying.resealGrants(),
-      rekeying.saveFruit(fruit('renewed', { subject: 'location:l3' }), 1),
+      rekeying.saveIssued(fruit('renewed', { subject: 'location:l3' }), 1),
       rekeying.loadGrant('location:l4')
     ])
     await old.close()
@@ -131,7 +131,7 @@ onEachStore(
 
     const vault = await open(K2, K1)
     const old = await vault.loadGrant(ONE)
-    await vault.saveFruit(fruit('new'), 1)
+    await vault.saveIssued(fruit('new'), 1)
 
     t.match(old, { tokens: { accessToken: 'old' } })
     t.match(await vault.loadGrant(ONE), { tokens: { accessToken: 'new' } })

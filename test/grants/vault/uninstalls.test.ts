@@ -32,9 +32,9 @@ onEachStore(t, 'tokens disprove an uninstall that was reported before they were 
   await vault.installGrant(fruit('a'), install(1))
   await vault.reportUninstall(ONE, AT, AT)
 
-  await vault.saveFruit(fruit('b', { ...issuedAt(AT - 1), dueAt: AT * 9 }), 1)
+  await vault.saveIssued(fruit('b', { ...issuedAt(AT - 1), dueAt: AT * 9 }), 1)
   const before = await vault.loadGrant(ONE)
-  await vault.saveFruit(fruit('c', { ...issuedAt(AT), dueAt: AT * 9 }), 2)
+  await vault.saveIssued(fruit('c', { ...issuedAt(AT), dueAt: AT * 9 }), 2)
   const after = await vault.loadGrant(ONE)
 
   t.match(before, { uninstallReportedAt: AT, dueAt: AT - 1 + 60_000 }, 'to be asked again, and not at once')
@@ -52,7 +52,7 @@ onEachStore(
     const outcomes = [await vault.forgetReported(ONE, AT)]
     await vault.reportUninstall(ONE, AT, AT)
     outcomes.push(await vault.forgetReported(ONE, AT))
-    await vault.noteSetback(ONE, 1, 'me', ended('spent'))
+    await vault.recordFailure(ONE, 1, 'me', ended('spent'))
     outcomes.push(await vault.forgetReported(ONE, AT + 1), await vault.forgetReported(ONE, AT + 2))
 
     t.strictSame(outcomes, [false, false, true, false])
@@ -84,11 +84,11 @@ onEachStore(
     await vault.installGrant(fruit('a'), install(AT + hour))
     await vault.reportUninstall(ONE, AT + hour, AT)
 
-    await vault.saveFruit(fruit('b', { ...issuedAt(AT), dueAt: AT * 9 }), 1)
+    await vault.saveIssued(fruit('b', { ...issuedAt(AT), dueAt: AT * 9 }), 1)
     const disproved = await vault.loadGrant(ONE)
     await vault.reportUninstall(ONE, AT + 1, AT + 1)
     await vault.claimGrant(ONE, 2, lease('me', AT + 1))
-    await vault.noteSetback(ONE, 2, 'me', ended('spent'))
+    await vault.recordFailure(ONE, 2, 'me', ended('spent'))
 
     t.match(disproved, { uninstallReportedAt: null, dueAt: AT * 9 })
     t.equal(await vault.forgetReported(ONE, AT + 2), true)
@@ -103,7 +103,7 @@ onEachStore(t, 'a company that has left takes what was minted from it', async (t
   await vault.installGrant(fruit('own'), install(2))
   await vault.reportUninstall(subject, AT, AT)
   await vault.claimGrant(subject, 1, lease('me', AT))
-  await vault.noteSetback(subject, 1, 'me', ended('spent'))
+  await vault.recordFailure(subject, 1, 'me', ended('spent'))
 
   t.equal(await vault.forgetReported(subject, AT), true)
   t.match(await vault.loadGrant('location:minted'), { state: 'uninstalled' })

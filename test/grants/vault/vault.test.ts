@@ -33,12 +33,12 @@ onEachStore(t, 'of two saves of one generation one wins, and the other changes n
   const vault = await open()
   await vault.installGrant(fruit('a'), install(AT))
 
-  const outcomes = await Promise.all([vault.saveFruit(fruit('b'), 1), vault.saveFruit(fruit('c'), 1)])
+  const outcomes = await Promise.all([vault.saveIssued(fruit('b'), 1), vault.saveIssued(fruit('c'), 1)])
 
   t.strictSame([...outcomes].sort(), [false, true])
   const winner = outcomes[0] ? 'b' : 'c'
   t.match(await vault.loadGrant(ONE), { generation: 2, tokens: { accessToken: winner } })
-  t.strictSame([await vault.saveFruit(fruit('d'), 1), await vault.saveFruit(fruit('d'), 3)], [false, false])
+  t.strictSame([await vault.saveIssued(fruit('d'), 1), await vault.saveIssued(fruit('d'), 3)], [false, false])
 })
 
 onEachStore(
@@ -51,7 +51,7 @@ onEachStore(
 
     await two.installGrant(fruit('b'), install(AT))
 
-    t.equal(await one.saveFruit(fruit('c'), 1), false)
+    t.equal(await one.saveIssued(fruit('c'), 1), false)
     t.match(await one.loadGrant(ONE), { generation: 2, tokens: { accessToken: 'b' }, leaseOwner: null, intentAt: null })
   }
 )
@@ -65,7 +65,7 @@ onEachStore(
     await vault.claimGrant(ONE, 1, lease('me', 100))
 
     const forgotten = await vault.forgetGrant(ONE, 'a person did', AT + 1)
-    const late = await vault.saveFruit(fruit('b'), 1)
+    const late = await vault.saveIssued(fruit('b'), 1)
     const again = [await vault.forgetGrant(ONE, 'twice', AT + 2), await vault.forgetGrant('location:two', 'never', AT)]
 
     t.strictSame([forgotten, late, ...again], [true, false, false, false])
@@ -108,7 +108,7 @@ onEachStore(t, 'a location is enrolled unless it holds working tokens or left la
     triedAt: 1,
     intentAt: null
   } as const
-  await vault.noteSetback('location:dead', 1, 'me', setback)
+  await vault.recordFailure('location:dead', 1, 'me', setback)
   await vault.forgetGrant('location:gone', 'left', AT + 10)
 
   const outcomes = []
@@ -130,7 +130,7 @@ onEachStore(
     const vault = await open()
     const first = install(AT)
     await vault.installGrant(fruit('a'), first)
-    await vault.saveFruit(fruit('renewed'), 1)
+    await vault.saveIssued(fruit('renewed'), 1)
     await vault.installGrant(fruit('a'), { ...first, isRepeated: true })
     const renewed = await vault.loadGrant(ONE)
     await vault.forgetGrant(ONE, 'left', AT + 1)

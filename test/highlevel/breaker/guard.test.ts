@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { createBreaker } from '../../../src/highlevel/breaker/guard.ts'
-import { createUnderWay, SILENCE_MS } from '../../../src/highlevel/breaker/in-flight.ts'
-import { createEvidence } from '../../../src/highlevel/breaker/stats.ts'
+import { createInFlight, SILENCE_MS } from '../../../src/highlevel/breaker/in-flight.ts'
+import { createBreakerStats } from '../../../src/highlevel/breaker/stats.ts'
 import { type Answer, createTrace, type LocationCall } from '../../../src/highlevel/call.ts'
 import { Problem } from '../../../src/problems/problem.ts'
 
@@ -14,10 +14,10 @@ const call = (locationId: string, isProbe = false): LocationCall => ({
   locationId,
   isProbe,
   isRepeat: false,
-  isAside: false,
+  isBackground: false,
   deadlineAt: performance.now() + 60_000,
   trace: createTrace(),
-  waiting: { id: 'caller', response: { destroyed: false, once: () => undefined, off: () => undefined } }
+  caller: { id: 'caller', response: { destroyed: false, once: () => undefined, off: () => undefined } }
 })
 const broken = () => new Problem('upstream-failed', 'The connection broke')
 
@@ -85,7 +85,7 @@ t.test('an answer closes the circuit for all', async (t) => {
 })
 
 t.test('silence is that of HighLevel where several locations meet it, else of the location alone', (t) => {
-  const underWay = createUnderWay()
+  const underWay = createInFlight()
   const later = performance.now() + SILENCE_MS + 50
   for (let n = 0; n < 12; n += 1) underWay.begin('hanging')
 
@@ -101,7 +101,7 @@ t.test('silence is that of HighLevel where several locations meet it, else of th
 })
 
 t.test('an old call among many that have just begun is no silence', async (t) => {
-  const underWay = createUnderWay()
+  const underWay = createInFlight()
   for (const slow of ['a', 'b']) underWay.begin(slow)
   await sleep(SILENCE_MS + 20)
   for (let n = 0; n < 20; n += 1) underWay.begin(`location${n}`)
@@ -114,7 +114,7 @@ t.test('an old call among many that have just begun is no silence', async (t) =>
 })
 
 t.test('few calls that wait are no silence', (t) => {
-  const underWay = createUnderWay()
+  const underWay = createInFlight()
   for (let n = 0; n < 9; n += 1) underWay.begin(`location${n}`)
 
   t.equal(underWay.silence('location1', performance.now() + 60_000), undefined)
@@ -122,7 +122,7 @@ t.test('few calls that wait are no silence', (t) => {
 })
 
 t.test('what most locations meet counts, however many calls a single one makes', (t) => {
-  const evidence = createEvidence()
+  const evidence = createBreakerStats()
   const failures = (locationId: string, count: number) =>
     Array.from({ length: count }, () => evidence.failed(locationId, 'failed', 10)).at(-1)
 

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { type Answer, type Call, createTrace } from '../../../src/highlevel/call.ts'
-import { readWords } from '../../../src/highlevel/errors/error-body.ts'
+import { readUpstreamError } from '../../../src/highlevel/errors/error-body.ts'
 import { isTokenFault, problemOf } from '../../../src/highlevel/errors/to-problem.ts'
 import type { ProblemCode } from '../../../src/problems/problem.ts'
 
@@ -10,7 +10,7 @@ const answer = (status: number, body: string, type = 'application/json'): Answer
   headers: { 'content-type': type },
   body: Buffer.from(body)
 })
-const read = (body: unknown) => readWords(answer(400, JSON.stringify(body)))
+const read = (body: unknown) => readUpstreamError(answer(400, JSON.stringify(body)))
 
 t.test('the message is found in every envelope that HighLevel uses', async (t) => {
   const rows: [body: unknown, words: object][] = [
@@ -58,7 +58,7 @@ t.test('a member of a shape that nobody knows does not hide the others', async (
   for (const body of bodies) {
     const refused = answer(401, JSON.stringify(body))
 
-    t.equal(readWords(refused).message, message, JSON.stringify(body))
+    t.equal(readUpstreamError(refused).message, message, JSON.stringify(body))
     t.equal(problemOf(PUT, refused, {}).code, 'location-scope-missing', JSON.stringify(body))
     t.equal(isTokenFault(refused), false, JSON.stringify(body))
   }
@@ -100,13 +100,13 @@ t.test('what is not JSON is told by its status alone, and shown only where it is
 t.test('bytes that are not UTF-8 and JSON that nests deeply are read without a throw', async (t) => {
   const deep = `${'['.repeat(5_000)}${']'.repeat(5_000)}`
 
-  t.match(readWords({ status: 400, headers: {}, body: Buffer.from([0x7b, 0xff, 0xfe]) }), { readable: false })
-  t.strictSame(readWords(answer(400, deep)), { readable: true })
+  t.match(readUpstreamError({ status: 400, headers: {}, body: Buffer.from([0x7b, 0xff, 0xfe]) }), { readable: false })
+  t.strictSame(readUpstreamError(answer(400, deep)), { readable: true })
 })
 
 t.test('of words without end only the beginning is read, since the rules search all that is read', (t) => {
   const long = 'record '.repeat(100_000)
-  const words = readWords(answer(404, JSON.stringify({ message: long, errors: [{ errorCode: long }] })))
+  const words = readUpstreamError(answer(404, JSON.stringify({ message: long, errors: [{ errorCode: long }] })))
 
   t.ok(long.startsWith(words.message ?? ''))
   t.equal(words.message?.length, 2_500)

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { type Answer, type Call, createTrace } from '../../../src/highlevel/call.ts'
 import { isTokenFault, problemOf } from '../../../src/highlevel/errors/to-problem.ts'
-import { catalogue, type ProblemCode } from '../../../src/problems/problem.ts'
+import { catalog, type ProblemCode } from '../../../src/problems/problem.ts'
 
 const call = (method: Call['method']): Call => ({ method, path: '/', deadlineAt: 0, trace: createTrace() })
 const PUT = call('PUT')
@@ -78,7 +78,7 @@ for (const [status, message, code, tokenFault = false] of rows) {
     const problem = problemOf(PUT, answer, { properties: {} })
 
     t.equal(problem.code, code)
-    t.equal(problem.status, catalogue[code].status)
+    t.equal(problem.status, catalog[code].status)
     t.strictSame(problem.extras.upstream, {
       status,
       message: [message].flat().join('; '),
@@ -116,16 +116,16 @@ const readRows: [status: number, message: string | string[], record: ProblemCode
 
 for (const [status, message, ofRecord, ofObject] of readRows) {
   t.test(`a read that is refused with ${status} “${message}” is told as one`, async (t) => {
-    const get = { ...call('GET'), isAside: false }
+    const get = { ...call('GET'), isBackground: false }
     for (const [read, code] of [
       [get, ofRecord],
-      [{ ...get, isAside: true }, ofObject]
+      [{ ...get, isBackground: true }, ofObject]
     ] as const) {
       const problem = problemOf(read, says(status, message), undefined)
 
       t.equal(problem.code, code)
       t.notMatch(problem.detail, /value|write/)
-      t.notMatch(catalogue[problem.code].title, /value/)
+      t.notMatch(catalog[problem.code].title, /value/)
       t.equal(problem.extras.errors, undefined)
     }
   })

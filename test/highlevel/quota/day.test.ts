@@ -1,7 +1,7 @@
 import t from 'tap'
 import type { Answer } from '../../../src/highlevel/call.ts'
-import { dayHasRoom, dayLeft, turnDay, untilDayEndMs } from '../../../src/highlevel/quota/day.ts'
-import { createAllowance, learn, type Place } from '../../../src/highlevel/quota/learned-limits.ts'
+import { dayHasRoom, dayLeft, rollOverDay, untilDayEndMs } from '../../../src/highlevel/quota/day.ts'
+import { createLearnedLimits, learn, type Permit } from '../../../src/highlevel/quota/learned-limits.ts'
 
 const HOUR_MS = 3_600_000
 const LIMITS = { burstMax: 100, windowMs: 10_000, dayMax: 1_000 }
@@ -20,9 +20,9 @@ const said = (left: number | undefined, hours?: number, status = 200, max = '100
 
 /** An allowance as it is `hours` into the day. */
 function open(hours: number) {
-  const allowance = createAllowance(LIMITS)
-  turnDay(allowance, at(hours))
-  const take = (): Place => {
+  const allowance = createLearnedLimits(LIMITS)
+  rollOverDay(allowance, at(hours))
+  const take = (): Permit => {
     allowance.taken += 1
     return { used: 1, taken: allowance.taken, day: allowance.day }
   }
@@ -34,9 +34,9 @@ t.test('a day that is used up is over until HighLevel’s day ends, and not a mi
   learn(allowance, take(), said(0, 4.5, 429), 0, at(10))
 
   t.equal(untilDayEndMs(at(10), allowance.dayEndsAt), 4.5 * HOUR_MS)
-  turnDay(allowance, at(14.4))
+  rollOverDay(allowance, at(14.4))
   t.notOk(dayHasRoom(allowance, 1))
-  turnDay(allowance, at(14.5))
+  rollOverDay(allowance, at(14.5))
   t.ok(dayHasRoom(allowance, 2))
   t.equal(dayLeft(allowance), 1_000)
   t.equal(untilDayEndMs(at(14.5), allowance.dayEndsAt), 24 * HOUR_MS)
@@ -47,13 +47,13 @@ t.test('a clock that is ahead takes no end of a used-up day for the next day’s
   const { allowance, take } = open(23)
   const SECOND = 1 / 3_600
   learn(allowance, take(), said(0, 1 + 2 * SECOND, 429), 0, at(23))
-  turnDay(allowance, at(24))
+  rollOverDay(allowance, at(24))
 
   learn(allowance, take(), said(0, 2 * SECOND, 429), HOUR_MS, at(24))
 
-  turnDay(allowance, at(24 + SECOND))
+  rollOverDay(allowance, at(24 + SECOND))
   t.notOk(dayHasRoom(allowance, HOUR_MS + 1_000), 'HighLevel’s day goes on')
-  turnDay(allowance, at(24 + 2 * SECOND))
+  rollOverDay(allowance, at(24 + 2 * SECOND))
   t.equal(dayLeft(allowance), 1_000)
   t.end()
 })
@@ -62,7 +62,7 @@ t.test('midnight ends no day where HighLevel’s goes on', (t) => {
   const { allowance, take } = open(10)
   learn(allowance, take(), said(0, 20, 429), 0, at(10))
 
-  turnDay(allowance, at(24))
+  rollOverDay(allowance, at(24))
 
   t.notOk(dayHasRoom(allowance, 1))
   t.end()
@@ -74,7 +74,7 @@ t.test('what is left counts again as soon as the end of the day is known', (t) =
   learn(allowance, take(), said(499, 4.5), 1, at(10))
 
   t.equal(dayLeft(allowance), 499)
-  turnDay(allowance, at(10.1))
+  rollOverDay(allowance, at(10.1))
   t.equal(dayLeft(allowance), 499)
   t.end()
 })
@@ -85,7 +85,7 @@ t.test('answers that come late move the end of the day by nothing', (t) => {
   const { dayEndsAt, day } = allowance
 
   learn(allowance, take(), said(499, 4.5), 1, at(10) + 4_000)
-  turnDay(allowance, at(14.5) - 1)
+  rollOverDay(allowance, at(14.5) - 1)
   learn(allowance, take(), said(498, 24), 1, at(14.5) - 1)
 
   t.match(allowance, { dayEndsAt, day })
@@ -96,7 +96,7 @@ t.test('an answer to a call of the day before says nothing of when this one ends
   const { allowance, take } = open(10)
   learn(allowance, take(), said(500, 4.5), 0, at(10))
   const old = take()
-  turnDay(allowance, at(14.5))
+  rollOverDay(allowance, at(14.5))
 
   learn(allowance, old, said(0, 0.01, 429), 1, at(14.51))
 
@@ -126,7 +126,7 @@ t.test('without a word of its end, or with an odd one, a day ends at midnight UT
     learn(allowance, take(), said(0, hours, 429), 0, at(10))
 
     t.equal(untilDayEndMs(at(10), allowance.dayEndsAt), 14 * HOUR_MS)
-    turnDay(allowance, at(24))
+    rollOverDay(allowance, at(24))
     t.ok(dayHasRoom(allowance, 1))
   }
   t.end()

@@ -1,8 +1,8 @@
 import t from 'tap'
-import { createLine } from '../../../src/highlevel/quota/fair-queue.ts'
+import { createFairQueue } from '../../../src/highlevel/quota/fair-queue.ts'
 
 const line = (text: string) => {
-  const made = createLine<{ callerId: string; n: number }>()
+  const made = createFairQueue<{ callerId: string; n: number }>()
   for (const [n, callerId] of [...text].entries()) made.push({ callerId, n })
   return made
 }
@@ -37,7 +37,7 @@ t.test('what comes again goes ahead of everyone', (t) => {
 })
 
 t.test('whoever leaves is not served, and the line is as long as it says', (t) => {
-  const made = createLine<{ callerId: string; n: number }>()
+  const made = createFairQueue<{ callerId: string; n: number }>()
   const [first, second] = [
     { callerId: 'a', n: 1 },
     { callerId: 'b', n: 2 }

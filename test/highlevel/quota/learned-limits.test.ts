@@ -1,13 +1,13 @@
 import t from 'tap'
 import type { Answer } from '../../../src/highlevel/call.ts'
-import { dayHasRoom, dayLeft, turnDay } from '../../../src/highlevel/quota/day.ts'
+import { dayHasRoom, dayLeft, rollOverDay } from '../../../src/highlevel/quota/day.ts'
 import {
-  type Allowance,
   burstLimit,
-  createAllowance,
+  createLearnedLimits,
+  type LearnedLimits,
   learn as learnAt,
-  type Place,
-  weighEvidence
+  type Permit,
+  updateOthersUsage
 } from '../../../src/highlevel/quota/learned-limits.ts'
 
 const LIMITS = { burstMax: 100, windowMs: 10_000, dayMax: 1_000 }
@@ -16,18 +16,18 @@ const said = (headers: Record<string, string>, status = 200): Answer => ({ statu
 const burst = (left: number, max = 100) => ({ 'x-ratelimit-max': String(max), 'x-ratelimit-remaining': String(left) })
 const day = (left: number) => ({ 'x-ratelimit-daily-remaining': String(left) })
 /** At the beginning of 1970, where nothing else is said. */
-const learn = (allowance: Allowance, place: Place, answer: Answer, at: number, now = 0) =>
+const learn = (allowance: LearnedLimits, place: Permit, answer: Answer, at: number, now = 0) =>
   learnAt(allowance, place, answer, at, now)
-const place = (used: number, taken: number): Place => ({ used, taken, day: 0 })
+const place = (used: number, taken: number): Permit => ({ used, taken, day: 0 })
 
 /** An allowance of which `taken` places were given today. */
-const withTaken = (taken: number) => ({ ...createAllowance(LIMITS), taken })
+const withTaken = (taken: number) => ({ ...createLearnedLimits(LIMITS), taken })
 
 t.test('what HighLevel counts beyond our own is others’, and is left to them', (t) => {
   const allowance = withTaken(10)
 
   learn(allowance, place(10, 10), said(burst(40)), 0)
-  weighEvidence(allowance, 0)
+  updateOthersUsage(allowance, 0)
 
   // 60 are counted, of them 10 ours; others are left 50 and a little more.
   t.equal(burstLimit(allowance), 47)
@@ -38,7 +38,7 @@ t.test('calls that may have been counted since are not taken for others’', (t)
   const allowance = withTaken(30)
 
   learn(allowance, place(10, 10), said(burst(70)), 0)
-  weighEvidence(allowance, 0)
+  updateOthersUsage(allowance, 0)
 
   t.equal(burstLimit(allowance), 100)
   t.end()
@@ -49,7 +49,7 @@ t.test('others that our own calls may hide are expected to come again for two wi
   const see = (left: number, at: number, used = 1) => {
     allowance.taken = used
     learn(allowance, place(used, used), said(burst(left)), at)
-    weighEvidence(allowance, at)
+    updateOthersUsage(allowance, at)
     return burstLimit(allowance)
   }
 
@@ -63,11 +63,11 @@ t.test('others that our own calls may hide are expected to come again for two wi
 t.test('what an answer shows to be free is kept for nobody', (t) => {
   const allowance = withTaken(1)
   learn(allowance, place(1, 1), said(burst(0), 429), 0)
-  weighEvidence(allowance, 0)
+  updateOthersUsage(allowance, 0)
   t.equal(burstLimit(allowance), 10, 'all was in use')
 
   const isMore = learn(allowance, place(1, 1), said(burst(89)), 1_000)
-  weighEvidence(allowance, 1_000)
+  updateOthersUsage(allowance, 1_000)
 
   t.ok(isMore)
   t.equal(burstLimit(allowance), 89, 'ten are others’, and a little more')
@@ -78,10 +78,10 @@ t.test('what an answer shows to be free is kept for nobody', (t) => {
 t.test('a refusal shows nothing to be free', (t) => {
   const allowance = withTaken(1)
   learn(allowance, place(1, 1), said(burst(0), 429), 0)
-  weighEvidence(allowance, 0)
+  updateOthersUsage(allowance, 0)
 
   learn(allowance, place(1, 1), said(burst(99), 429), 1)
-  weighEvidence(allowance, 1)
+  updateOthersUsage(allowance, 1)
 
   t.equal(burstLimit(allowance), 10)
   t.end()
@@ -91,7 +91,7 @@ t.test('others are never left everything', (t) => {
   const allowance = withTaken(1)
 
   learn(allowance, place(1, 1), said(burst(0)), 0)
-  weighEvidence(allowance, 0)
+  updateOthersUsage(allowance, 0)
 
   t.equal(burstLimit(allowance), 10)
   t.end()
@@ -131,7 +131,7 @@ t.test('a new day begins with nothing taken, and an answer of the old one says n
   learn(allowance, place(1, 10), said(day(0)), 0)
   t.notOk(dayHasRoom(allowance, 0))
 
-  turnDay(allowance, 86_400_000)
+  rollOverDay(allowance, 86_400_000)
   learn(allowance, place(1, 10), said(day(0)), 0)
 
   t.equal(dayLeft(allowance), 1_000)

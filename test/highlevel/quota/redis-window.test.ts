@@ -1,5 +1,5 @@
 import { pino } from 'pino'
-import { createSharedPlaces } from '../../../src/highlevel/quota/redis-window.ts'
+import { createRedisWindow } from '../../../src/highlevel/quota/redis-window.ts'
 import { openRedis } from '../../../src/shared/redis.ts'
 import { until } from '../../support/harness.ts'
 import { redisUrl, withRedis } from '../../support/redis.ts'
@@ -12,7 +12,7 @@ withRedis('a place that was given back while Redis failed is not told as taken a
   const { hostname, port } = new URL(url)
   const proxy = await startRedisProxy(t, { host: hostname, port: Number(port || 6_379) })
   const redis = await openRedis((await redisUrl(proxy.port)) ?? '', pino({ level: 'silent' }))
-  const places = createSharedPlaces(redis, HOLD_MS)
+  const places = createRedisWindow(redis, HOLD_MS)
   t.teardown(async () => {
     await places.close()
     await redis.close()

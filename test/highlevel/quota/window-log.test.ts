@@ -1,6 +1,12 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { createSpent, forget, forgottenAt, settle, usedOf } from '../../../src/highlevel/quota/window-log.ts'
+import {
+  createWindowLog,
+  dropExpired,
+  expiresAt,
+  recordAnswered,
+  usedOf
+} from '../../../src/highlevel/quota/window-log.ts'
 
 const WINDOW_MS = 1_000
 
@@ -23,18 +29,18 @@ t.test('whenever the wire delivers a call, no window ever holds more calls than 
   )
   fc.assert(
     fc.property(calls, fc.integer({ min: 1, max: 12 }), (calls, limit) => {
-      const spent = createSpent()
+      const spent = createWindowLog()
       const pending: number[] = []
       const counted: number[] = []
       let at = 0
       const settleUntil = (time: number) => {
         pending.sort((a, b) => a - b)
-        while ((pending[0] ?? Number.POSITIVE_INFINITY) <= time) settle(spent, WINDOW_MS, pending.shift() ?? 0)
+        while ((pending[0] ?? Number.POSITIVE_INFINITY) <= time) recordAnswered(spent, WINDOW_MS, pending.shift() ?? 0)
       }
       for (const { gap, latency, share } of calls) {
         at += gap
         settleUntil(at)
-        forget(spent, WINDOW_MS, at)
+        dropExpired(spent, WINDOW_MS, at)
         if (usedOf(spent) >= limit) continue
         spent.pending += 1
         pending.push(at + latency)
@@ -49,31 +55,31 @@ t.test('whenever the wire delivers a call, no window ever holds more calls than 
 })
 
 t.test('a place is free one window after its answer, give or take a thousandth', (t) => {
-  const spent = createSpent()
+  const spent = createWindowLog()
   for (const at of [100, 400, 400.5, 900]) {
     spent.pending += 1
-    settle(spent, WINDOW_MS, at)
+    recordAnswered(spent, WINDOW_MS, at)
   }
   spent.pending += 1
 
   t.equal(usedOf(spent), 5)
   t.strictSame(
-    [0, 1, 2, 3, 4].map((n) => forgottenAt(spent, n, WINDOW_MS)),
+    [0, 1, 2, 3, 4].map((n) => expiresAt(spent, n, WINDOW_MS)),
     [1_101, 1_401, 1_401, 1_901, undefined]
   )
-  forget(spent, WINDOW_MS, 1_401)
+  dropExpired(spent, WINDOW_MS, 1_401)
   t.equal(usedOf(spent), 2)
-  forget(spent, WINDOW_MS, 10_000)
+  dropExpired(spent, WINDOW_MS, 10_000)
   t.equal(usedOf(spent), 1, 'what is not answered is not forgotten')
   t.end()
 })
 
 t.test('however many calls a window holds, they are kept in a thousand entries', (t) => {
-  const spent = createSpent()
+  const spent = createWindowLog()
   for (let i = 0; i < 100_000; i += 1) {
     spent.pending += 1
-    settle(spent, WINDOW_MS, i / 50)
-    forget(spent, WINDOW_MS, i / 50)
+    recordAnswered(spent, WINDOW_MS, i / 50)
+    dropExpired(spent, WINDOW_MS, i / 50)
   }
 
   t.ok(usedOf(spent) >= 50_000 && usedOf(spent) <= 50_050)

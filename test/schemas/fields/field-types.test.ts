@@ -1,6 +1,6 @@
 import t from 'tap'
 import { readObjectSchema } from '../../../src/schemas/object-schema.ts'
-import { leftoverFaults, planProperties, settleProperties } from '../../../src/schemas/plan-properties.ts'
+import { leftoverErrors, planProperties, resolveWanted } from '../../../src/schemas/plan-properties.ts'
 
 const OBJECT = 'custom_objects.car'
 
@@ -19,8 +19,8 @@ function sent(field: FieldInput, value: unknown, held: unknown = undefined, memb
   })
   if (schema === undefined) throw new Error('The schema cannot be read')
   const plan = planProperties(schema, { [member]: value })
-  const faults = plan.faults.map((fault) => ('pointer' in fault ? { pointer: fault.pointer, code: fault.code } : fault))
-  return faults.length > 0 ? faults : (settleProperties(plan, { part: held }) ?? 'nothing')
+  const faults = plan.errors.map((fault) => ('pointer' in fault ? { pointer: fault.pointer, code: fault.code } : fault))
+  return faults.length > 0 ? faults : (resolveWanted(plan, { part: held }) ?? 'nothing')
 }
 
 const at = (code: string, path = '') => [{ pointer: `/properties/part${path}`, code }]
@@ -360,7 +360,7 @@ t.test('a field that is named twice is refused, whatever the names', async (t) =
       { name: 'Doors', fieldKey: `${OBJECT}.doors`, dataType: 'NUMERICAL' }
     ]
   })
-  const faultsOf = (properties: Record<string, unknown>) => schema && planProperties(schema, properties).faults
+  const faultsOf = (properties: Record<string, unknown>) => schema && planProperties(schema, properties).errors
 
   t.match(faultsOf({ doors: 1, [`${OBJECT}.doors`]: 2 }), [
     { pointer: `/properties/${OBJECT}.doors`, code: 'duplicate-field' }
@@ -374,8 +374,8 @@ t.test('a field may be called as what every object has', async (t) => {
   const schema = readObjectSchema({ object: { key: OBJECT }, fields })
   const plan = schema && planProperties(schema, { constructor: ['red'] })
 
-  t.strictSame(plan && leftoverFaults(plan, {}), [])
-  t.equal(JSON.stringify(plan && settleProperties(plan, {})), '{"constructor":{"add":["red"]}}')
+  t.strictSame(plan && leftoverErrors(plan, {}), [])
+  t.equal(JSON.stringify(plan && resolveWanted(plan, {})), '{"constructor":{"add":["red"]}}')
 })
 
 t.test('what was probably meant is named', async (t) => {
@@ -387,7 +387,7 @@ t.test('what was probably meant is named', async (t) => {
     ]
   })
   const details = (properties: Record<string, unknown>) =>
-    schema && planProperties(schema, properties).faults.map(({ detail }) => detail)
+    schema && planProperties(schema, properties).errors.map(({ detail }) => detail)
 
   t.strictSame(details({ Color: 'red', colour: 'drak blue', engine: 1, trim: { rde: 'x' } }), [
     'is not a field of Car: did you mean "colour"?',

@@ -2,7 +2,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js'
 import formats from 'ajv-formats'
 import fc from 'fast-check'
 import t from 'tap'
-import { valueFaults } from '../../../src/records/body-limits.ts'
+import { bodyLimitErrors } from '../../../src/records/body-limits.ts'
 import { propertiesSchema } from '../../../src/schemas/json-schema.ts'
 import { readObjectSchema } from '../../../src/schemas/object-schema.ts'
 import { planProperties } from '../../../src/schemas/plan-properties.ts'
@@ -26,7 +26,7 @@ const validators = [true, false].map((unicodeRegExp) => {
 })
 
 const passes = (properties: Record<string, unknown>): boolean =>
-  valueFaults({ properties }).length === 0 && planProperties(schema, properties).faults.length === 0
+  bodyLimitErrors({ properties }).length === 0 && planProperties(schema, properties).errors.length === 0
 
 /** Whether a value of the field is taken: by the schema and by the check alike. */
 function isTaken(key: string, value: unknown): boolean {
