@@ -56,7 +56,7 @@ export async function openContainer(config: Config, log: BaseLogger, now: () => 
   const connections = shareOpenFiles(openFileLimit())
   const vault = await openVault(config.DATABASE_URL, config.vaultKeys, { now, log })
   const redis = config.REDIS_URL === undefined ? undefined : await openRedis(config.REDIS_URL, log)
-  const metrics = createMetrics({ survey: vault.surveyGrants, now })
+  const metrics = createMetrics({ survey: vault.countGrants, now })
   const foreign = (path: string) => {
     log.error({ path }, 'an answer of HighLevel belongs to another call')
     metrics.upstream.countForeign()

@@ -37,7 +37,7 @@ export const check: Command = {
       // The configuration and the keys have passed: the command would not have come this far.
       const checks = [
         { name: 'configuration', ok: true, detail: 'ok' },
-        await tried('vault', vault.proveWritable()),
+        await tried('vault', vault.assertWritable()),
         ...(config.REDIS_URL === undefined ? [] : [await tried('redis', proveRedis(config.REDIS_URL))]),
         await tried('upstream', reach(config.HIGHLEVEL_API_URL))
       ]

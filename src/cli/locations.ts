@@ -63,7 +63,7 @@ export const addToken: Command = {
       const token = (await readAll(stdin)).replace(/\s+/g, '')
       if (!/^[\x21-\x7e]{8,4096}$/.test(token)) throw new UsageError('Give the token on standard input')
       const issuedAt = Date.now()
-      const fruit = { subject: subjectOf(id), kind: 'private', companyId: null, scopes: '', proven: true } as const
+      const fruit = { subject: subjectOf(id), kind: 'private', companyId: null, scopes: '', verified: true } as const
       const tokens = { accessToken: token, expiresAt: null, issuedAt }
       await vault.installGrant(
         { ...fruit, tokens, stateSince: issuedAt, dueAt: null },
@@ -83,7 +83,7 @@ export const removeLocation: Command = {
   read(args) {
     const id = oneId(args, 'location id')
     return async ({ vault }) => {
-      const ok = await vault.forgetGrant(subjectOf(id), 'removed by an operator', Date.now())
+      const ok = await vault.markUninstalled(subjectOf(id), 'removed by an operator', Date.now())
       return {
         ok,
         document: { id, removed: ok },

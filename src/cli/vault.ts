@@ -6,7 +6,7 @@ export const rekeyVault: Command = {
   read(args) {
     nothing(args)
     return async ({ vault, config }) => {
-      const { resealed, damaged } = await vault.resealGrants()
+      const { resealed, damaged } = await vault.rekeyGrants()
       const key = config.vaultKeys[0]?.id ?? ''
       const rest = damaged === 0 ? '' : ` ${damaged} cannot be opened and stay as they are: connect them again.`
       return {

@@ -12,7 +12,7 @@ const MAX_AGE_MS = 10_000
 const MAX_CACHED_TOKENS = 100_000
 
 interface Deps {
-  vault: Pick<GrantStore, 'markProven' | 'markRefused'>
+  vault: Pick<GrantStore, 'markVerified' | 'markRefused'>
   saves: Pick<PendingSaves, 'load'>
   renew: Renew
   now: () => number
@@ -20,7 +20,7 @@ interface Deps {
 }
 
 /** What a call needs of a grant, and no more: there may be a hundred thousand in memory. */
-interface Held extends Pick<Grant, 'generation' | 'kind' | 'proven'> {
+interface Held extends Pick<Grant, 'generation' | 'kind' | 'verified'> {
   accessToken: string | undefined
   expiresAt: number | null
 }
@@ -28,10 +28,10 @@ interface Held extends Pick<Grant, 'generation' | 'kind' | 'proven'> {
 const LEAD = 'location:'
 const subjectOf = (locationId: string): Subject => `${LEAD}${locationId}`
 
-const heldOf = ({ generation, kind, proven, tokens }: Grant): Held => ({
+const heldOf = ({ generation, kind, verified, tokens }: Grant): Held => ({
   generation,
   kind,
-  proven,
+  verified,
   accessToken: tokens?.accessToken,
   expiresAt: tokens?.expiresAt ?? null
 })
@@ -48,8 +48,8 @@ export function createAccessTokens({ vault, saves, renew, now, log }: Deps) {
   /** Locations whose token is to be confirmed, few and mostly none: what a call asks before it asks anything else. */
   const unproven = new Set<string>()
 
-  const noteProof = (locationId: string, { proven }: Pick<Held, 'proven'>) =>
-    proven ? unproven.delete(locationId) : unproven.add(locationId)
+  const noteProof = (locationId: string, { verified }: Pick<Held, 'verified'>) =>
+    verified ? unproven.delete(locationId) : unproven.add(locationId)
 
   const load = async (locationId: string): Promise<Held | undefined> => {
     const grant = await saves.load(subjectOf(locationId))
@@ -88,8 +88,8 @@ export function createAccessTokens({ vault, saves, renew, now, log }: Deps) {
     usable(connected(locationId, held)) ?? renewed(locationId)
 
   /** What is learnt of a token by using it. Where the store cannot be told now, it is learnt again once it is read again. */
-  const learn = (locationId: string, held: Held, proven: boolean, note: Promise<void>): void => {
-    put(locationId, { ...held, proven })
+  const learn = (locationId: string, held: Held, verified: boolean, note: Promise<void>): void => {
+    put(locationId, { ...held, verified })
     note.catch((err) => log.warn({ location: locationId, err }, 'what HighLevel makes of a token could not be noted'))
   }
 
@@ -105,7 +105,7 @@ export function createAccessTokens({ vault, saves, renew, now, log }: Deps) {
       if (current !== undefined && current !== refused) return current
       if (held.kind === 'private') {
         // Nothing can be put in its place, and a person has to: calls find out by themselves when one has.
-        if (held.proven) {
+        if (held.verified) {
           log.error({ location: locationId }, 'HighLevel no longer takes a private integration token: add a new one')
           learn(locationId, held, false, vault.markRefused(subjectOf(locationId), held.generation, now()))
         }
@@ -118,8 +118,8 @@ export function createAccessTokens({ vault, saves, renew, now, log }: Deps) {
     confirm(locationId, token) {
       if (unproven.size === 0) return
       const held = cache.peek(locationId)
-      if (held === undefined || held.proven || held.accessToken !== token) return
-      learn(locationId, held, true, vault.markProven(subjectOf(locationId), held.generation, now()))
+      if (held === undefined || held.verified || held.accessToken !== token) return
+      learn(locationId, held, true, vault.markVerified(subjectOf(locationId), held.generation, now()))
     }
   }
 

@@ -36,7 +36,7 @@ export interface Grant {
   stateSince: number
   stateReason: string | null
   /** False from a renewal that a 401 forced until HighLevel takes the new token: a lasting 401 forces no second one. */
-  proven: boolean
+  verified: boolean
   /** Renewals that failed in a row. */
   failures: number
   /** Epoch milliseconds of the last failure; `null` where there was none since the last success. */
@@ -74,7 +74,7 @@ export interface Lease {
 /** What a renewal or an install brings: the parts of a grant that a save decides. */
 export type IssuedGrant = Pick<
   Grant,
-  'subject' | 'kind' | 'companyId' | 'tokens' | 'scopes' | 'stateSince' | 'proven' | 'dueAt'
+  'subject' | 'kind' | 'companyId' | 'tokens' | 'scopes' | 'stateSince' | 'verified' | 'dueAt'
 >
 
 /** What a failed renewal makes of its grant. */

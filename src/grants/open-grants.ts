@@ -48,7 +48,7 @@ export function openGrants({ vault, oauth, now, log, count }: Deps) {
     // While the new tokens were in memory alone another process may have given the company up, and its locations with it.
     followUps.follow('the locations of a company wait for it', async () => {
       await saved
-      await vault.wakeCompany(companyId, now(), COMPANY_REASONS)
+      await vault.rescheduleCompany(companyId, now(), COMPANY_REASONS)
     })
   }
   const renewal = createRenewal({

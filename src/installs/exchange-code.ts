@@ -12,8 +12,8 @@ const POLL_MS = 200
 
 interface Deps {
   oauth: Pick<OAuthClient, 'exchangeCode'>
-  /** `proveWritable` is asked before the code is spent, so that it still counts when the store is back. */
-  vault: Pick<Vault, 'findInstall' | 'proveWritable'>
+  /** `assertWritable` is called before the code is spent, so that the code is still valid when the store is back. */
+  vault: Pick<Vault, 'findInstall' | 'assertWritable'>
   log: BaseLogger
 }
 
@@ -23,7 +23,7 @@ export function createExchangeCode({ oauth, vault, log }: Deps) {
   const earlier = async (id: string): Promise<GrantSummary | undefined> => {
     try {
       const found = await vault.findInstall(id)
-      if (found === undefined) await vault.proveWritable()
+      if (found === undefined) await vault.assertWritable()
       return found
     } catch (cause) {
       throw new Problem('vault-unavailable', 'The connection cannot be stored now: open this page again in a minute', {

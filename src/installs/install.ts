@@ -26,7 +26,7 @@ interface Deps {
   save: SaveInstall
   /** Does again what could not be done now. */
   follow: BackgroundRetries['follow']
-  vault: Pick<Vault, 'enrolLocation' | 'wakeCompany'>
+  vault: Pick<Vault, 'addMintedLocation' | 'rescheduleCompany'>
   /** Drops what the process remembers of a location. */
   forget: (locationId: string) => void
   now: () => number
@@ -49,10 +49,10 @@ export function createInstall({ oauth, exchange, save, follow, vault, forget, no
 
   /** Their tokens are minted with their first calls. A location that has tokens of its own keeps them. */
   const enrol = async (companyId: string, issued: Issued): Promise<string[]> => {
-    await vault.wakeCompany(companyId, now())
+    await vault.rescheduleCompany(companyId, now())
     const locationIds = await locationsOf(companyId, issued)
     for (const locationId of locationIds) {
-      await vault.enrolLocation(locationId, companyId, now(), { dueAt: null, waits: false })
+      await vault.addMintedLocation(locationId, companyId, now(), { dueAt: null, waits: false })
       forget(locationId)
     }
     return locationIds

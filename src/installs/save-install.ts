@@ -57,7 +57,7 @@ export function createSaveInstall({ saves, leases, vault, now }: Deps) {
       tokens,
       scopes: issued.scope ?? held?.scopes ?? '',
       stateSince,
-      proven: true,
+      verified: true,
       dueAt: renewAt(tokens)
     } as const
     return saves.install(fruit, stateSince, id, after)

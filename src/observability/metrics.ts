@@ -5,7 +5,7 @@ import { createUpstreamMetrics } from './highlevel-metrics.ts'
 import { createTimeHistogram } from './time-histogram.ts'
 
 interface Deps {
-  survey: Vault['surveyGrants']
+  survey: Vault['countGrants']
   now: () => number
 }
 

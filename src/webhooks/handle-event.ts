@@ -33,12 +33,12 @@ interface Deps {
     | 'hasWebhook'
     | 'addWebhook'
     | 'loadGrant'
-    | 'enrolLocation'
-    | 'forgetGrant'
-    | 'noteUninstall'
-    | 'forgetCompany'
+    | 'addMintedLocation'
+    | 'markUninstalled'
+    | 'recordUninstall'
+    | 'markCompanyUninstalled'
     | 'reportUninstall'
-    | 'forgetReported'
+    | 'confirmUninstall'
   >
   /** The app that this gateway is; an event of another app is signed by HighLevel as well. */
   appId: string | undefined
@@ -63,7 +63,7 @@ export function createHandleEvent({ vault, appId, forget, dropSchemas, companyOf
     const isReady = company !== undefined && company.state !== 'uninstalled' && isUsable(company, now())
     // A guess is minted with its first call: HighLevel may refuse it, and that would alarm somebody.
     const when = { dueAt: isReady && isSure ? now() : null, waits: !isReady }
-    return vault.enrolLocation(locationId, companyId, notAhead(timestamp), when)
+    return vault.addMintedLocation(locationId, companyId, notAhead(timestamp), when)
   }
 
   /** Not later than now: a clock of HighLevel's that is ahead must not make an event newer than what follows it here. */
@@ -74,11 +74,11 @@ export function createHandleEvent({ vault, appId, forget, dropSchemas, companyOf
       const subject: Subject = `location:${locationId}`
       // A private integration is no part of the app.
       if ((await vault.loadGrant(subject))?.kind === 'private') return false
-      const hasForgotten = await vault.forgetGrant(subject, UNINSTALLED, at)
-      await vault.noteUninstall(subject, at)
+      const hasForgotten = await vault.markUninstalled(subject, UNINSTALLED, at)
+      await vault.recordUninstall(subject, at)
       return hasForgotten
     }
-    return companyId !== undefined && (await vault.forgetCompany(companyId, UNINSTALLED, at)) > 0
+    return companyId !== undefined && (await vault.markCompanyUninstalled(companyId, UNINSTALLED, at)) > 0
   }
 
   /**
@@ -92,7 +92,7 @@ export function createHandleEvent({ vault, appId, forget, dropSchemas, companyOf
     // The same bytes may tell of another uninstall, and count again; but not for one question each.
     const earliest = isRepeated ? Math.min(grant.tokens?.issuedAt ?? 0, at) + VERIFY_EVERY_MS : at
     await vault.reportUninstall(grant.subject, at, isRenewable(grant) ? Math.max(at, earliest) : null)
-    return (await vault.forgetReported(grant.subject, at)) || 'pending'
+    return (await vault.confirmUninstall(grant.subject, at)) || 'pending'
   }
 
   const carryOut = (event: WebhookEvent, isRepeated: boolean): Promise<Change> => {

@@ -37,7 +37,7 @@ t.test('operators see the state of each location, since when and why, and no tok
     return (await vault.loadGrant(LOCATION))?.state === 'reconnect-required'
   })
   states.push((await show()).json)
-  await vault.forgetGrant(LOCATION, 'removed by an operator', clock.now())
+  await vault.markUninstalled(LOCATION, 'removed by an operator', clock.now())
   states.push((await show()).json)
 
   t.strictSame(
@@ -54,8 +54,8 @@ t.test('the list is paged and can be asked for one state', async (t) => {
   const gateway = await startGateway(t)
   const { vault, adminOrigin } = gateway
   for (let n = 0; n < 1_001; n += 1)
-    await vault.enrolLocation(`l${String(n).padStart(4, '0')}`, 'company1', n, enrolled())
-  await vault.forgetGrant('location:l0007', 'gone', 2_000)
+    await vault.addMintedLocation(`l${String(n).padStart(4, '0')}`, 'company1', n, enrolled())
+  await vault.markUninstalled('location:l0007', 'gone', 2_000)
 
   const first = (await ask(adminOrigin, '/locations')).json as { locations: { id: string }[]; next: string }
   const second = (await ask(adminOrigin, first.next)).json as { locations: { id: string }[] }

@@ -81,11 +81,11 @@ withSite(
     t.strictSame(new Set(outcomes), new Set(['409 location-reconnect-required']))
     t.equal(refreshes(simulator).length, 1)
     t.ok(simulator.received({ method: 'PUT' }).length <= 2 * outcomes.length)
-    t.match(await site.grant(), { proven: false, state: 'connected' })
+    t.match(await site.grant(), { verified: false, state: 'connected' })
 
     simulator.clearFaults()
     t.equal(await gateways[1]?.outcome(), '200')
-    await until(async () => (await site.grant())?.proven === true)
+    await until(async () => (await site.grant())?.verified === true)
     simulator.expireTokens()
     t.equal(await gateways[2]?.outcome(), '200', 'and a token that worked since may be renewed again')
   }

@@ -167,7 +167,7 @@ t.test('a private integration token serves a location, and is never renewed', as
   const { patch, vault } = await startGateway(t, { simulator, connected: false })
   const accessToken = simulator.privateToken()
   const subject = LOCATION
-  const fruit = { subject, kind: 'private', companyId: null, scopes: '', proven: true, stateSince: 0 } as const
+  const fruit = { subject, kind: 'private', companyId: null, scopes: '', verified: true, stateSince: 0 } as const
   await vault.installGrant({ ...fruit, tokens: { accessToken, expiresAt: null, issuedAt: 0 }, dueAt: null }, install(0))
 
   const good = await patch(CHANGE)
@@ -185,7 +185,7 @@ t.test('a location that was removed is refused within 15 s', async (t) => {
   const { patch, vault } = await startGateway(t, { simulator, now: clock.now })
   await patch(CHANGE)
 
-  await vault.forgetGrant(LOCATION, 'removed', clock.now())
+  await vault.markUninstalled(LOCATION, 'removed', clock.now())
   clock.move(15_000)
 
   t.equal((await patch(CHANGE)).json['code'], 'location-not-connected')

@@ -18,7 +18,7 @@ export const fruit = (accessToken: string, changes: Partial<IssuedGrant> = {}): 
   tokens: tokens(accessToken),
   scopes: 'objects/record.write objects/record.readonly',
   stateSince: 1_000,
-  proven: true,
+  verified: true,
   dueAt: 1_800,
   ...changes
 })

@@ -87,7 +87,7 @@ t.test('a grant that was forgotten while its save waited stays forgotten', async
   failing(1)
   await saves.save(fruit('second'), 1)
 
-  await vault.forgetGrant(ONE, 'uninstalled', 1_000)
+  await vault.markUninstalled(ONE, 'uninstalled', 1_000)
   await saves.drain()
 
   t.match(await saves.load(ONE), { generation: 2, state: 'uninstalled', tokens: null })
@@ -155,7 +155,7 @@ t.test('an install that was carried out unseen is not carried out over what came
     carriedOutUnseen(async (write) => {
       await write()
       if (after === 'renewed') await vault.saveIssued(fruit('renewed since'), 2)
-      else await vault.forgetGrant(ONE, 'left', 10)
+      else await vault.markUninstalled(ONE, 'left', 10)
       stored.resolve()
     })
 

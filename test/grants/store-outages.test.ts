@@ -270,7 +270,7 @@ t.test('odd words of HighLevel’s are stored and shown all the same', async (t)
     const shown = await fetch(`${gateway.adminOrigin}/locations/${SEED.locationId}`)
     const words = { error: 'invalid_client', error_description: 'a\0b\u001b[31mc' }
     simulator.failNext({ kind: 'status', status: 400, body: words, path: '/oauth/token', times: 9 })
-    await gateway.vault.markProven(`location:${SEED.locationId}`, 2, 1)
+    await gateway.vault.markVerified(`location:${SEED.locationId}`, 2, 1)
     simulator.expireTokens()
     await until(async () => {
       await gateway.patch(CHANGE)

@@ -91,7 +91,7 @@ t.test('a reinstall without refresh token helps a grant that cannot be renewed f
 t.test('a private integration token is not given up for tokens that end', async (t) => {
   const { simulator, clock, install, patch, grant, vault } = await open(t, { connected: false })
   const tokens = { accessToken: simulator.privateToken(), expiresAt: null, issuedAt: 0 }
-  const fruit = { subject: LOCATION, kind: 'private', companyId: null, scopes: '', proven: true } as const
+  const fruit = { subject: LOCATION, kind: 'private', companyId: null, scopes: '', verified: true } as const
   await vault.installGrant(
     { ...fruit, tokens, stateSince: 0, dueAt: null },
     { id: 'pit', at: clock.now(), isRepeated: false }

@@ -66,7 +66,7 @@ t.test('the page shows what has become of the connection since, also after a res
 
   const connected = await callback(query)
   clock.move(1_000)
-  await vault.forgetGrant(LOCATION, 'removed', clock.now())
+  await vault.markUninstalled(LOCATION, 'removed', clock.now())
   const removed = await callback(query)
 
   t.match(connected.text, /<h1>Connected<\/h1>/)

@@ -116,7 +116,7 @@ export async function torture(scope: Scope, seed: number, size: Size, say: (text
   /** Ends the access token of a location; one that nobody has used yet falls due instead: HighLevel takes what it has just made. */
   const end = async (n: number): Promise<void> => {
     const grant = await site.vault.loadGrant(subject(n))
-    if (grant?.proven) simulator.expireToken(grant.tokens?.accessToken ?? '')
+    if (grant?.verified) simulator.expireToken(grant.tokens?.accessToken ?? '')
     else await sql(site.url, `update grants set due_at = 0 where subject = '${subject(n)}' and lease_until is null`)
   }
 

@@ -18,7 +18,7 @@ async function open(t: Test, { others = [] as string[] } = {}) {
   simulator.uninstall(SEED.secondLocationId)
   await gateway.install(simulator.connectCompany({ bulk: true }).code)
   for (const id of others) {
-    const fruit = { subject: `company:${id}`, kind: 'oauth', companyId: id, scopes: '', proven: true } as const
+    const fruit = { subject: `company:${id}`, kind: 'oauth', companyId: id, scopes: '', verified: true } as const
     const tokens = {
       accessToken: `of-${id}`,
       refreshToken: `of-${id}`,

@@ -148,7 +148,7 @@ t.test('a minted token is verified by a mint, and a private integration token no
 
   const minted = await post(simulator.uninstallWebhook(SEED.locationId, UNDATED))
   await until(async () => (await stateOf(LOCATION)) === 'uninstalled')
-  const fruit = { subject: LOCATION, companyId: null, scopes: '', proven: true, stateSince: 0, dueAt: null } as const
+  const fruit = { subject: LOCATION, companyId: null, scopes: '', verified: true, stateSince: 0, dueAt: null } as const
   const tokens = { accessToken: 'pit', expiresAt: null, issuedAt: 0 }
   await vault.installGrant({ ...fruit, kind: 'private', tokens }, { id: 'pit', at: Date.now(), isRepeated: false })
   await post(simulator.uninstallWebhook(SEED.locationId, UNDATED))

@@ -140,7 +140,7 @@ t.test('a private integration token is no part of the app, and stays', async (t)
     kind: 'private',
     companyId: null,
     scopes: '',
-    proven: true,
+    verified: true,
     stateSince: 0
   } as const
   await vault.installGrant({ ...fruit, tokens, dueAt: null }, { id: 'pit', at: 0, isRepeated: false })

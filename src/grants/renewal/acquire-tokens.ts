@@ -34,7 +34,7 @@ const companyEnded: Partial<Record<ProblemCode, TokenRefusal>> = {
 export const COMPANY_REASONS: readonly string[] = Object.values(companyEnded).map(({ message }) => message)
 
 interface Deps {
-  vault: Pick<GrantStore, 'markProven'>
+  vault: Pick<GrantStore, 'markVerified'>
   saves: Pick<PendingSaves, 'load'>
   /** Absent where the gateway has no client credentials: then nothing can be renewed. */
   oauth: OAuthClient | undefined
@@ -60,7 +60,7 @@ export function createAcquireTokens({ vault, saves, oauth, recover, now }: Deps)
     const ask = async (company: Grant): Promise<Issued> => {
       const minted = await api.mint(company.tokens?.accessToken ?? '', companyId, subject.slice('location:'.length))
       // Where the store cannot be told, it is with the next mint.
-      if (!company.proven) await vault.markProven(companySubject, company.generation, now()).catch(() => undefined)
+      if (!company.verified) await vault.markVerified(companySubject, company.generation, now()).catch(() => undefined)
       return minted
     }
 

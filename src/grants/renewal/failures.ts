@@ -12,7 +12,7 @@ import { retryAt, reviewAt } from './schedule.ts'
 export type RenewalResult = 'renewed' | RefusalKind | 'failed'
 
 interface Deps {
-  vault: Pick<GrantStore, 'recordFailure' | 'forgetReported'>
+  vault: Pick<GrantStore, 'recordFailure' | 'confirmUninstall'>
   saves: Pick<PendingSaves, 'load'>
   now: () => number
   log: BaseLogger
@@ -71,7 +71,7 @@ export function createFailures({ vault, saves, now, log, count }: Deps) {
   const isUninstalled = async ({ subject }: Grant, { state }: RenewalFailure): Promise<boolean> => {
     if (state !== 'reconnect-required') return false
     try {
-      const isForgotten = await vault.forgetReported(subject, now())
+      const isForgotten = await vault.confirmUninstall(subject, now())
       if (isForgotten) log.info({ subject }, 'HighLevel confirms that the app was uninstalled')
       return isForgotten
     } catch (err) {

@@ -21,8 +21,8 @@ const POLL_MS = 100
  */
 const UNPROVEN_FOR_MS = 600_000
 
-const wasJustForced = ({ proven, tokens }: Grant, now: number) =>
-  !proven && tokens !== null && Math.abs(now - tokens.issuedAt) < UNPROVEN_FOR_MS
+const wasJustForced = ({ verified, tokens }: Grant, now: number) =>
+  !verified && tokens !== null && Math.abs(now - tokens.issuedAt) < UNPROVEN_FOR_MS
 
 interface Deps {
   vault: Pick<GrantStore, 'claimGrant'>
@@ -67,7 +67,7 @@ export function createRenewal({ vault, saves, leases, issue, setbacks, now, log,
       scopes,
       tokens: hasRotated ? { ...tokens, previousRefreshToken: spent } : tokens,
       stateSince: grant.state === 'connected' ? grant.stateSince : now(),
-      proven: grant.proven && !forced,
+      verified: grant.verified && !forced,
       dueAt: renewAt(tokens)
     }
   }

@@ -13,7 +13,7 @@ const DANGLING_AT_ONCE = 64
 const DISTRUST_EVERY_MS = 10_000
 
 interface Deps {
-  vault: Pick<GrantStore, 'claimDue' | 'claimDangling' | 'clearFutureTimes'>
+  vault: Pick<GrantStore, 'claimDue' | 'claimUnknownOutcome' | 'clearFutureTimes'>
   leases: Pick<Leases, 'next'>
   renewClaimed: (grant: Grant, lease: Lease) => Promise<void>
   now: () => number
@@ -69,7 +69,7 @@ function createLane(atOnce: number, claim: Claim, { leases, renewClaimed, log }:
 export function startRenewalWorker(deps: Deps) {
   const { vault, now, log } = deps
   const lanes = [
-    createLane(DANGLING_AT_ONCE, (lease) => vault.claimDangling(lease, lease.at - GRACE_MS), deps),
+    createLane(DANGLING_AT_ONCE, (lease) => vault.claimUnknownOutcome(lease, lease.at - GRACE_MS), deps),
     createLane(AT_ONCE, (lease) => vault.claimDue(lease), deps)
   ]
   const start = () => {

@@ -5,7 +5,7 @@ import { grantOf, identity, summaryOf } from './rows.ts'
 import type { Tables } from './tables.ts'
 import type { GrantStore } from './vault.ts'
 
-type GrantReads = Pick<GrantStore, 'loadGrant' | 'findGrant' | 'listLocations' | 'surveyGrants' | 'resealGrants'>
+type GrantReads = Pick<GrantStore, 'loadGrant' | 'findGrant' | 'listLocations' | 'countGrants' | 'rekeyGrants'>
 
 const RESEAL_AT_ONCE = 100
 
@@ -65,7 +65,7 @@ export function createGrantStore(db: Kysely<Tables>, cipher: Cipher): GrantReads
       return rows.map(summaryOf)
     },
 
-    async surveyGrants() {
+    async countGrants() {
       const states = await db
         .selectFrom('grants')
         .select(['state', ({ fn }) => fn.countAll<number>().as('count')])
@@ -81,7 +81,7 @@ export function createGrantStore(db: Kysely<Tables>, cipher: Cipher): GrantReads
       return { states, oldestDueAt: oldest?.due_at ?? null }
     },
 
-    async resealGrants() {
+    async rekeyGrants() {
       const counts = { resealed: 0, damaged: 0 }
       let after = '' as Subject
       for (;;) {

@@ -6,7 +6,7 @@ import type { Tables } from './tables.ts'
 import type { GrantStore } from './vault.ts'
 
 type InstallReads = Pick<GrantStore, 'findInstall' | 'listCompanies'>
-type GrantInstalls = Pick<GrantStore, 'installGrant' | 'enrolLocation' | 'wakeCompany'>
+type GrantInstalls = Pick<GrantStore, 'installGrant' | 'addMintedLocation' | 'rescheduleCompany'>
 
 /** How grants come. Events of HighLevel's arrive in any order, twice or never: each change looks at when it happened. */
 export function createGrantInstalls(db: Kysely<Tables>, cipher: Cipher): GrantInstalls {
@@ -37,9 +37,9 @@ export function createGrantInstalls(db: Kysely<Tables>, cipher: Cipher): GrantIn
         .execute()
     },
 
-    async enrolLocation(locationId, companyId, at, { dueAt, waits }) {
+    async addMintedLocation(locationId, companyId, at, { dueAt, waits }) {
       const subject: Subject = `location:${locationId}`
-      const minted = { kind: 'minted', companyId, tokens: null, scopes: '', stateSince: at, proven: true } as const
+      const minted = { kind: 'minted', companyId, tokens: null, scopes: '', stateSince: at, verified: true } as const
       const standing = waits
         ? { state: 'backing-off' as const, state_reason: 'the company of this location is not connected yet' }
         : {}
@@ -65,7 +65,7 @@ export function createGrantInstalls(db: Kysely<Tables>, cipher: Cipher): GrantIn
       return enrolled.numInsertedOrUpdatedRows === 1n
     },
 
-    async wakeCompany(companyId, at, reasons) {
+    async rescheduleCompany(companyId, at, reasons) {
       await db
         .updateTable('grants')
         .set({ state: 'connected', state_since: at, state_reason: null, failures: 0, tried_at: null, due_at: at })

@@ -9,7 +9,13 @@ import type { GrantStore } from './vault.ts'
 
 type GrantLeases = Pick<
   GrantStore,
-  'claimGrant' | 'claimDue' | 'claimDangling' | 'clearFutureTimes' | 'extendLease' | 'saveIssued' | 'recordFailure'
+  | 'claimGrant'
+  | 'claimDue'
+  | 'claimUnknownOutcome'
+  | 'clearFutureTimes'
+  | 'extendLease'
+  | 'saveIssued'
+  | 'recordFailure'
 >
 
 const isOne = ({ numUpdatedRows }: UpdateResult) => numUpdatedRows === 1n
@@ -61,7 +67,7 @@ export function createGrantLeases(db: Kysely<Tables>, cipher: Cipher, skipsLocke
 
     claimDue: (lease) => claimFirst(lease, due(lease.at).orderBy('due_at')),
 
-    claimDangling: (lease, since) =>
+    claimUnknownOutcome: (lease, since) =>
       claimFirst(lease, due(lease.at).where('kind', '=', 'oauth').where('intent_at', '>', since).orderBy('intent_at')),
 
     clearFutureTimes: (at) => clearFutureTimes(db, at),

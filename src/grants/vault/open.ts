@@ -113,7 +113,7 @@ export async function openVault(
     ...createWebhookStore(db, now),
     ping: async () => void (await db.selectFrom('grants').select('subject').limit(1).execute()),
     // Changes nothing, and is refused where nothing can be changed.
-    proveWritable: async () => void (await db.updateTable('vault_keys').set({ id: '' }).where('id', '=', '').execute())
+    assertWritable: async () => void (await db.updateTable('vault_keys').set({ id: '' }).where('id', '=', '').execute())
   }
   const opened = { ...eachAttempted(vault, database), close: () => db.destroy() }
   // What could be prepared on one connection need not be open to those that serve.
@@ -127,7 +127,7 @@ const reads = new Set<string>([
   'findInstall',
   'listCompanies',
   'listLocations',
-  'surveyGrants',
+  'countGrants',
   'findKey',
   'listKeys',
   'hasWebhook',
@@ -138,9 +138,9 @@ const reads = new Set<string>([
 const beginnings = new Set<string>([
   'claimGrant',
   'claimDue',
-  'claimDangling',
+  'claimUnknownOutcome',
   'ping',
-  'proveWritable'
+  'assertWritable'
 ] satisfies (keyof Vault)[])
 
 /** The same methods, each run by `attempt`. */

@@ -2,12 +2,12 @@ import type { Kysely } from 'kysely'
 import type { Tables } from './tables.ts'
 import type { GrantStore } from './vault.ts'
 
-type TokenVerdicts = Pick<GrantStore, 'markProven' | 'markRefused'>
+type TokenVerdicts = Pick<GrantStore, 'markVerified' | 'markRefused'>
 
 /** What HighLevel made of a token when it was used. */
 export function createTokenStatus(db: Kysely<Tables>): TokenVerdicts {
   return {
-    async markProven(subject, generation, at) {
+    async markVerified(subject, generation, at) {
       const ofGeneration = db.updateTable('grants').where('subject', '=', subject).where('generation', '=', generation)
       await ofGeneration.set({ proven: 1 }).execute()
       await ofGeneration

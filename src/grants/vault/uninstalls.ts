@@ -7,7 +7,7 @@ import type { GrantStore } from './vault.ts'
 
 type GrantUninstalls = Pick<
   GrantStore,
-  'forgetGrant' | 'noteUninstall' | 'reportUninstall' | 'forgetReported' | 'forgetCompany'
+  'markUninstalled' | 'recordUninstall' | 'reportUninstall' | 'confirmUninstall' | 'markCompanyUninstalled'
 >
 
 const COMPANY = 'company:'
@@ -57,7 +57,7 @@ const forgetFrom = (db: Kysely<Tables>) => (reason: string, at: number) =>
 /** How grants go. */
 export function createGrantUninstalls(db: Kysely<Tables>): GrantUninstalls {
   const forget = forgetFrom(db)
-  const forgetCompany: GrantUninstalls['forgetCompany'] = async (companyId, reason, at) => {
+  const markCompanyUninstalled: GrantUninstalls['markCompanyUninstalled'] = async (companyId, reason, at) => {
     const { numUpdatedRows } = await forget(reason, at)
       .where('event_at', '<=', at)
       .where('company_id', '=', companyId)
@@ -67,7 +67,7 @@ export function createGrantUninstalls(db: Kysely<Tables>): GrantUninstalls {
   }
 
   return {
-    async forgetGrant(subject, reason, at) {
+    async markUninstalled(subject, reason, at) {
       const { numUpdatedRows } = await forget(reason, at)
         .where('event_at', '<=', at)
         .where('subject', '=', subject)
@@ -75,7 +75,7 @@ export function createGrantUninstalls(db: Kysely<Tables>): GrantUninstalls {
       return numUpdatedRows === 1n
     },
 
-    async noteUninstall(subject, at) {
+    async recordUninstall(subject, at) {
       const left = {
         state: 'uninstalled',
         state_since: at,
@@ -113,17 +113,17 @@ export function createGrantUninstalls(db: Kysely<Tables>): GrantUninstalls {
         .execute()
     },
 
-    async forgetReported(subject, at) {
+    async confirmUninstall(subject, at) {
       const { numUpdatedRows } = await forget(UNINSTALLED, at)
         .where('subject', '=', subject)
         .where('state', '=', 'reconnect-required')
         .where('uninstall_reported_at', 'is not', null)
         .executeTakeFirst()
       if (numUpdatedRows === 0n) return false
-      if (subject.startsWith(COMPANY)) await forgetCompany(subject.slice(COMPANY.length), UNINSTALLED, at)
+      if (subject.startsWith(COMPANY)) await markCompanyUninstalled(subject.slice(COMPANY.length), UNINSTALLED, at)
       return true
     },
 
-    forgetCompany
+    markCompanyUninstalled
   }
 }

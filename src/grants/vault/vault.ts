@@ -43,7 +43,7 @@ export interface GrantStore {
    * The same for the one of these that has a refresh token to lose, and for which HighLevel was asked the longest ago, but
    * after `since`, with no known outcome.
    */
-  claimDangling(lease: Lease, since: number): Promise<Grant | undefined>
+  claimUnknownOutcome(lease: Lease, since: number): Promise<Grant | undefined>
   /**
    * Makes due what waits for a time that a clock wrote which was ahead and has been set back since: failed renewals that
    * were tried after `at`, and leases and intents of after it.
@@ -57,7 +57,7 @@ export interface GrantStore {
   /** Notes a failure of the lease's owner and ends the lease. False where lease or generation are another's by now. */
   recordFailure(subject: Subject, generation: number, owner: string, setback: RenewalFailure): Promise<boolean>
   /** HighLevel took the token of this generation. */
-  markProven(subject: Subject, generation: number, at: number): Promise<void>
+  markVerified(subject: Subject, generation: number, at: number): Promise<void>
   /** HighLevel refuses the private integration token of this generation: a person has to act, unless it takes it again. */
   markRefused(subject: Subject, generation: number, at: number): Promise<void>
 
@@ -71,21 +71,21 @@ export interface GrantStore {
    * it `waits`, once the company is connected. A location that holds working tokens, or that left after `at`, stays as
    * it is. Returns whether it was changed.
    */
-  enrolLocation(
+  addMintedLocation(
     locationId: string,
     companyId: string,
     at: number,
     when: { dueAt: number | null; waits: boolean }
   ): Promise<boolean>
   /** Makes the company's locations that wait or have ended due at once; of `reasons` alone, where these are given. */
-  wakeCompany(companyId: string, at: number, reasons?: readonly string[]): Promise<void>
+  rescheduleCompany(companyId: string, at: number, reasons?: readonly string[]): Promise<void>
   /**
    * Forgets the tokens, unless they came from an install after `at`. The row stays with a new generation, so that a
    * save under way cannot bring them back.
    */
-  forgetGrant(subject: Subject, reason: string, at: number): Promise<boolean>
+  markUninstalled(subject: Subject, reason: string, at: number): Promise<boolean>
   /** Notes that the app left, so that an install of before that is known as such when it is reported late. */
-  noteUninstall(subject: Subject, at: number): Promise<void>
+  recordUninstall(subject: Subject, at: number): Promise<void>
   /**
    * Notes an uninstall of which nobody knows whether it happened before the tokens that are held: the grant is due at
    * `dueAt`, where that is given, and new tokens that are asked for after `at` disprove it. What is noted already is not put off.
@@ -95,9 +95,9 @@ export interface GrantStore {
    * Forgets a grant that HighLevel has ended and whose uninstall was reported; of a company, also what was minted from
    * it. Returns whether it was forgotten.
    */
-  forgetReported(subject: Subject, at: number): Promise<boolean>
-  /** The same as `forgetGrant` for a company and everything minted from it. Returns how many grants were forgotten. */
-  forgetCompany(companyId: string, reason: string, at: number): Promise<number>
+  confirmUninstall(subject: Subject, at: number): Promise<boolean>
+  /** The same as `markUninstalled` for a company and everything minted from it. Returns how many grants were forgotten. */
+  markCompanyUninstalled(companyId: string, reason: string, at: number): Promise<number>
 
   /** A grant without its tokens: `reconnect-required` where nobody can open these, as stored where only others can. */
   findGrant(subject: Subject): Promise<GrantSummary | undefined>
@@ -108,9 +108,9 @@ export interface GrantStore {
   /** The locations in the order of their ids, from behind `after` on. `state`: those in it alone. */
   listLocations(page: LocationPage): Promise<GrantSummary[]>
   /** How many grants are in each state, and when the one that is due first is or was due. */
-  surveyGrants(): Promise<{ states: { state: GrantState; count: number }[]; oldestDueAt: number | null }>
+  countGrants(): Promise<{ states: { state: GrantState; count: number }[]; oldestDueAt: number | null }>
   /** Seals every row anew under the first key, while others read and write. `damaged` rows open under no key. */
-  resealGrants(): Promise<{ resealed: number; damaged: number }>
+  rekeyGrants(): Promise<{ resealed: number; damaged: number }>
 }
 
 export interface KeyStore {
@@ -136,6 +136,6 @@ export interface Vault extends GrantStore, KeyStore, WebhookStore {
   /** Resolves while the store answers. */
   ping(): Promise<void>
   /** Resolves while the store takes writes: asked before something is fetched that exists nowhere else. */
-  proveWritable(): Promise<void>
+  assertWritable(): Promise<void>
   close(): Promise<void>
 }

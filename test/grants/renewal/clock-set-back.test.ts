@@ -54,7 +54,7 @@ t.test('a token that was made at a time that is not yet is replaced when HighLev
   // Of the object too: a read that HighLevel takes would prove the token.
   simulator.failNext({ kind: 'status', status: 401, body, path: '/objects/', times: 4 })
   await patch(CHANGE)
-  t.match(await grant(), { proven: false })
+  t.match(await grant(), { verified: false })
   setBack()
   simulator.clearFaults()
   simulator.expireToken((await vault.loadGrant(LOCATION))?.tokens?.accessToken ?? '')

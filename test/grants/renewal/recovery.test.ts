@@ -20,7 +20,7 @@ t.test('after invalid_grant the refresh token before the current one is tried', 
   simulator.expireTokens()
   await patch(CHANGE)
   const held = await grant()
-  await until(async () => (await grant())?.proven === true)
+  await until(async () => (await grant())?.verified === true)
   simulator.expireToken(held?.tokens?.accessToken ?? '')
   simulator.failNext(invalid)
 
@@ -124,7 +124,7 @@ t.test('while another process may be about to save, invalid_grant waits for it',
   const reply = patch(CHANGE)
   await until(() => simulator.received({ path: '/oauth/token' }).length === 1)
   const tokens = { accessToken, refreshToken, expiresAt: clock.now() + 20 * HOUR, issuedAt: clock.now() }
-  const fruit = { subject: LOCATION, kind: 'oauth', companyId: SEED.companyId, scopes: '', proven: true } as const
+  const fruit = { subject: LOCATION, kind: 'oauth', companyId: SEED.companyId, scopes: '', verified: true } as const
   await vault.saveIssued({ ...fruit, tokens, stateSince: 0, dueAt: tokens.expiresAt }, 1)
 
   t.equal((await reply).status, 200)
@@ -152,7 +152,7 @@ t.test(
   'a mint that is refused for a scope renews no company token, and one for a dead token renews it once',
   async (t) => {
     const { simulator, patch, install, asked, vault } = await open(t)
-    await vault.forgetGrant(LOCATION, 'to be minted', Date.now())
+    await vault.markUninstalled(LOCATION, 'to be minted', Date.now())
     await install(simulator.connectCompany({ bulk: true }).code)
     const body = { statusCode: 401, message: 'The token is not authorized for this scope.' }
     simulator.failNext({ kind: 'status', status: 401, body, path: '/oauth/locationToken' })
@@ -163,7 +163,7 @@ t.test(
     await until(async () => (await patch(CHANGE)).status === 200)
 
     t.strictSame([forScope, asked().length], [0, 1])
-    t.match(await vault.loadGrant(COMPANY), { proven: true, generation: 2 })
+    t.match(await vault.loadGrant(COMPANY), { verified: true, generation: 2 })
   }
 )
 
@@ -197,7 +197,7 @@ t.test(
       kind: 'oauth',
       companyId: SEED.companyId,
       scopes: '',
-      proven: true,
+      verified: true,
       stateSince: 1
     } as const
     await vault.saveIssued({ ...fruit, tokens: company?.tokens ?? null, dueAt: 1 }, 1)

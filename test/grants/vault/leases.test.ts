@@ -149,7 +149,7 @@ onEachStore(
       ['b', 2]
     ] as const)
       await vault.installGrant(fruit(id, { subject: `location:${id}`, dueAt }), install(1))
-    await vault.forgetGrant('location:c', 'gone', 1)
+    await vault.markUninstalled('location:c', 'gone', 1)
 
     const claims = [
       await vault.claimDue(lease('1', AT)),
@@ -166,19 +166,19 @@ onEachStore(
 
 onEachStore(t, 'a token is proven, and a refused private one shows and heals', async (t, store) => {
   const vault = await store.open()
-  await vault.installGrant(fruit('a', { proven: false }), install(1))
+  await vault.installGrant(fruit('a', { verified: false }), install(1))
   await vault.installGrant(fruit('p', { subject: 'location:pit', kind: 'private' }), install(1))
 
-  await vault.markProven(ONE, 1, AT)
+  await vault.markVerified(ONE, 1, AT)
   await vault.markRefused('location:pit', 1, AT)
   await vault.markRefused(ONE, 1, AT)
   const refused = await vault.loadGrant('location:pit')
-  await vault.markProven('location:pit', 1, AT + 5)
+  await vault.markVerified('location:pit', 1, AT + 5)
 
-  t.match(await vault.loadGrant(ONE), { proven: true, state: 'connected', stateSince: 1_000 })
-  t.match(refused, { proven: false, state: 'reconnect-required', stateSince: AT, stateReason: /refuses/ })
+  t.match(await vault.loadGrant(ONE), { verified: true, state: 'connected', stateSince: 1_000 })
+  t.match(refused, { verified: false, state: 'reconnect-required', stateSince: AT, stateReason: /refuses/ })
   t.match(await vault.loadGrant('location:pit'), {
-    proven: true,
+    verified: true,
     state: 'connected',
     stateSince: AT + 5,
     stateReason: null
@@ -203,7 +203,7 @@ onEachStore(
     await vault.claimGrant('location:due3', 1, lease('alive', AT))
 
     const claims = []
-    for (let n = 0; n < 3; n += 1) claims.push(await vault.claimDangling(lease(`rescue${n}`, AT), AT - 30_000))
+    for (let n = 0; n < 3; n += 1) claims.push(await vault.claimUnknownOutcome(lease(`rescue${n}`, AT), AT - 30_000))
 
     t.strictSame(
       claims.map((claim) => claim?.subject),
@@ -221,8 +221,11 @@ onEachStore(
 
     await vault.recordFailure(ONE, 1, 'me', { ...SETBACK, dueAt: AT + 700, intentAt: AT })
 
-    t.equal(await vault.claimDangling(lease('you', AT + 600), AT - 30_000), undefined)
-    t.match(await vault.claimDangling(lease('you', AT + 700), AT - 29_000), { intentAt: AT + 700, priorIntentAt: AT })
+    t.equal(await vault.claimUnknownOutcome(lease('you', AT + 600), AT - 30_000), undefined)
+    t.match(await vault.claimUnknownOutcome(lease('you', AT + 700), AT - 29_000), {
+      intentAt: AT + 700,
+      priorIntentAt: AT
+    })
   }
 )
 
@@ -231,6 +234,6 @@ onEachStore(t, 'a mint has no refresh token to lose, and stands in no renewal’
   await vault.installGrant(fruit('m', { subject: 'location:minted', kind: 'minted', dueAt: 1 }), install(1))
   await vault.claimGrant('location:minted', 1, lease('dead', AT - 20_000))
 
-  t.equal(await vault.claimDangling(lease('rescue', AT), AT - 30_000), undefined)
+  t.equal(await vault.claimUnknownOutcome(lease('rescue', AT), AT - 30_000), undefined)
   t.match(await vault.claimDue(lease('due', AT)), { subject: 'location:minted' })
 })

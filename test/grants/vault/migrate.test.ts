@@ -36,7 +36,12 @@ onEachStore(t, 'grants of an earlier release are kept, and due before they expir
 
   const vault = await store.open()
 
-  t.match(await vault.loadGrant(ONE), { generation: 4, proven: true, dueAt: 72_720_000, tokens: { accessToken: 'a' } })
+  t.match(await vault.loadGrant(ONE), {
+    generation: 4,
+    verified: true,
+    dueAt: 72_720_000,
+    tokens: { accessToken: 'a' }
+  })
   t.match(await vault.loadGrant('location:pit'), { dueAt: null })
   t.match(await store.sql('select name from kysely_migration order by name'), [
     { name: '001-grants-and-keys' },

@@ -57,7 +57,7 @@ onEachStore(t, 'with a hundred thousand grants neither a sweep nor a call scans 
   await store.extendLease('location:l1', 'sweep', NOW + 9_000)
   await store.claimGrant('location:l9', 1, lease('call', NOW))
   await store.saveIssued(fruit('a', { subject: 'location:l9' }), 1)
-  await store.markProven('location:l9', 2, NOW)
+  await store.markVerified('location:l9', 2, NOW)
 
   t.equal(claimed?.subject, 'location:l1')
   const plans = new Set(await Promise.all([...queries].map(planOf)))

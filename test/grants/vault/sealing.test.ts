@@ -65,7 +65,7 @@ onEachStore(
 onEachStore(t, 'a key may leave once no grant is sealed under it', async (t, { open }) => {
   const vault = await open(K1)
   await vault.installGrant(fruit('a'), install(AT))
-  await vault.forgetGrant(ONE, 'removed', AT)
+  await vault.markUninstalled(ONE, 'removed', AT)
 
   const opened = await open(K2)
 
@@ -90,11 +90,11 @@ onEachStore(
   async (t, { open, sql }) => {
     const old = await open(K1)
     for (let n = 0; n < 250; n += 1) await old.installGrant(fruit(`t${n}`, { subject: `location:l${n}` }), install(AT))
-    await old.forgetGrant('location:l7', 'gone', AT)
+    await old.markUninstalled('location:l7', 'gone', AT)
     const rekeying = await open(K2, K1)
 
     const [counts] = await Promise.all([
-      rekeying.resealGrants(),
+      rekeying.rekeyGrants(),
       rekeying.saveIssued(fruit('renewed', { subject: 'location:l3' }), 1),
       rekeying.loadGrant('location:l4')
     ])
@@ -106,7 +106,7 @@ onEachStore(
     t.strictSame(await sql('select distinct key_id from grants where key_id is not null'), [{ key_id: 'k2' }])
     t.match(await without.loadGrant('location:l3'), { generation: 2, tokens: { accessToken: 'renewed' } })
     t.match(await without.loadGrant('location:l249'), { generation: 1, tokens: { accessToken: 't249' } })
-    t.strictSame(await rekeying.resealGrants(), { resealed: 0, damaged: 0 })
+    t.strictSame(await rekeying.rekeyGrants(), { resealed: 0, damaged: 0 })
   }
 )
 
@@ -118,7 +118,7 @@ onEachStore(t, 'rekeying passes over a row that does not open, and counts it', a
 
   const vault = await open(K2, K1)
 
-  t.strictSame(await vault.resealGrants(), { resealed: 1, damaged: 1 })
+  t.strictSame(await vault.rekeyGrants(), { resealed: 1, damaged: 1 })
 })
 
 onEachStore(

@@ -49,11 +49,11 @@ onEachStore(
     await vault.installGrant(fruit('a'), install(1))
     await vault.claimGrant(ONE, 1, lease('me', AT))
 
-    const outcomes = [await vault.forgetReported(ONE, AT)]
+    const outcomes = [await vault.confirmUninstall(ONE, AT)]
     await vault.reportUninstall(ONE, AT, AT)
-    outcomes.push(await vault.forgetReported(ONE, AT))
+    outcomes.push(await vault.confirmUninstall(ONE, AT))
     await vault.recordFailure(ONE, 1, 'me', ended('spent'))
-    outcomes.push(await vault.forgetReported(ONE, AT + 1), await vault.forgetReported(ONE, AT + 2))
+    outcomes.push(await vault.confirmUninstall(ONE, AT + 1), await vault.confirmUninstall(ONE, AT + 2))
 
     t.strictSame(outcomes, [false, false, true, false])
     t.match(await vault.loadGrant(ONE), {
@@ -72,7 +72,7 @@ onEachStore(t, 'an install after the report has nothing to do with it', async (t
   await vault.installGrant(fruit('b'), install(AT + 1))
 
   t.match(await vault.loadGrant(ONE), { uninstallReportedAt: null, state: 'connected' })
-  t.equal(await vault.forgetReported(ONE, AT + 2), false)
+  t.equal(await vault.confirmUninstall(ONE, AT + 2), false)
 })
 
 onEachStore(
@@ -91,7 +91,7 @@ onEachStore(
     await vault.recordFailure(ONE, 2, 'me', ended('spent'))
 
     t.match(disproved, { uninstallReportedAt: null, dueAt: AT * 9 })
-    t.equal(await vault.forgetReported(ONE, AT + 2), true)
+    t.equal(await vault.confirmUninstall(ONE, AT + 2), true)
   }
 )
 
@@ -99,13 +99,13 @@ onEachStore(t, 'a company that has left takes what was minted from it', async (t
   const vault = await open()
   const subject = 'company:company1'
   await vault.installGrant(fruit('c', { subject }), install(1))
-  await vault.enrolLocation('minted', 'company1', 2, enrolled())
+  await vault.addMintedLocation('minted', 'company1', 2, enrolled())
   await vault.installGrant(fruit('own'), install(2))
   await vault.reportUninstall(subject, AT, AT)
   await vault.claimGrant(subject, 1, lease('me', AT))
   await vault.recordFailure(subject, 1, 'me', ended('spent'))
 
-  t.equal(await vault.forgetReported(subject, AT), true)
+  t.equal(await vault.confirmUninstall(subject, AT), true)
   t.match(await vault.loadGrant('location:minted'), { state: 'uninstalled' })
   t.match(await vault.loadGrant(ONE), { state: 'connected' })
 })

@@ -64,9 +64,12 @@ onEachStore(
     await vault.installGrant(fruit('a'), install(AT))
     await vault.claimGrant(ONE, 1, lease('me', 100))
 
-    const forgotten = await vault.forgetGrant(ONE, 'a person did', AT + 1)
+    const forgotten = await vault.markUninstalled(ONE, 'a person did', AT + 1)
     const late = await vault.saveIssued(fruit('b'), 1)
-    const again = [await vault.forgetGrant(ONE, 'twice', AT + 2), await vault.forgetGrant('location:two', 'never', AT)]
+    const again = [
+      await vault.markUninstalled(ONE, 'twice', AT + 2),
+      await vault.markUninstalled('location:two', 'never', AT)
+    ]
 
     t.strictSame([forgotten, late, ...again], [true, false, false, false])
     t.match(await vault.loadGrant(ONE), {
@@ -88,7 +91,7 @@ onEachStore(t, 'an uninstall of before the install that is held changes nothing'
   const vault = await open()
   await vault.installGrant(fruit('a'), install(AT))
 
-  t.equal(await vault.forgetGrant(ONE, 'late news', AT - 1), false)
+  t.equal(await vault.markUninstalled(ONE, 'late news', AT - 1), false)
   t.match(await vault.loadGrant(ONE), { generation: 1, state: 'connected', tokens: { accessToken: 'a' } })
 })
 
@@ -109,18 +112,18 @@ onEachStore(t, 'a location is enrolled unless it holds working tokens or left la
     intentAt: null
   } as const
   await vault.recordFailure('location:dead', 1, 'me', setback)
-  await vault.forgetGrant('location:gone', 'left', AT + 10)
+  await vault.markUninstalled('location:gone', 'left', AT + 10)
 
   const outcomes = []
   for (const id of ['new', 'own', 'dead', 'gone'])
-    outcomes.push(await vault.enrolLocation(id, 'company2', AT + 5, enrolled({ dueAt: 7 })))
+    outcomes.push(await vault.addMintedLocation(id, 'company2', AT + 5, enrolled({ dueAt: 7 })))
 
   t.strictSame(outcomes, [true, false, true, false])
   const minted = { kind: 'minted', companyId: 'company2', tokens: null, state: 'connected', dueAt: 7 }
   t.match(await vault.loadGrant('location:new'), { ...minted, generation: 1 })
   t.match(await vault.loadGrant('location:dead'), { ...minted, generation: 2, failures: 0 })
   t.match(await vault.loadGrant('location:own'), { kind: 'oauth', companyId: 'company1' })
-  t.equal(await vault.enrolLocation('gone', 'company2', AT + 11, enrolled()), true)
+  t.equal(await vault.addMintedLocation('gone', 'company2', AT + 11, enrolled()), true)
 })
 
 onEachStore(
@@ -133,7 +136,7 @@ onEachStore(
     await vault.saveIssued(fruit('renewed'), 1)
     await vault.installGrant(fruit('a'), { ...first, isRepeated: true })
     const renewed = await vault.loadGrant(ONE)
-    await vault.forgetGrant(ONE, 'left', AT + 1)
+    await vault.markUninstalled(ONE, 'left', AT + 1)
     await vault.installGrant(fruit('a'), { ...first, isRepeated: true })
     const forgotten = await vault.loadGrant(ONE)
     await vault.installGrant(fruit('b'), install(AT + 5))
@@ -150,7 +153,7 @@ onEachStore(
 
 onEachStore(t, 'a repeated install takes the place of a location that only waits', async (t, { open }) => {
   const vault = await open()
-  await vault.enrolLocation('one', 'company1', AT + 9, enrolled({ waits: true }))
+  await vault.addMintedLocation('one', 'company1', AT + 9, enrolled({ waits: true }))
 
   await vault.installGrant(fruit('a'), install(AT, { isRepeated: true }))
 
@@ -159,13 +162,13 @@ onEachStore(t, 'a repeated install takes the place of a location that only waits
 
 onEachStore(t, 'that the app left is remembered, of a location that was never known as well', async (t, { open }) => {
   const vault = await open()
-  await vault.noteUninstall(ONE, AT)
-  await vault.noteUninstall(ONE, AT + 20)
-  await vault.noteUninstall(ONE, AT + 10)
+  await vault.recordUninstall(ONE, AT)
+  await vault.recordUninstall(ONE, AT + 20)
+  await vault.recordUninstall(ONE, AT + 10)
 
-  const late = await vault.enrolLocation('one', 'company1', AT + 15, enrolled())
-  const anew = await vault.enrolLocation('one', 'company1', AT + 25, enrolled())
-  await vault.noteUninstall(ONE, AT + 30)
+  const late = await vault.addMintedLocation('one', 'company1', AT + 15, enrolled())
+  const anew = await vault.addMintedLocation('one', 'company1', AT + 25, enrolled())
+  await vault.recordUninstall(ONE, AT + 30)
 
   t.strictSame([late, anew], [false, true])
   t.match(await vault.loadGrant(ONE), { state: 'connected' }, 'which forgets nothing by itself')
@@ -173,16 +176,16 @@ onEachStore(t, 'that the app left is remembered, of a location that was never kn
 
 onEachStore(t, 'what waits for its company is due once the company works, and nothing else is', async (t, { open }) => {
   const vault = await open()
-  await vault.enrolLocation('waiting', 'company1', AT, enrolled({ waits: true }))
-  await vault.enrolLocation('elsewhere', 'company2', AT, enrolled({ waits: true }))
-  await vault.enrolLocation('lazy', 'company1', AT, enrolled())
+  await vault.addMintedLocation('waiting', 'company1', AT, enrolled({ waits: true }))
+  await vault.addMintedLocation('elsewhere', 'company2', AT, enrolled({ waits: true }))
+  await vault.addMintedLocation('lazy', 'company1', AT, enrolled())
   await vault.installGrant(fruit('a', { subject: 'location:own' }), install(AT))
   await vault.installGrant(fruit('m', { subject: 'location:minted', kind: 'minted' }), install(AT))
   const due = async (id: string) => (await vault.loadGrant(`location:${id}`))?.dueAt
 
-  await vault.wakeCompany('company1', 41, ['another reason'])
+  await vault.rescheduleCompany('company1', 41, ['another reason'])
   const none = await due('waiting')
-  await vault.wakeCompany('company1', 42)
+  await vault.rescheduleCompany('company1', 42)
 
   t.equal(none, null)
   t.strictSame(
@@ -196,9 +199,9 @@ onEachStore(t, 'a company is forgotten with what was minted from it, and with no
   await vault.installGrant(fruit('c', { subject: 'company:company1' }), install(AT))
   await vault.installGrant(fruit('m', { subject: 'location:minted', kind: 'minted' }), install(AT))
   await vault.installGrant(fruit('o', { subject: 'location:own' }), install(AT))
-  await vault.enrolLocation('other', 'company2', AT, enrolled())
+  await vault.addMintedLocation('other', 'company2', AT, enrolled())
 
-  t.equal(await vault.forgetCompany('company1', 'gone', AT + 1), 2)
+  t.equal(await vault.markCompanyUninstalled('company1', 'gone', AT + 1), 2)
 
   const state = async (subject: `location:${string}` | `company:${string}`) => (await vault.loadGrant(subject))?.state
   t.strictSame(
@@ -219,7 +222,7 @@ onEachStore(
     const vault = await open()
     for (const subject of ['location:b', 'company:c', 'location:a', 'location:d'] as const)
       await vault.installGrant(fruit('secret', { subject }), install(AT))
-    await vault.forgetGrant('location:d', 'gone', AT)
+    await vault.markUninstalled('location:d', 'gone', AT)
 
     const first = await vault.listLocations({ limit: 2 })
     const second = await vault.listLocations({ limit: 2, after: 'b' })
@@ -234,16 +237,16 @@ onEachStore(
 
 onEachStore(t, 'a survey counts grants by state and names what is due first', async (t, { open }) => {
   const vault = await open()
-  t.strictSame(await vault.surveyGrants(), { states: [], oldestDueAt: null })
+  t.strictSame(await vault.countGrants(), { states: [], oldestDueAt: null })
   for (const [id, dueAt] of [
     ['a', 30],
     ['b', 10],
     ['c', null]
   ] as const)
     await vault.installGrant(fruit(id, { subject: `location:${id}`, dueAt }), install(AT))
-  await vault.forgetGrant('location:a', 'gone', AT)
+  await vault.markUninstalled('location:a', 'gone', AT)
 
-  const { states, oldestDueAt } = await vault.surveyGrants()
+  const { states, oldestDueAt } = await vault.countGrants()
 
   t.strictSame(
     new Set(states.map(({ state, count }) => `${state} ${count}`)),
