@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { DAY_MS } from '../highlevel/quota/day.ts'
 import type { QuotaReport } from '../highlevel/quota/layer.ts'
-import type { ProblemCode } from '../problems/problem.ts'
+import type { ProblemCode } from '../problems/catalog.ts'
 
 interface Options {
   windowMs: number

@@ -1,6 +1,7 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { Problem, type ProblemCode, type ProblemExtras, problemDocument } from '../problems/problem.ts'
+import type { ProblemCode } from '../problems/catalog.ts'
+import { Problem, type ProblemExtras, problemDocument } from '../problems/problem.ts'
 import { BODY_TYPES } from './json-parser.ts'
 
 declare module 'fastify' {

@@ -1,5 +1,6 @@
 import type { GrantState } from '../grants/grant.ts'
-import { catalog, type Problem } from '../problems/problem.ts'
+import { catalog } from '../problems/catalog.ts'
+import type { Problem } from '../problems/problem.ts'
 import type { Connected, Standing } from './install.ts'
 
 const escapes: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' }

@@ -1,31 +1,9 @@
-import { callerProblems } from './caller.ts'
-import type { CatalogEntry } from './entry.ts'
-import { gatewayProblems } from './gateway.ts'
-import { locationProblems } from './location.ts'
-import { upstreamProblems } from './upstream.ts'
+import { catalog, type ProblemCode } from './catalog.ts'
 
-/** Who has to act on a problem. */
-export type Source = 'caller' | 'gateway' | 'location' | 'upstream'
-
-const from = <Code extends string>(source: Source, entries: Record<Code, CatalogEntry>) =>
-  Object.fromEntries(
-    Object.entries<CatalogEntry>(entries).map(([code, entry]) => [code, { ...entry, source }])
-  ) as Record<Code, CatalogEntry & { source: Source }>
-
-/** Every error that a caller can meet. The pages of `GET /problems/<code>` are made from it. */
-export const catalog = Object.freeze({
-  ...from('caller', callerProblems),
-  ...from('location', locationProblems),
-  ...from('gateway', gatewayProblems),
-  ...from('upstream', upstreamProblems)
-})
-
-export type ProblemCode = keyof typeof catalog
-
-/** One fault of a request. `pointer` is a JSON Pointer into the body; `parameter` names a path, query or header part. */
+/** One error in a request. `pointer` is a JSON Pointer into the body; `parameter` names a path, query or header part. */
 export type FieldError = { code: string; detail: string } & ({ pointer: string } | { parameter: string })
 
-/** What HighLevel said. `message` never holds a value that the caller sent. */
+/** HighLevel's error as callers see it. `message` never contains a value that the caller sent. */
 export interface UpstreamMessage {
   status: number
   message?: string
@@ -35,17 +13,17 @@ export interface UpstreamMessage {
 export interface ProblemExtras {
   errors?: readonly FieldError[]
   upstream?: UpstreamMessage
-  /** Default `no`: a problem is thrown before anything was written, unless whoever throws it knows better. */
+  /** Default `no`: nothing was written yet when the problem was thrown, unless the thrower says otherwise. */
   applied?: 'no' | 'unknown'
   retryAfterSeconds?: number
-  /** Further answer headers, such as `allow`. */
+  /** Additional response headers, such as `allow`. */
   headers?: Record<string, string>
-  /** Both for the log alone; never shown to a caller. `reason` is a few words of our own. */
+  /** `cause` and `reason` are for the log only, never for the caller. `reason` is a few words of our own. */
   cause?: unknown
   reason?: string | undefined
 }
 
-/** An error with a place in the catalogue. `detail` is for the caller: no secret and no field value belongs in it. */
+/** An error of the catalog. `detail` is shown to the caller: it must hold no secret and no field value. */
 export class Problem extends Error {
   override readonly name = 'Problem'
   readonly code: ProblemCode

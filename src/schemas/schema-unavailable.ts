@@ -1,6 +1,7 @@
 import type { BaseLogger } from 'pino'
 import type { ObjectRef } from '../highlevel/client.ts'
-import { Problem, type ProblemCode } from '../problems/problem.ts'
+import type { ProblemCode } from '../problems/catalog.ts'
+import { Problem } from '../problems/problem.ts'
 
 /** Why a schema cannot be had, for the metrics. */
 export type UnavailableReason = 'scope' | 'object' | 'endpoint' | 'failed' | 'slow'

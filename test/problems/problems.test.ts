@@ -1,5 +1,5 @@
 import t from 'tap'
-import { catalog, type ProblemCode } from '../../src/problems/problem.ts'
+import { catalog, type ProblemCode } from '../../src/problems/catalog.ts'
 import { SEED } from '../simulator/seed.ts'
 import type { Simulator } from '../simulator/simulator.ts'
 import { RECORD, type Reply, raw, startGateway, startSimulator, type TestGateway } from '../support/harness.ts'
@@ -388,10 +388,10 @@ t.test('what is not HTTP is answered with a problem, and the connection ends', a
 t.test('every code of the catalogue has a page that says what to do', async (t) => {
   const { call } = await startGateway(t)
 
-  for (const [code, { remedy }] of Object.entries(catalog)) {
+  for (const [code, { advice }] of Object.entries(catalog)) {
     const page = await call(`/problems/${code}`)
     t.equal(page.status, 200)
-    t.ok(page.text.includes(remedy), code)
+    t.ok(page.text.includes(advice), code)
   }
 })
 

@@ -5,7 +5,7 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
 import { Env } from '../../src/app/config.ts'
-import { catalog } from '../../src/problems/problem.ts'
+import { catalog } from '../../src/problems/catalog.ts'
 import { temporaryFolder } from '../support/harness.ts'
 import { freePort, startProcess } from '../support/process.ts'
 

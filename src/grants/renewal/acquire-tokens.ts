@@ -1,4 +1,5 @@
-import { Problem, type ProblemCode } from '../../problems/problem.ts'
+import type { ProblemCode } from '../../problems/catalog.ts'
+import { Problem } from '../../problems/problem.ts'
 import type { Grant, GrantKind, Lease, Subject, Tokens } from '../grant.ts'
 import type { Issued, OAuthClient } from '../oauth/oauth-client.ts'
 import { repeatRefresh } from '../oauth/repeat-refresh.ts'

@@ -1,4 +1,4 @@
-import type { ProblemCode } from '../../problems/problem.ts'
+import type { ProblemCode } from '../../problems/catalog.ts'
 import type { UpstreamError } from './error-body.ts'
 
 /** What a call is about: HighLevel uses one status, and at times one sentence, for all of them. */

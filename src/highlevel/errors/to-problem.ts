@@ -1,4 +1,5 @@
-import { type FieldError, Problem, type ProblemCode } from '../../problems/problem.ts'
+import type { ProblemCode } from '../../problems/catalog.ts'
+import { type FieldError, Problem } from '../../problems/problem.ts'
 import { pointerPart } from '../../shared/json-pointer.ts'
 import { countOf, retryAfterOf, wholeSeconds } from '../answer-headers.ts'
 import { type Answer, type Call, type LocationCall, writes } from '../call.ts'

@@ -2,7 +2,7 @@ import t from 'tap'
 import { type Answer, type Call, createTrace } from '../../../src/highlevel/call.ts'
 import { readUpstreamError } from '../../../src/highlevel/errors/error-body.ts'
 import { isTokenFault, problemOf } from '../../../src/highlevel/errors/to-problem.ts'
-import type { ProblemCode } from '../../../src/problems/problem.ts'
+import type { ProblemCode } from '../../../src/problems/catalog.ts'
 
 const PUT: Call = { method: 'PUT', path: '/', deadlineAt: 0, trace: createTrace() }
 const answer = (status: number, body: string, type = 'application/json'): Answer => ({

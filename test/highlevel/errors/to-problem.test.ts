@@ -1,7 +1,7 @@
 import t from 'tap'
 import { type Answer, type Call, createTrace } from '../../../src/highlevel/call.ts'
 import { isTokenFault, problemOf } from '../../../src/highlevel/errors/to-problem.ts'
-import { catalog, type ProblemCode } from '../../../src/problems/problem.ts'
+import { catalog, type ProblemCode } from '../../../src/problems/catalog.ts'
 
 const call = (method: Call['method']): Call => ({ method, path: '/', deadlineAt: 0, trace: createTrace() })
 const PUT = call('PUT')
