@@ -1,5 +1,5 @@
 import type { FieldError } from '../problems/problem.ts'
-import { isAtMost, isText, MAX_KEY_CHARS } from '../schemas/fields/text-rules.ts'
+import { hasAtMostChars, isText, MAX_KEY_CHARS } from '../schemas/fields/text-rules.ts'
 import { pointerPart } from '../shared/json-pointer.ts'
 
 /** HighLevel's values nest two deep. Beyond this a value cannot be written out again without a risk to the stack. */
@@ -11,7 +11,7 @@ const BAD_KEY = `must be a key of 1 to ${MAX_KEY_CHARS} characters, without NUL 
 
 const none: readonly FieldError[] = []
 
-const isKey = (key: string) => isAtMost(key, MAX_KEY_CHARS) && isText(key)
+const isKey = (key: string) => hasAtMostChars(key, MAX_KEY_CHARS) && isText(key)
 
 /** On the path of every call: nothing is kept of values that are sound. */
 function isSound(value: unknown, depth: number): boolean {

@@ -9,7 +9,7 @@ import {
 import { unlessGone } from '../highlevel/deadline.ts'
 import { type FieldError, Problem } from '../problems/problem.ts'
 import type { Catalog, KnownSchema } from '../schemas/catalog.ts'
-import { leftoverErrors } from '../schemas/plan-properties.ts'
+import { formerTypeErrors } from '../schemas/plan-properties.ts'
 import type { UnavailableReason } from '../schemas/schema-unavailable.ts'
 import { withPointers } from './error-pointers.ts'
 import { etagOf, verifyMatch } from './etag.ts'
@@ -96,7 +96,7 @@ export function createUpdateRecord({ upstream, catalog, turns, lock, rules, coun
       write.reads.push({ method: 'GET', path: recordPath(ref) })
       write.before = current.record
       verifyMatch(ifMatch, current.record)
-      const stuck = rules.checks && plan.properties && leftoverErrors(plan.properties, heldProperties(current.record))
+      const stuck = rules.checks && plan.properties && formerTypeErrors(plan.properties, heldProperties(current.record))
       if (stuck && stuck.length > 0) throw refusal(stuck)
       return await send(upstream, write, bodyOf(plan, write.patch, current.record), current)
     } finally {

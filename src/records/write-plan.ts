@@ -70,7 +70,7 @@ export function planWrite(
     errors: misplacedFaults.length === 0 ? found : [...found, ...misplacedFaults],
     properties: translates ? planned : undefined,
     translates,
-    needsRecord: translates && ((planned?.wanted.length ?? 0) > 0 || needsRecord(owner) || needsRecord(followers))
+    needsRecord: translates && ((planned?.wantedLists.length ?? 0) > 0 || needsRecord(owner) || needsRecord(followers))
   }
 }
 

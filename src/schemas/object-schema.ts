@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import type { Field, Option, Options } from './fields/field.ts'
-import { NO_OPTIONS, typeOf, untoldBox, withBoxes } from './fields/field-types.ts'
+import { fieldTypeOf, findUnlistedBox, indexByKey, NO_OPTIONS } from './fields/field-types.ts'
 
 /** A location's object, as far as writes of its records depend on it. */
 export interface ObjectSchema {
@@ -61,7 +61,7 @@ function readField(value: unknown, objectKey: string): Field | undefined {
     key: short,
     name: clipped(word(name)) ?? short,
     dataType: type,
-    type: typeOf(type),
+    type: fieldTypeOf(type),
     options: readOptions(options),
     allowsCustom: allowCustomOption === true,
     maxFiles:
@@ -84,7 +84,7 @@ export function readObjectSchema(body: unknown): ObjectSchema | undefined {
   }
   const content = contentOf(about, read)
   const digest = hash('sha256', content, 'base64url').slice(0, 22)
-  const byName = withBoxes(read)
+  const byName = indexByKey(read)
   return { ...about, fields: byName, digest, chars: content.length + (byName.size - read.length) * BOX_CHARS }
 }
 
@@ -102,5 +102,5 @@ export function fieldOf({ key: objectKey, fields }: ObjectSchema, name: string):
   if (field !== undefined) return field
   const isFull = name.startsWith(objectKey) && name[objectKey.length] === '.'
   const short = isFull ? name.slice(objectKey.length + 1) : name
-  return fields.get(short) ?? untoldBox(fields, short)
+  return fields.get(short) ?? findUnlistedBox(fields, short)
 }

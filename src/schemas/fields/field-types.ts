@@ -1,67 +1,67 @@
 import Type from 'typebox'
 import type { Field, FieldType, Options } from './field.ts'
 import { files } from './files.ts'
-import { choice, choices } from './options.ts'
+import { multipleOptions, singleOption } from './options.ts'
 import { textBoxes } from './text-boxes.ts'
 import * as rules from './text-rules.ts'
 
 const LARGE_TEXT_MAX = 12_000
 
 const text: FieldType = {
-  read(value, _, notes) {
+  translate(value, _, report) {
     if (typeof value === 'string') return value
-    return notes.fault('wrong-type', 'must be a text')
+    return report.addError('wrong-type', 'must be a string')
   },
-  schema: () => Type.String({ pattern: rules.TEXT })
+  schema: () => Type.String({ pattern: rules.TEXT_PATTERN })
 }
 
 const largeText: FieldType = {
-  read(value, _, notes) {
-    if (typeof value !== 'string') return notes.fault('wrong-type', 'must be a text')
-    if (rules.isAtMost(value, LARGE_TEXT_MAX)) return value
-    return notes.fault('too-long', 'must be of at most 12,000 characters')
+  translate(value, _, report) {
+    if (typeof value !== 'string') return report.addError('wrong-type', 'must be a string')
+    if (rules.hasAtMostChars(value, LARGE_TEXT_MAX)) return value
+    return report.addError('too-long', 'must be at most 12,000 characters long')
   },
-  schema: () => Type.String({ maxLength: LARGE_TEXT_MAX, pattern: rules.TEXT })
+  schema: () => Type.String({ maxLength: LARGE_TEXT_MAX, pattern: rules.TEXT_PATTERN })
 }
 
 const email: FieldType = {
-  read(value, _, notes) {
-    if (typeof value !== 'string') return notes.fault('wrong-type', 'must be a text')
-    if (rules.email.holds(value)) return value
-    return notes.fault('bad-email', 'must be an email address')
+  translate(value, _, report) {
+    if (typeof value !== 'string') return report.addError('wrong-type', 'must be a string')
+    if (rules.email.matches(value)) return value
+    return report.addError('bad-email', 'must be an email address')
   },
   schema: () => Type.String({ pattern: rules.email.pattern })
 }
 
 const phone: FieldType = {
-  read(value, _, notes) {
-    if (typeof value !== 'string') return notes.fault('wrong-type', 'must be a text')
-    if (rules.phone.holds(value)) return value
-    return notes.fault('bad-phone', 'must be an international number of digits alone, such as +14155550123')
+  translate(value, _, report) {
+    if (typeof value !== 'string') return report.addError('wrong-type', 'must be a string')
+    if (rules.phone.matches(value)) return value
+    return report.addError('bad-phone', 'must be a phone number as + and digits only, such as +14155550123')
   },
   schema: () => Type.String({ pattern: rules.phone.pattern })
 }
 
 const number: FieldType = {
-  read(value, _, notes) {
+  translate(value, _, report) {
     if (typeof value === 'number') return value
-    return notes.fault('wrong-type', 'must be a number')
+    return report.addError('wrong-type', 'must be a number')
   },
   schema: () => Type.Number()
 }
 
 const CURRENCY = 'default'
 
-/** The currency is the location's own: HighLevel knows no other, and refuses a bare number. */
+/** `default` is the location's own currency. HighLevel accepts no other, and rejects a bare number. */
 const money: FieldType = {
-  read(value, _, notes) {
+  translate(value, _, report) {
     if (typeof value === 'number') return { currency: CURRENCY, value }
     const { currency = CURRENCY, value: amount, ...others } = (value ?? {}) as Record<string, unknown>
     if (typeof amount !== 'number' || Object.keys(others).length > 0) {
-      return notes.fault('wrong-type', 'must be a number, or { "currency": "default", "value": <number> }')
+      return report.addError('wrong-type', 'must be a number, or { "currency": "default", "value": <number> }')
     }
     if (currency === CURRENCY) return { currency, value: amount }
-    return notes.fault('bad-currency', 'must be "default": an amount is in the currency of the location', '/currency')
+    return report.addError('bad-currency', 'must be "default", the currency of the location', '/currency')
   },
   schema: () =>
     Type.Union([
@@ -74,24 +74,24 @@ const money: FieldType = {
 }
 
 const date: FieldType = {
-  read(value, _, notes) {
-    if (typeof value !== 'string') return notes.fault('wrong-type', 'must be a text such as 2026-01-31')
-    if (rules.day.holds(value)) return value
-    // An empty one HighLevel has stored as a day of 1970.
-    return notes.fault('bad-date', 'must be a day of the calendar such as 2026-01-31; null clears the field')
+  translate(value, _, report) {
+    if (typeof value !== 'string') return report.addError('wrong-type', 'must be a string such as "2026-01-31"')
+    if (rules.calendarDate.matches(value)) return value
+    // The empty string must not pass: HighLevel has stored it as a day in 1970.
+    return report.addError('bad-date', 'must be a date that exists, such as 2026-01-31, or null to clear the field')
   },
-  schema: () => Type.String({ format: 'date', pattern: rules.day.pattern })
+  schema: () => Type.String({ format: 'date', pattern: rules.calendarDate.pattern })
 }
 
-const asItComes: FieldType = {
-  read: (value) => value,
+const passThrough: FieldType = {
+  translate: (value) => value,
   schema: () => Type.Unknown()
 }
 
 /**
- * How each of HighLevel's data types takes a value of a PUT, spelling included. Sources: its "Update Records API" page,
- * and what users measured where it says nothing. What is not listed passes as it comes: HighLevel has more types than
- * it documents.
+ * The values that HighLevel's PUT accepts, by data type. The names, `MONETORY` included, are HighLevel's spelling.
+ * Sources: its "Update Records API" page and, where that is silent, what users measured. A type that is not listed passes
+ * unchecked, because HighLevel has more types than it documents.
  */
 const types: ReadonlyMap<string, FieldType> = new Map(
   Object.entries({
@@ -100,10 +100,10 @@ const types: ReadonlyMap<string, FieldType> = new Map(
     NUMERICAL: number,
     PHONE: phone,
     MONETORY: money,
-    CHECKBOX: choices,
-    SINGLE_OPTIONS: choice,
-    MULTIPLE_OPTIONS: choices,
-    RADIO: choice,
+    CHECKBOX: multipleOptions,
+    SINGLE_OPTIONS: singleOption,
+    MULTIPLE_OPTIONS: multipleOptions,
+    RADIO: singleOption,
     DATE: date,
     TEXTBOX_LIST: textBoxes,
     FILE_UPLOAD: files,
@@ -112,23 +112,23 @@ const types: ReadonlyMap<string, FieldType> = new Map(
   } satisfies Record<string, FieldType>)
 )
 
-export const typeOf = (dataType: string): FieldType => types.get(dataType) ?? asItComes
+export const fieldTypeOf = (dataType: string): FieldType => types.get(dataType) ?? passThrough
 
-/** What most fields have. */
+/** Shared by all fields without options. */
 export const NO_OPTIONS: Options = { all: [], keyOf: new Map() }
 
-/** The fields by the names under which properties hold them: of a list of text boxes each box is one too. */
-export function withBoxes(fields: readonly Field[]): Map<string, Field> {
+/** The fields by the keys that `properties` uses. Each box of a list of text boxes is a field of its own. */
+export function indexByKey(fields: readonly Field[]): Map<string, Field> {
   const byKey = new Map<string, Field>()
   for (const field of fields) {
     byKey.set(field.key, field)
     if (field.type !== textBoxes) continue
-    for (const { key, label } of field.options.all) byKey.set(`${field.key}.${key}`, boxOf(field, key, label))
+    for (const { key, label } of field.options.all) byKey.set(`${field.key}.${key}`, boxField(field, key, label))
   }
   return byKey
 }
 
-const boxOf = (field: Field, key: string, label: string): Field => ({
+const boxField = (field: Field, key: string, label: string): Field => ({
   ...field,
   key: `${field.key}.${key}`,
   name: `${field.name}: ${label}`,
@@ -136,12 +136,12 @@ const boxOf = (field: Field, key: string, label: string): Field => ({
   options: NO_OPTIONS
 })
 
-/** A box of a field whose boxes HighLevel does not tell. */
-export function untoldBox(fields: ReadonlyMap<string, Field>, name: string): Field | undefined {
+/** The box that `name` (`<field>.<box>`) means, in a list of text boxes for which HighLevel lists no boxes. */
+export function findUnlistedBox(fields: ReadonlyMap<string, Field>, name: string): Field | undefined {
   for (let dot = name.indexOf('.'); dot !== -1; dot = name.indexOf('.', dot + 1)) {
     const field = fields.get(name.slice(0, dot))
     const key = name.slice(dot + 1)
-    if (field?.type === textBoxes && field.options.all.length === 0 && key !== '') return boxOf(field, key, key)
+    if (field?.type === textBoxes && field.options.all.length === 0 && key !== '') return boxField(field, key, key)
   }
   return undefined
 }

@@ -5,57 +5,63 @@ export interface Option {
   readonly label: string
 }
 
-/** The options of a field: all of them in order, and the key of one by its key or label; keys come first. */
+/** The options of a field. */
 export interface Options {
+  /** In HighLevel's order. */
   readonly all: readonly Option[]
+  /** Finds a key by key or by label. Where one option's label is another's key, the key wins. */
   readonly keyOf: ReadonlyMap<string, string>
 }
 
-/** A field of a location's object, as far as its values depend on it. */
+/** A field of a location's object: what the gateway must know to check and translate its values. */
 export interface Field {
-  /** Without the object's key in front. */
+  /** The short key, without the object's key in front. */
   readonly key: string
   readonly name: string
-  /** HighLevel's own word for its type. */
+  /** HighLevel's own name of the type. */
   readonly dataType: string
   readonly type: FieldType
   readonly options: Options
-  /** Other values than the options are taken too. */
+  /** Whether values other than the options are accepted. */
   readonly allowsCustom: boolean
-  /** How many files it holds at most. */
   readonly maxFiles: number
 }
 
-/** A file as HighLevel takes it: the URL says which one it is. */
+/** A file in HighLevel's form, identified by its URL. */
 export interface File {
   readonly url: string
   readonly name?: string
 }
 
-/** A change of a list, in HighLevel's form. */
+/** A change to a list, in HighLevel's form. */
 export interface Delta {
   readonly add?: readonly unknown[]
   readonly remove?: readonly unknown[]
 }
 
-/** Where a type says what it cannot give back as one value. */
+/** Collects what a field type cannot return as a single value. */
 export interface FieldReport {
-  /** A fault of the value, or of the part of it that `path`, a JSON Pointer, leads to. What takes long to say is said if asked for. */
-  fault(code: string, detail: string | (() => string), path?: string): void
-  /** The value is a wanted list: the change that leads to it depends on what the record holds. */
-  want(items: readonly unknown[]): void
-  /** A further member of HighLevel's `properties`. */
-  set(key: string, value: unknown): void
+  /**
+   * Adds an error for the value, or for the part of it that the JSON Pointer `path` names. Pass a function where the
+   * detail is expensive to build: it is called only if the detail is needed.
+   */
+  addError(code: string, detail: string | (() => string), path?: string): void
+  /** The value is a wanted list: the delta depends on what the record holds. */
+  addWantedList(items: readonly unknown[]): void
+  /** Sets a member of HighLevel's `properties`, under a key other than the field's. */
+  setProperty(key: string, value: unknown): void
 }
 
-/** How the values of a field are checked and put into HighLevel's form. One for each of its data types. */
+/** Checks the values of a field and translates them into HighLevel's form. One for each of its data types. */
 export interface FieldType {
-  /** HighLevel's form of a value that is not null; `undefined` where the notes say the rest, or nothing is to be changed. */
-  read(value: unknown, field: Field, notes: FieldReport): unknown
-  /** The same of `null`, which clears a field. Absent: null itself. */
-  clear?(field: Field, notes: FieldReport): unknown
-  /** The change that makes `stored` the wanted list; `undefined` where there is none, null where it has to be cleared. */
-  difference?(wanted: readonly unknown[], stored: unknown, field: Field): Delta | null | undefined
-  /** What a value may be, but for null, as a frontend has to know it. */
+  /**
+   * HighLevel's form of a value that is not null. `undefined` where nothing changes, or where the report holds the result.
+   */
+  translate(value: unknown, field: Field, report: FieldReport): unknown
+  /** The same for `null`, which clears a field. If absent, null is sent. */
+  clear?(field: Field, report: FieldReport): unknown
+  /** The delta from `stored` to the wanted list. `undefined` where they are equal, null where the field must be cleared. */
+  diff?(wanted: readonly unknown[], stored: unknown, field: Field): Delta | null | undefined
+  /** The JSON Schema of the values, for frontends. Leaves out null, which every field accepts. */
   schema(field: Field): TSchema
 }

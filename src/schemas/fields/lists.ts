@@ -2,87 +2,91 @@ import Type, { type TSchema } from 'typebox'
 import { isObject } from '../../shared/is-object.ts'
 import type { Delta, FieldReport } from './field.ts'
 
-/** Reads one entry of a list, and notes its faults. */
-export type ReadEntry<Entry> = (value: unknown, path: string, notes: FieldReport) => Entry | undefined
+/** Reads one item of a list. Reports its errors; `undefined` if it cannot be used. */
+export type ReadItem<Item> = (value: unknown, path: string, report: FieldReport) => Item | undefined
 
-interface ListOf<Entry> {
-  /** Of what the list is, for a sentence: `options`. */
-  of: string
-  entry: ReadEntry<Entry>
-  /** The same of an entry that is to be removed. */
-  leaving: ReadEntry<Entry>
-  /** What makes two entries the same one. */
-  identity: (entry: Entry) => unknown
+interface ListRules<Item> {
+  /** Names the items in error details: `options`. */
+  itemNoun: string
+  readAdded: ReadItem<Item>
+  readRemoved: ReadItem<Item>
+  /** Items of equal identity are duplicates. */
+  identity: (item: Item) => unknown
 }
 
-/** Entries without their repetitions; the faulty ones are left out, and noted. */
-function readEntries<Entry>(
+/** Reads the items and drops duplicates. Leaves out invalid items after reporting them. */
+function readItems<Item>(
   list: readonly unknown[],
   path: string,
-  notes: FieldReport,
-  entry: ReadEntry<Entry>,
-  identity: ListOf<Entry>['identity']
-): Entry[] {
-  const entries: Entry[] = []
+  report: FieldReport,
+  readItem: ReadItem<Item>,
+  identity: ListRules<Item>['identity']
+): Item[] {
+  const items: Item[] = []
   const seen = list.length > 1 ? new Set<unknown>() : undefined
   for (let i = 0; i < list.length; i += 1) {
-    const read = entry(list[i], `${path}/${i}`, notes)
-    if (read === undefined || seen?.has(identity(read))) continue
-    seen?.add(identity(read))
-    entries.push(read)
+    const item = readItem(list[i], `${path}/${i}`, report)
+    if (item === undefined || seen?.has(identity(item))) continue
+    seen?.add(identity(item))
+    items.push(item)
   }
-  return entries
+  return items
 }
 
-const nothing: readonly never[] = []
+const noItems: readonly never[] = []
 
-function readHalf<Entry>(
+function readDeltaPart<Item>(
   value: unknown,
-  name: 'add' | 'remove',
-  notes: FieldReport,
-  list: ListOf<Entry>
-): readonly Entry[] {
-  const entry = name === 'add' ? list.entry : list.leaving
-  if (Array.isArray(value)) return readEntries(value, `/${name}`, notes, entry, list.identity)
-  if (value !== undefined) notes.fault('wrong-type', `must be a list of ${list.of}`, `/${name}`)
-  return nothing
+  part: 'add' | 'remove',
+  report: FieldReport,
+  rules: ListRules<Item>
+): readonly Item[] {
+  const readItem = part === 'add' ? rules.readAdded : rules.readRemoved
+  if (Array.isArray(value)) return readItems(value, `/${part}`, report, readItem, rules.identity)
+  if (value !== undefined) report.addError('wrong-type', `must be a list of ${rules.itemNoun}`, `/${part}`)
+  return noItems
 }
 
-/** HighLevel takes a change of a list; a list itself, as its reads give one, it refuses, and a bare text empties the field. */
-export function readList<Entry>(value: unknown, notes: FieldReport, list: ListOf<Entry>): Delta | undefined {
+/**
+ * Reads a wanted list or a delta. HighLevel accepts only deltas: it rejects a plain list, although its own reads return
+ * one, and a plain string empties the field.
+ */
+export function readList<Item>(value: unknown, report: FieldReport, rules: ListRules<Item>): Delta | undefined {
   if (Array.isArray(value)) {
-    notes.want(readEntries(value, '', notes, list.entry, list.identity))
+    report.addWantedList(readItems(value, '', report, rules.readAdded, rules.identity))
     return undefined
   }
   if (!isObject(value) || !('add' in value || 'remove' in value)) {
-    notes.fault('wrong-type', `must be the wanted list of ${list.of}, or { "add": [...], "remove": [...] }, or null`)
+    report.addError('wrong-type', `must be a list of ${rules.itemNoun}, { "add": [...], "remove": [...] } or null`)
     return undefined
   }
   for (const member of Object.keys(value)) {
     if (member !== 'add' && member !== 'remove') {
-      notes.fault('wrong-type', `may hold add and remove alone beside lists of ${list.of}`)
+      report.addError('wrong-type', `must have only the members add and remove, each a list of ${rules.itemNoun}`)
     }
   }
-  const add = readHalf(value['add'], 'add', notes, list)
-  const remove = readHalf(value['remove'], 'remove', notes, list)
+  const add = readDeltaPart(value['add'], 'add', report, rules)
+  const remove = readDeltaPart(value['remove'], 'remove', report, rules)
   if (add.length > 0 && remove.length > 0) {
-    const added = new Set(add.map(list.identity))
-    if (remove.some((one) => added.has(list.identity(one)))) notes.fault('conflict', 'is both added and removed')
+    const added = new Set(add.map(rules.identity))
+    if (remove.some((item) => added.has(rules.identity(item)))) {
+      report.addError('conflict', 'adds and removes the same item')
+    }
   }
   return deltaOf(add, remove)
 }
 
-/** `undefined` where nothing is changed. */
+/** `undefined` where nothing changes. */
 export function deltaOf(add: readonly unknown[], remove: readonly unknown[]): Delta | undefined {
   if (add.length === 0) return remove.length === 0 ? undefined : { remove }
   return remove.length === 0 ? { add } : { add, remove }
 }
 
-/** The schema of a list, or a change of it; `leaving` is of what may be removed. */
-export function listSchema(entry: TSchema, leaving: TSchema, maxItems?: number): TSchema {
-  const list = Type.Array(entry, maxItems === undefined ? {} : { maxItems })
+/** The JSON Schema of a wanted list or a delta. */
+export function listSchema(added: TSchema, removed: TSchema, maxItems?: number): TSchema {
+  const list = Type.Array(added, maxItems === undefined ? {} : { maxItems })
   const delta = Type.Object(
-    { add: Type.Optional(list), remove: Type.Optional(Type.Array(leaving)) },
+    { add: Type.Optional(list), remove: Type.Optional(Type.Array(removed)) },
     { additionalProperties: false, minProperties: 1 }
   )
   return Type.Union([list, delta])

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { readObjectSchema } from '../../../src/schemas/object-schema.ts'
-import { leftoverErrors, planProperties, resolveWanted } from '../../../src/schemas/plan-properties.ts'
+import { formerTypeErrors, planProperties, resolveWanted } from '../../../src/schemas/plan-properties.ts'
 
 const OBJECT = 'custom_objects.car'
 
@@ -11,7 +11,10 @@ interface FieldInput {
   maxFileLimit?: number
 }
 
-/** An object with this one field, `part`, and what HighLevel is sent for a value of it. */
+/**
+ * What HighLevel is sent for a value of `part`, the only field of an object, or the errors. `held` is what the record holds
+ * there.
+ */
 function sent(field: FieldInput, value: unknown, held: unknown = undefined, member = 'part') {
   const schema = readObjectSchema({
     object: { key: OBJECT, standard: false, labels: { singular: 'Car' } },
@@ -19,8 +22,8 @@ function sent(field: FieldInput, value: unknown, held: unknown = undefined, memb
   })
   if (schema === undefined) throw new Error('The schema cannot be read')
   const plan = planProperties(schema, { [member]: value })
-  const faults = plan.errors.map((fault) => ('pointer' in fault ? { pointer: fault.pointer, code: fault.code } : fault))
-  return faults.length > 0 ? faults : (resolveWanted(plan, { part: held }) ?? 'nothing')
+  const errors = plan.errors.map((error) => ('pointer' in error ? { pointer: error.pointer, code: error.code } : error))
+  return errors.length > 0 ? errors : (resolveWanted(plan, { part: held }) ?? 'nothing')
 }
 
 const at = (code: string, path = '') => [{ pointer: `/properties/part${path}`, code }]
@@ -34,19 +37,19 @@ const pdf = { url: 'https://files.example.com/2.pdf', name: 'Invoice' }
 
 interface Row {
   field: FieldInput
-  /** Value, and what is sent: `part` alone unless it is an object with members. */
-  takes: [value: unknown, sent: unknown, held?: unknown][]
-  refuses: [value: unknown, faults: ReturnType<typeof at>][]
+  /** Each value with the properties that are sent for it. */
+  accepted: [value: unknown, sent: unknown, held?: unknown][]
+  rejected: [value: unknown, errors: ReturnType<typeof at>][]
 }
 
 const text = (dataType: string): Row => ({
   field: { dataType },
-  takes: [
+  accepted: [
     ['Audi', { part: 'Audi' }],
     ['', { part: '' }],
     [null, { part: null }]
   ],
-  refuses: [
+  rejected: [
     [1, at('wrong-type')],
     [true, at('wrong-type')],
     [['Audi'], at('wrong-type')],
@@ -54,15 +57,15 @@ const text = (dataType: string): Row => ({
   ]
 })
 
-/** Lists of options in both data types that have them. */
+/** For both data types that hold lists of options. */
 const optionList = (dataType: string): Row => ({
   field: { dataType, options: OPTIONS },
-  takes: [
+  accepted: [
     [['red'], { part: { add: ['red'] } }],
     [['Dark blue', 'red', 'red'], { part: { add: ['dark_blue', 'red'] } }, null],
     [['red'], { part: { remove: ['dark_blue'] } }, ['red', 'dark_blue']],
     [['red'], { part: { add: ['red'], remove: ['dark_blue'] } }, ['dark_blue']],
-    [['red'], { part: { remove: ['an option of old'] } }, ['Red', 'an option of old']],
+    [['red'], { part: { remove: ['a leftover'] } }, ['Red', 'a leftover']],
     [['dark_blue', 'red'], 'nothing', ['red', 'dark_blue']],
     [[], { part: { remove: ['red'] } }, ['red']],
     [[], 'nothing', []],
@@ -71,12 +74,12 @@ const optionList = (dataType: string): Row => ({
     [{ add: ['Dark blue'], remove: ['red'] }, { part: { add: ['dark_blue'], remove: ['red'] } }],
     [{ add: [], remove: [] }, 'nothing'],
     [{ remove: ['red'] }, { part: { remove: ['red'] } }],
-    // The label may be what is stored, by others than this gateway.
-    [{ remove: ['Red', 'an option of old', 'Red'] }, { part: { remove: ['red', 'an option of old', 'Red'] } }],
-    [null, { part: null }, 'a text of old'],
-    [[], { part: null }, 'a text of old']
+    // Other clients may have stored the label itself.
+    [{ remove: ['Red', 'a leftover', 'Red'] }, { part: { remove: ['red', 'a leftover', 'Red'] } }],
+    [null, { part: null }, 'of a former type'],
+    [[], { part: null }, 'of a former type']
   ],
-  refuses: [
+  rejected: [
     ['red', at('wrong-type')],
     ['', at('wrong-type')],
     [true, at('wrong-type')],
@@ -100,23 +103,23 @@ const rows: Record<string, Row> = {
   STANDARD_FIELD: text('STANDARD_FIELD'),
   LARGE_TEXT: {
     field: { dataType: 'LARGE_TEXT' },
-    takes: [
+    accepted: [
       ['x'.repeat(12_000), { part: 'x'.repeat(12_000) }],
       [null, { part: null }]
     ],
-    refuses: [
+    rejected: [
       ['x'.repeat(12_001), at('too-long')],
       [5, at('wrong-type')]
     ]
   },
   EMAIL: {
     field: { dataType: 'EMAIL' },
-    takes: [
+    accepted: [
       ['ada@example.com', { part: 'ada@example.com' }],
       ['', { part: '' }],
       [null, { part: null }]
     ],
-    refuses: [
+    rejected: [
       ['ada at example.com', at('bad-email')],
       ['@', at('bad-email')],
       [['ada@example.com'], at('wrong-type')]
@@ -124,12 +127,12 @@ const rows: Record<string, Row> = {
   },
   NUMERICAL: {
     field: { dataType: 'NUMERICAL' },
-    takes: [
+    accepted: [
       [0, { part: 0 }],
       [-1.5, { part: -1.5 }],
       [null, { part: null }]
     ],
-    refuses: [
+    rejected: [
       ['2', at('wrong-type')],
       ['', at('wrong-type')],
       [[2], at('wrong-type')]
@@ -137,12 +140,12 @@ const rows: Record<string, Row> = {
   },
   PHONE: {
     field: { dataType: 'PHONE' },
-    takes: [
+    accepted: [
       ['+14155550123', { part: '+14155550123' }],
       ['+2904123', { part: '+2904123' }],
       [null, { part: null }]
     ],
-    refuses: [
+    rejected: [
       ['0171 5550123', at('bad-phone')],
       ['+0171555012', at('bad-phone')],
       ['+1 415 555 0123', at('bad-phone')],
@@ -153,13 +156,13 @@ const rows: Record<string, Row> = {
   },
   MONETORY: {
     field: { dataType: 'MONETORY' },
-    takes: [
+    accepted: [
       [5, { part: { currency: 'default', value: 5 } }],
       [{ value: 5 }, { part: { currency: 'default', value: 5 } }],
       [{ currency: 'default', value: 0.5 }, { part: { currency: 'default', value: 0.5 } }],
       [null, { part: null }]
     ],
-    refuses: [
+    rejected: [
       ['5', at('wrong-type')],
       [{ currency: 'EUR', value: 5 }, at('bad-currency', '/currency')],
       [{ currency: 'default' }, at('wrong-type')],
@@ -170,12 +173,12 @@ const rows: Record<string, Row> = {
   },
   SINGLE_OPTIONS: {
     field: { dataType: 'SINGLE_OPTIONS', options: OPTIONS },
-    takes: [
+    accepted: [
       ['red', { part: 'red' }],
       ['Dark blue', { part: 'dark_blue' }],
       [null, { part: null }]
     ],
-    refuses: [
+    rejected: [
       ['green', at('unknown-option')],
       ['', at('unknown-option')],
       [['red'], at('wrong-type')],
@@ -184,12 +187,12 @@ const rows: Record<string, Row> = {
   },
   RADIO: {
     field: { dataType: 'RADIO', options: OPTIONS, allowCustomOption: true },
-    takes: [
+    accepted: [
       ['Red', { part: 'red' }],
-      ['as it came from the factory', { part: 'as it came from the factory' }],
+      ['a custom colour', { part: 'a custom colour' }],
       [null, { part: null }]
     ],
-    refuses: [
+    rejected: [
       ['', at('unknown-option')],
       [1, at('wrong-type')]
     ]
@@ -198,12 +201,12 @@ const rows: Record<string, Row> = {
   CHECKBOX: optionList('CHECKBOX'),
   DATE: {
     field: { dataType: 'DATE' },
-    takes: [
+    accepted: [
       ['2024-02-29', { part: '2024-02-29' }],
       ['1999-12-31', { part: '1999-12-31' }],
       [null, { part: null }]
     ],
-    refuses: [
+    rejected: [
       ['', at('bad-date')],
       ['2023-02-29', at('bad-date')],
       ['1900-02-29', at('bad-date')],
@@ -218,7 +221,7 @@ const rows: Record<string, Row> = {
   },
   TEXTBOX_LIST: {
     field: { dataType: 'TEXTBOX_LIST', options: OPTIONS },
-    takes: [
+    accepted: [
       [{ red: 'a' }, { 'part.red': 'a' }],
       [
         { 'Dark blue': 'a', red: null },
@@ -227,7 +230,7 @@ const rows: Record<string, Row> = {
       [{}, 'nothing'],
       [null, { 'part.red': null, 'part.dark_blue': null }]
     ],
-    refuses: [
+    rejected: [
       ['a', at('wrong-type')],
       [['a'], at('wrong-type')],
       [{ green: 'a' }, at('unknown-option', '/green')],
@@ -238,7 +241,7 @@ const rows: Record<string, Row> = {
   },
   FILE_UPLOAD: {
     field: { dataType: 'FILE_UPLOAD', maxFileLimit: 2 },
-    takes: [
+    accepted: [
       [[png], { part: { add: [png] } }],
       [[png, pdf], { part: { add: [pdf] } }, [png]],
       [[pdf], { part: { add: [pdf], remove: [png] } }, [png]],
@@ -256,7 +259,7 @@ const rows: Record<string, Row> = {
       [null, { part: null }, png.url],
       [[png], 'nothing', [png.url]]
     ],
-    refuses: [
+    rejected: [
       [png.url, at('wrong-type')],
       [png, at('wrong-type')],
       [[png.url], at('wrong-type', '/0')],
@@ -270,19 +273,19 @@ const rows: Record<string, Row> = {
   },
   A_TYPE_OF_TOMORROW: {
     field: { dataType: 'A_TYPE_OF_TOMORROW' },
-    takes: [
+    accepted: [
       ['x', { part: 'x' }],
       [['x'], { part: ['x'] }],
       [{ add: 1 }, { part: { add: 1 } }],
       [null, { part: null }]
     ],
-    refuses: []
+    rejected: []
   }
 }
 
-for (const [name, { field, takes, refuses }] of Object.entries(rows)) {
-  t.test(`${name}: what is taken, and what HighLevel is sent for it`, async (t) => {
-    for (const [value, wanted, held] of takes) {
+for (const [name, { field, accepted, rejected }] of Object.entries(rows)) {
+  t.test(`${name}: accepted values, and what HighLevel is sent for them`, async (t) => {
+    for (const [value, wanted, held] of accepted) {
       t.strictSame(
         sent(field, value, held),
         wanted,
@@ -290,58 +293,61 @@ for (const [name, { field, takes, refuses }] of Object.entries(rows)) {
       )
     }
   })
-  t.test(`${name}: what is refused, and where the fault is`, async (t) => {
-    for (const [value, faults] of refuses) {
-      t.strictSame(sent(field, value), faults, JSON.stringify(value)?.slice(0, 80) ?? '')
+  t.test(`${name}: rejected values, with the pointer and code of each error`, async (t) => {
+    for (const [value, errors] of rejected) {
+      t.strictSame(sent(field, value), errors, JSON.stringify(value)?.slice(0, 80) ?? '')
     }
   })
 }
 
-t.test('a field whose options HighLevel does not tell takes any but an empty one', async (t) => {
+t.test('a field for which HighLevel lists no options takes any string but the empty one', async (t) => {
   t.strictSame(sent({ dataType: 'SINGLE_OPTIONS' }, 'red'), { part: 'red' })
   t.strictSame(sent({ dataType: 'SINGLE_OPTIONS' }, ''), at('unknown-option'))
   t.strictSame(sent({ dataType: 'CHECKBOX' }, { add: ['red'] }), { part: { add: ['red'] } })
   t.strictSame(sent({ dataType: 'CHECKBOX' }, [''], []), at('unknown-option', '/0'))
-  const untold = { dataType: 'TEXTBOX_LIST' }
-  t.strictSame(sent(untold, { red: 'a', blue: null }), { 'part.red': 'a', 'part.blue': null })
-  t.strictSame(sent(untold, 'a', undefined, 'part.dark.blue'), { 'part.dark.blue': 'a' })
-  t.strictSame(sent(untold, 5, undefined, 'part.red'), [{ pointer: '/properties/part.red', code: 'wrong-type' }])
-  t.strictSame(sent(untold, 'a'), at('wrong-type'))
-  t.strictSame(sent(untold, { '': 'a' }), at('unknown-option', '/'))
-  t.strictSame(sent(untold, 'a', undefined, 'part.'), [{ pointer: '/properties/part.', code: 'unknown-field' }])
-  t.strictSame(sent(untold, null), { part: null })
+  const unlisted = { dataType: 'TEXTBOX_LIST' }
+  t.strictSame(sent(unlisted, { red: 'a', blue: null }), { 'part.red': 'a', 'part.blue': null })
+  t.strictSame(sent(unlisted, 'a', undefined, 'part.dark.blue'), { 'part.dark.blue': 'a' })
+  t.strictSame(sent(unlisted, 5, undefined, 'part.red'), [{ pointer: '/properties/part.red', code: 'wrong-type' }])
+  t.strictSame(sent(unlisted, 'a'), at('wrong-type'))
+  t.strictSame(sent(unlisted, { '': 'a' }), at('unknown-option', '/'))
+  t.strictSame(sent(unlisted, 'a', undefined, 'part.'), [{ pointer: '/properties/part.', code: 'unknown-field' }])
+  t.strictSame(sent(unlisted, null), { part: null })
 })
 
-t.test('thousands of slips are told within the time of a call, and fifty of them shown', async (t) => {
-  const options = Array.from({ length: 3_000 }, (_, i) => ({ key: `option_number_${i}`, label: `Option ${i}` }))
-  const slips = Array.from({ length: 12_000 }, (_, i) => `optoin_numbr_${i}`)
-  const boxes = Object.fromEntries(slips.map((name) => [name, 'x']))
-  const since = performance.now()
+t.test(
+  'thousands of misspelt names are checked within the time of a call, and fifty errors are reported',
+  async (t) => {
+    const options = Array.from({ length: 3_000 }, (_, i) => ({ key: `option_number_${i}`, label: `Option ${i}` }))
+    const typos = Array.from({ length: 12_000 }, (_, i) => `optoin_numbr_${i}`)
+    const boxes = Object.fromEntries(typos.map((name) => [name, 'x']))
+    const since = performance.now()
 
-  const [list, box] = [
-    sent({ dataType: 'CHECKBOX', options }, slips),
-    sent({ dataType: 'TEXTBOX_LIST', options }, boxes)
-  ]
+    const [list, box] = [
+      sent({ dataType: 'CHECKBOX', options }, typos),
+      sent({ dataType: 'TEXTBOX_LIST', options }, boxes)
+    ]
 
-  t.equal((list as unknown[]).length, 50)
-  t.equal((box as unknown[]).length, 50)
-  // It took more than ten seconds where every entry was compared with every option.
-  t.ok(performance.now() - since < 2_000)
-})
+    t.equal((list as unknown[]).length, 50)
+    t.equal((box as unknown[]).length, 50)
+    // Comparing every item with every option took more than ten seconds.
+    t.ok(performance.now() - since < 2_000)
+  }
+)
 
-t.test('names that are much alike are compared in little time', async (t) => {
+t.test('long names that share a prefix are compared quickly', async (t) => {
   const options = Array.from({ length: 5_000 }, (_, i) => ({ key: `${'an_option_of_'.repeat(4)}${i}`, label: `${i}` }))
-  const slips = Array.from({ length: 10 }, (_, i) => `${'an_option_of_'.repeat(4)}x${i}`)
+  const typos = Array.from({ length: 10 }, (_, i) => `${'an_option_of_'.repeat(4)}x${i}`)
   const since = performance.now()
 
-  const faults = sent({ dataType: 'CHECKBOX', options }, { add: slips })
+  const errors = sent({ dataType: 'CHECKBOX', options }, { add: typos })
 
-  t.equal((faults as unknown[]).length, 10)
-  // It took seconds where each was compared as a whole.
+  t.equal((errors as unknown[]).length, 10)
+  // Comparing whole names took seconds.
   t.ok(performance.now() - since < 500)
 })
 
-t.test('a full field key is taken for the short one, and a box of a list by its flat key', async (t) => {
+t.test('a field is found by its full key, and a text box by its flat key', async (t) => {
   t.strictSame(sent({ dataType: 'TEXT' }, 'Audi', undefined, `${OBJECT}.part`), { part: 'Audi' })
   t.strictSame(sent({ dataType: 'TEXTBOX_LIST', options: OPTIONS }, 'a', undefined, 'part.red'), { 'part.red': 'a' })
   t.strictSame(sent({ dataType: 'TEXTBOX_LIST', options: OPTIONS }, null, undefined, `${OBJECT}.part.red`), {
@@ -352,7 +358,7 @@ t.test('a full field key is taken for the short one, and a box of a list by its 
   ])
 })
 
-t.test('a field that is named twice is refused, whatever the names', async (t) => {
+t.test('a field that is set twice is rejected, whichever keys name it', async (t) => {
   const schema = readObjectSchema({
     object: { key: OBJECT },
     fields: [
@@ -360,25 +366,25 @@ t.test('a field that is named twice is refused, whatever the names', async (t) =
       { name: 'Doors', fieldKey: `${OBJECT}.doors`, dataType: 'NUMERICAL' }
     ]
   })
-  const faultsOf = (properties: Record<string, unknown>) => schema && planProperties(schema, properties).errors
+  const errorsOf = (properties: Record<string, unknown>) => schema && planProperties(schema, properties).errors
 
-  t.match(faultsOf({ doors: 1, [`${OBJECT}.doors`]: 2 }), [
+  t.match(errorsOf({ doors: 1, [`${OBJECT}.doors`]: 2 }), [
     { pointer: `/properties/${OBJECT}.doors`, code: 'duplicate-field' }
   ])
-  t.match(faultsOf({ colours: ['red'], [`${OBJECT}.colours`]: { add: ['red'] } }), [{ code: 'duplicate-field' }])
-  t.match(faultsOf({ colours: { add: ['red'] }, [`${OBJECT}.colours`]: [] }), [{ code: 'duplicate-field' }])
+  t.match(errorsOf({ colours: ['red'], [`${OBJECT}.colours`]: { add: ['red'] } }), [{ code: 'duplicate-field' }])
+  t.match(errorsOf({ colours: { add: ['red'] }, [`${OBJECT}.colours`]: [] }), [{ code: 'duplicate-field' }])
 })
 
-t.test('a field may be called as what every object has', async (t) => {
+t.test('a field may be named like an inherited member of objects', async (t) => {
   const fields = [{ name: 'C', fieldKey: `${OBJECT}.constructor`, dataType: 'CHECKBOX', options: OPTIONS }]
   const schema = readObjectSchema({ object: { key: OBJECT }, fields })
   const plan = schema && planProperties(schema, { constructor: ['red'] })
 
-  t.strictSame(plan && leftoverErrors(plan, {}), [])
+  t.strictSame(plan && formerTypeErrors(plan, {}), [])
   t.equal(JSON.stringify(plan && resolveWanted(plan, {})), '{"constructor":{"add":["red"]}}')
 })
 
-t.test('what was probably meant is named', async (t) => {
+t.test('an error suggests the nearest field, option or box', async (t) => {
   const schema = readObjectSchema({
     object: { key: OBJECT, labels: { singular: 'Car' } },
     fields: [
@@ -395,10 +401,10 @@ t.test('what was probably meant is named', async (t) => {
     'is not a field of Car',
     'is not a box of Trim: did you mean "red"?'
   ])
-  t.strictSame(details({ colour: 'nothing like it' }), ['is not an option of Colour: it takes "red", "dark_blue"'])
+  t.strictSame(details({ colour: 'nothing like it' }), ['is not an option of Colour: use one of "red", "dark_blue"'])
 })
 
-t.test('an answer that is no object with fields is not taken for one, and odd fields are left out', async (t) => {
+t.test('an answer without an object and its fields is rejected, and invalid fields are left out', async (t) => {
   for (const body of [
     null,
     [],
