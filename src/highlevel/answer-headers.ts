@@ -31,19 +31,26 @@ function dateOf(text: string): number | undefined {
   return Number.isNaN(at) ? undefined : at
 }
 
-/**
- * What an answer says of when to come again: whole seconds up to a day, sent as such or as a date, which counts from the
- * `Date` of the same answer, as clocks differ. `undefined` where it says nothing, or a date that is over.
- */
-export function retryAfterOf(answer: Answer, now = Date.now()): number | undefined {
+/** `Retry-After` in whole seconds, up to a day; `undefined` where it is absent, unreadable or a date in the past. */
+function retryAfterSeconds(answer: Answer, now: number): number | undefined {
   const text = textOf(answer, 'retry-after')
   if (text === '') return undefined
   if (DIGITS.test(text)) return Math.min(DAY_SECONDS, Number(text))
   const at = dateOf(text)
   if (at === undefined) return undefined
+  // Clocks differ, so a date counts from the `Date` of the same answer.
   const seconds = Math.ceil((at - (dateOf(textOf(answer, 'date')) ?? now)) / 1_000)
   return seconds > 0 ? Math.min(DAY_SECONDS, seconds) : undefined
 }
 
-/** For Retry-After: whole seconds from 1 to a day. */
-export const wholeSeconds = (seconds: number): number => Math.min(DAY_SECONDS, Math.max(1, Math.ceil(seconds)))
+/**
+ * How long HighLevel asks to wait, in milliseconds: `Retry-After`, sent as seconds or as a date, or else `fallbackMs`.
+ * HighLevel documents no Retry-After. `now` is in epoch milliseconds.
+ */
+export const retryAfterMs = (answer: Answer, fallbackMs: number, now = Date.now()): number => {
+  const seconds = retryAfterSeconds(answer, now)
+  return seconds === undefined ? fallbackMs : seconds * 1_000
+}
+
+/** The value of our own Retry-After header: whole seconds, from 1 to a day. */
+export const toRetryAfterSeconds = (ms: number): number => Math.min(DAY_SECONDS, Math.max(1, Math.ceil(ms / 1_000)))

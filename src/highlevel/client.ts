@@ -53,8 +53,7 @@ function readRecord(call: LocationCall, answer: Answer): RecordAnswer {
 export function markUncertain<P>({ trace }: Pick<CallContext, 'trace'>, problem: P): P {
   if (!(problem instanceof Problem)) return problem
   if (problem.extras.applied === 'unknown') trace.unsure = true
-  else if (trace.unsure)
-    return new Problem(problem.code, problem.detail, { ...problem.extras, applied: 'unknown' }) as P & Problem
+  else if (trace.unsure) return problem.with({ applied: 'unknown' }) as P & Problem
   return problem
 }
 

@@ -1,5 +1,5 @@
 import { Problem } from '../problems/problem.ts'
-import { retryAfterOf } from './answer-headers.ts'
+import { retryAfterMs } from './answer-headers.ts'
 import { type Answer, isGone, type Layer, type LocationCall } from './call.ts'
 import { callerGone, pause } from './deadline.ts'
 import { appliedAfter } from './write-outcome.ts'
@@ -40,8 +40,6 @@ const isQuotaProblem = (problem: unknown): boolean =>
   problem instanceof Problem &&
   (problem.code === 'location-burst-exhausted' || problem.code === 'location-daily-exhausted')
 
-const askedToWaitMs = (answer: Answer | undefined): number => ((answer && retryAfterOf(answer)) ?? 0) * 1_000
-
 /**
  * Repeats what may go better the next time: broken connections, 429, 502, 503 and 504. A PUT of the same bytes may be
  * repeated; that no newer write of the record comes in between is seen to by whoever sends it. A 429 waits in the
@@ -56,7 +54,7 @@ export function createRetry({ count, closing, random = Math.random }: Deps): Lay
     if (attempt >= MAX_ATTEMPTS || budget < 1) return undefined
     // Full jitter: those that failed together do not come back together.
     const backoff = random() * Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** (attempt - 1))
-    return Math.max(backoff, askedToWaitMs(answer))
+    return answer === undefined ? backoff : Math.max(backoff, retryAfterMs(answer, 0))
   }
 
   return (next) => async (call) => {

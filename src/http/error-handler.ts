@@ -81,7 +81,7 @@ export type SendProblem = ReturnType<typeof createSendProblem>
 /** Whatever failed inside the gateway, or was cut off, HighLevel may have stored the write by then. */
 const honest = (request: FastifyRequest, problem: Problem): Problem =>
   (problem.code === 'internal' || problem.code === 'shutting-down') && request.work?.trace.wrote === true
-    ? new Problem(problem.code, problem.detail, { ...problem.extras, applied: 'unknown' })
+    ? problem.with({ applied: 'unknown' })
     : problem
 
 export const noRoute = (request: FastifyRequest) =>

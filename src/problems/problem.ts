@@ -38,6 +38,13 @@ export class Problem extends Error {
     this.detail = detail
     this.extras = extras
   }
+
+  /** A copy with further extras. Code, detail, cause and stack stay. */
+  with(extras: ProblemExtras): Problem {
+    const copy = new Problem(this.code, this.detail, { ...this.extras, ...extras })
+    if (this.stack !== undefined) copy.stack = this.stack
+    return copy
+  }
 }
 
 /** The members of an `application/problem+json` document (RFC 9457). */

@@ -69,18 +69,18 @@ const rejected = ({ name }: Member): FieldError => ({
  */
 function addPointers(problem: Problem, schema: ObjectSchema | undefined, patch: RecordPatch): Problem {
   const { errors, upstream } = problem.extras
-  const withErrors = (faults: readonly FieldError[]) =>
-    new Problem(problem.code, problem.detail, { ...problem.extras, errors: faults })
   if (errors !== undefined) {
     const pointerOf = createPointerOf(patch, schema)
     const own = (pointer: string) => pointerOf(partName(pointer.slice(ROOT.length)))
-    return withErrors(errors.map((fault) => ('pointer' in fault ? { ...fault, pointer: own(fault.pointer) } : fault)))
+    return problem.with({
+      errors: errors.map((fault) => ('pointer' in fault ? { ...fault, pointer: own(fault.pointer) } : fault))
+    })
   }
   if (upstream?.message === undefined) return problem
   const members = membersOf(patch, schema)
   const named = mentioned(upstream.message, members, ({ field }) => field?.name)
   const found = named.length > 0 ? named : mentioned(upstream.message, members, ({ key }) => key)
-  return found.length === 0 ? problem : withErrors(found.map(rejected))
+  return found.length === 0 ? problem : problem.with({ errors: found.map(rejected) })
 }
 
 /** HighLevel's refusal of the values, with pointers; `undefined` for any other error. */

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { countOf, retryAfterOf } from '../../src/highlevel/answer-headers.ts'
+import { countOf, retryAfterMs } from '../../src/highlevel/answer-headers.ts'
 import type { Answer } from '../../src/highlevel/call.ts'
 
 const answer = (headers: Answer['headers']): Answer => ({ status: 429, headers, body: Buffer.alloc(0) })
@@ -52,14 +52,18 @@ t.test('Retry-After is seconds or a date, of any form, and never more than a day
     ['', undefined]
   ]
 
-  for (const [text, seconds] of expected) t.equal(retryAfterOf(answer({ 'retry-after': text }), now), seconds, text)
-  t.equal(retryAfterOf(answer({}), now), undefined)
+  const fallbackMs = 1_234
+  for (const [text, seconds] of expected) {
+    const ms = seconds === undefined ? fallbackMs : seconds * 1_000
+    t.equal(retryAfterMs(answer({ 'retry-after': text }), fallbackMs, now), ms, text)
+  }
+  t.equal(retryAfterMs(answer({}), fallbackMs, now), fallbackMs)
   t.end()
 })
 
 t.test('a date is held against that of the answer, whatever the clock here says', (t) => {
   const headers = { date: 'Thu, 01 Jan 2026 00:00:00 GMT', 'retry-after': 'Thu, 01 Jan 2026 00:01:00 GMT' }
 
-  t.equal(retryAfterOf(answer(headers), Date.UTC(2030, 0, 1)), 60)
+  t.equal(retryAfterMs(answer(headers), 0, Date.UTC(2030, 0, 1)), 60_000)
   t.end()
 })

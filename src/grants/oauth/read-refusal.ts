@@ -1,4 +1,4 @@
-import { retryAfterOf, wholeSeconds } from '../../highlevel/answer-headers.ts'
+import { retryAfterMs, toRetryAfterSeconds } from '../../highlevel/answer-headers.ts'
 import type { Answer } from '../../highlevel/call.ts'
 import { readUpstreamError } from '../../highlevel/errors/error-body.ts'
 import { withoutValues } from '../../highlevel/errors/redact.ts'
@@ -67,7 +67,7 @@ export function refusalOf(
   if (status < 400 || status >= 500 || status === 408 || status === 429 || !words.readable) {
     return new Problem('upstream-unavailable', 'HighLevel’s token endpoint does not work at the moment', {
       upstream: { status },
-      retryAfterSeconds: wholeSeconds(retryAfterOf(answer) ?? 5)
+      retryAfterSeconds: toRetryAfterSeconds(retryAfterMs(answer, 5_000))
     })
   }
   const { errorCode = '', message = '' } = words

@@ -1,4 +1,5 @@
 import { Problem } from '../../problems/problem.ts'
+import { toRetryAfterSeconds } from '../answer-headers.ts'
 import type { Answer, Layer, LocationCall, Send } from '../call.ts'
 import { createInFlight } from './in-flight.ts'
 import { createBreakerStats, type Failure } from './stats.ts'
@@ -32,7 +33,7 @@ function failureOf(outcome: unknown): Failure | undefined {
 
 const unavailable = ({ probeAt }: Circuit, at: number) =>
   new Problem('upstream-unavailable', 'HighLevel does not answer as it should: calls are held back for a moment', {
-    retryAfterSeconds: Math.max(1, Math.ceil((probeAt - at) / 1_000))
+    retryAfterSeconds: toRetryAfterSeconds(probeAt - at)
   })
 
 /**

@@ -1,7 +1,7 @@
 import type { ProblemCode } from '../../problems/catalog.ts'
 import { type FieldError, Problem } from '../../problems/problem.ts'
 import { pointerPart } from '../../shared/json-pointer.ts'
-import { countOf, retryAfterOf, wholeSeconds } from '../answer-headers.ts'
+import { countOf, retryAfterMs, toRetryAfterSeconds } from '../answer-headers.ts'
 import { type Answer, type Call, type LocationCall, writes } from '../call.ts'
 import { DAY_MS, untilDayEndMs } from '../quota/day.ts'
 import { appliedAfter } from '../write-outcome.ts'
@@ -14,22 +14,21 @@ export const isTokenFault = (answer: Answer): boolean =>
 
 const DEFAULT_INTERVAL_MS = 10_000
 
-/** HighLevel documents no Retry-After: it counts where it is sent, else one interval of the window is waited. */
+/** A 429. Without a Retry-After the caller is told to wait until the day ends, or for one interval of the window. */
 function exhausted(answer: Answer): { code: ProblemCode; detail: string; retryAfterSeconds: number } {
-  const given = retryAfterOf(answer)
   if (countOf(answer, 'x-ratelimit-daily-remaining', 0, 0) === 0) {
     const resetMs = countOf(answer, 'x-ratelimit-daily-reset', 0, DAY_MS) ?? untilDayEndMs(Date.now())
     return {
       code: 'location-daily-exhausted',
       detail: 'HighLevel takes no more calls of this location today',
-      retryAfterSeconds: wholeSeconds(given ?? resetMs / 1_000)
+      retryAfterSeconds: toRetryAfterSeconds(retryAfterMs(answer, resetMs))
     }
   }
   const intervalMs = countOf(answer, 'x-ratelimit-interval-milliseconds', 1, DAY_MS) ?? DEFAULT_INTERVAL_MS
   return {
     code: 'location-burst-exhausted',
     detail: 'HighLevel takes no more calls of this location at the moment',
-    retryAfterSeconds: wholeSeconds(given ?? intervalMs / 1_000)
+    retryAfterSeconds: toRetryAfterSeconds(retryAfterMs(answer, intervalMs))
   }
 }
 

@@ -1,4 +1,4 @@
-import { countOf, retryAfterOf } from '../answer-headers.ts'
+import { countOf, retryAfterMs } from '../answer-headers.ts'
 import type { Answer } from '../call.ts'
 import { learnDay } from './day.ts'
 
@@ -147,9 +147,9 @@ export function learn(allowance: LearnedLimits, place: Permit, answer: Answer, a
 /** HighLevel documents no Retry-After: where none is sent, waits double up to a whole window. */
 function pause(allowance: LearnedLimits, answer: Answer, at: number, now: number): void {
   allowance.proof = 'due'
-  const seconds = retryAfterOf(answer, now)
-  if (seconds !== undefined && seconds > 0) {
-    const pauseMs = Math.min(seconds * 1_000, LONGEST_PAUSE_MS)
+  const askedMs = retryAfterMs(answer, 0, now)
+  if (askedMs > 0) {
+    const pauseMs = Math.min(askedMs, LONGEST_PAUSE_MS)
     allowance.pausedUntil = Math.max(allowance.pausedUntil, at + pauseMs)
   } else if (at >= allowance.pausedUntil) {
     // Calls that were sent together are refused together: that is one refusal.
