@@ -9,11 +9,12 @@ import { createServer } from '../http/server.ts'
 import validation from '../http/validation.ts'
 import logging from '../observability/request-log.ts'
 import { Problem } from '../problems/problem.ts'
+import { ID } from '../shared/ids.ts'
 import { healthOf, type ServerOptions } from './public-server.ts'
 
 const PAGE = 1_000
 
-const LocationId = Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$', description: 'a location id' })
+const LocationId = Type.String({ pattern: ID.source, description: 'a location id' })
 const states = ['connected', 'backing-off', 'paused', 'reconnect-required', 'uninstalled'] as const
 const Page = Type.Object(
   {

@@ -9,7 +9,7 @@ import { createMetrics } from '../observability/metrics.ts'
 import { createRecordLock } from '../records/record-lock.ts'
 import { createRecordMutex } from '../records/record-mutex.ts'
 import { createCatalog } from '../schemas/catalog.ts'
-import { within } from '../shared/timeout.ts'
+import { waitAtMost } from '../shared/timeout.ts'
 import { version } from '../version.ts'
 import type { Config } from './config.ts'
 import { openFileLimit, shareOpenFiles } from './open-files.ts'
@@ -137,7 +137,7 @@ export async function openContainer(config: Config, log: BaseLogger, now: () => 
       // What was cut off is noted with its grant.
       await grants.settle(left())
       await grants.drain()
-      await within(left(), vault.close)
+      await waitAtMost(left(), vault.close)
     }
   }
 }

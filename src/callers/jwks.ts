@@ -1,6 +1,6 @@
 import { createRemoteJWKSet, customFetch, importJWK, type JWK, type JWTVerifyGetKey } from 'jose'
 import type { BaseLogger } from 'pino'
-import { isObject } from '../shared/is-object.ts'
+import { isObject } from '../shared/json.ts'
 
 const TIMEOUT_MS = 3_000
 

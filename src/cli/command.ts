@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream'
 import { parseArgs } from 'node:util'
 import type { Config } from '../app/config.ts'
 import type { Vault } from '../grants/vault/vault.ts'
+import { ID } from '../shared/ids.ts'
 
 /** The command line does not say what to do. The message is for the person at it. */
 export class UsageError extends Error {
@@ -30,8 +31,6 @@ export interface Command {
   /** Reads the arguments. Throws UsageError. */
   read(args: readonly string[]): (context: Context) => Promise<Outcome>
 }
-
-const ID = /^[A-Za-z0-9_-]{1,64}$/
 
 /** A command that takes nothing. */
 export const nothing = (args: readonly string[]): void => {

@@ -1,8 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { credentialHash } from '../grants/vault/credential-hash.ts'
+import { ID } from '../shared/ids.ts'
 import { type Command, date, nothing, oneId, options, table, UsageError } from './command.ts'
-
-const LOCATION_ID = /^[A-Za-z0-9_-]{1,64}$/
 
 /** 256 random bits behind a prefix by which secret scanners and people know it. */
 const newKey = () => `rgk_${randomBytes(32).toString('base64url')}`
@@ -14,7 +13,7 @@ export const createKey: Command = {
     const { name, locations } = options(args, ['name', 'locations'])
     if (!/^[^\p{Cc}]{1,100}$/u.test(name)) throw new UsageError('--name takes 1 to 100 printable characters')
     const ids = [...new Set(locations.split(',').map((id) => id.trim()))]
-    const wrong = ids.find((id) => id !== '*' && !LOCATION_ID.test(id))
+    const wrong = ids.find((id) => id !== '*' && !ID.test(id))
     if (wrong !== undefined) throw new UsageError(`Not a location id: ${wrong}`)
 
     return async ({ vault }) => {

@@ -1,5 +1,5 @@
 import type { BaseLogger } from 'pino'
-import { within } from '../shared/timeout.ts'
+import { waitAtMost } from '../shared/timeout.ts'
 import { createAccessTokens } from './access-tokens.ts'
 import type { Grant } from './grant.ts'
 import { createLeases } from './leases.ts'
@@ -82,7 +82,7 @@ export function openGrants({ vault, oauth, now, log, count }: Deps) {
     settle(withinMs: number): Promise<void> {
       sweep?.stop()
       ending.abort()
-      return within(withinMs, async () => {
+      return waitAtMost(withinMs, async () => {
         await sweep?.settled()
         await renewal.settled()
       })

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer'
-import { isObject } from '../shared/is-object.ts'
+import { isObject } from '../shared/json.ts'
 import type { Answer } from './call.ts'
 
 /** An answer's text, and the JSON object that it is; or why it is none. */

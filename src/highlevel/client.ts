@@ -1,5 +1,5 @@
 import { Problem } from '../problems/problem.ts'
-import { isObject } from '../shared/is-object.ts'
+import { isObject } from '../shared/json.ts'
 import { bodyOf } from './answer-body.ts'
 import type { TokenSource } from './bearer.ts'
 import type { Answer, CallContext, LocationCall, Send } from './call.ts'

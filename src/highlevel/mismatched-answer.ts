@@ -1,4 +1,4 @@
-import { isObject } from '../shared/is-object.ts'
+import { isObject } from '../shared/json.ts'
 import { bodyOf } from './answer-body.ts'
 import type { Answer } from './call.ts'
 import type { ObjectRef, RecordRef } from './client.ts'

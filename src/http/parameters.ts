@@ -1,4 +1,5 @@
 import Type from 'typebox'
+import { ID } from '../shared/ids.ts'
 
 /** An object's key or id, as it stands in HighLevel's path. */
 export const SchemaKey = Type.String({
@@ -6,7 +7,7 @@ export const SchemaKey = Type.String({
   description: 'custom_objects.<name>, business or an object id'
 })
 
-export const LocationId = Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$', description: 'one location id' })
+export const LocationId = Type.String({ pattern: ID.source, description: 'one location id' })
 
 /** The caller's own deadline. */
 export const TimeoutMs = Type.String({

@@ -3,8 +3,7 @@ import { Compile } from 'typebox/compile'
 import type { TLocalizedValidationError } from 'typebox/error'
 import '../shared/typebox-settings.ts'
 import type { FieldError } from '../problems/problem.ts'
-import { isObject } from '../shared/is-object.ts'
-import { pointerPart } from '../shared/json-pointer.ts'
+import { escapePointerToken, isObject } from '../shared/json.ts'
 
 type Entry = TLocalizedValidationError
 
@@ -74,7 +73,7 @@ export function compileValidation(
   const faultsOf = (entry: Entry): FieldError[] => {
     const { keyword, instancePath, schemaPath, params, message } = entry
     const members = (names: readonly string[], code: string, detail: string) =>
-      names.map((name) => ({ ...place(`${instancePath}/${pointerPart(name)}`), code, detail }))
+      names.map((name) => ({ ...place(`${instancePath}/${escapePointerToken(name)}`), code, detail }))
 
     if (keyword === 'required') return members(params.requiredProperties, 'required', 'is required')
     // One entry for each unknown member, and one that lists them all: the first kind survives a cap on entries.

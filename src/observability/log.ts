@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import pino, { type DestinationStream, type Logger } from 'pino'
-import { within } from '../shared/timeout.ts'
+import { waitAtMost } from '../shared/timeout.ts'
 
 /** Lines are written in pieces of this size, or when they have waited this long: a write a line would be a system call a call. */
 const MIN_WRITE_BYTES = 64_000
@@ -88,7 +88,7 @@ function openOutput() {
         () => undefined
       )
       boom.end()
-      await within(LAST_WRITE_MS, () => closed)
+      await waitAtMost(LAST_WRITE_MS, () => closed)
       boom.destroy()
     }
   }

@@ -1,6 +1,6 @@
 import type { FieldError } from '../problems/problem.ts'
 import { hasAtMostChars, isText, MAX_KEY_CHARS } from '../schemas/fields/text-rules.ts'
-import { pointerPart } from '../shared/json-pointer.ts'
+import { escapePointerToken } from '../shared/json.ts'
 
 /** HighLevel's values nest two deep. Beyond this a value cannot be written out again without a risk to the stack. */
 const MAX_DEPTH = 16
@@ -36,7 +36,7 @@ function* faultsAt(value: unknown, pointer: string, depth: number): Generator<Fi
   if (typeof value !== 'object' || value === null) return
   if (depth === MAX_DEPTH) return yield { pointer, code: 'too-deep', detail: `is nested more than ${MAX_DEPTH} deep` }
   for (const [key, member] of Object.entries(value)) {
-    const at = `${pointer}/${pointerPart(key.slice(0, MAX_KEY_CHARS).toWellFormed())}`
+    const at = `${pointer}/${escapePointerToken(key.slice(0, MAX_KEY_CHARS).toWellFormed())}`
     if (isKey(key) && (key !== '' || depth > 0)) yield* faultsAt(member, at, depth + 1)
     else yield { pointer: at, code: 'bad-format', detail: BAD_KEY }
   }

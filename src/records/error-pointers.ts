@@ -1,7 +1,7 @@
 import { type FieldError, Problem } from '../problems/problem.ts'
 import type { Field } from '../schemas/fields/field.ts'
 import { fieldOf, type ObjectSchema } from '../schemas/object-schema.ts'
-import { partName, pointerPart } from '../shared/json-pointer.ts'
+import { escapePointerToken, unescapePointerToken } from '../shared/json.ts'
 import type { RecordPatch } from './schemas.ts'
 
 /** One member of a patch's properties, and its field where that is known. */
@@ -13,7 +13,7 @@ interface Member {
 }
 
 const ROOT = '/properties/'
-const pointerTo = (name: string) => `${ROOT}${pointerPart(name)}`
+const pointerTo = (name: string) => `${ROOT}${escapePointerToken(name)}`
 
 const membersOf = ({ properties = {} }: RecordPatch, schema: ObjectSchema | undefined): Member[] =>
   Object.entries(properties).map(([name, value]) => {
@@ -33,7 +33,7 @@ export function createPointerOf(patch: RecordPatch, schema: ObjectSchema | undef
     const box = key.slice(list.key.length + 1)
     const names = Object.keys(list.value ?? {})
     const name = names.find((one) => one === box || list.field?.options.keyOf.get(one) === box)
-    return name === undefined ? pointerTo(list.name) : `${pointerTo(list.name)}/${pointerPart(name)}`
+    return name === undefined ? pointerTo(list.name) : `${pointerTo(list.name)}/${escapePointerToken(name)}`
   }
 }
 
@@ -71,7 +71,7 @@ function addPointers(problem: Problem, schema: ObjectSchema | undefined, patch: 
   const { errors, upstream } = problem.extras
   if (errors !== undefined) {
     const pointerOf = createPointerOf(patch, schema)
-    const own = (pointer: string) => pointerOf(partName(pointer.slice(ROOT.length)))
+    const own = (pointer: string) => pointerOf(unescapePointerToken(pointer.slice(ROOT.length)))
     return problem.with({
       errors: errors.map((fault) => ('pointer' in fault ? { ...fault, pointer: own(fault.pointer) } : fault))
     })

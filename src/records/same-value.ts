@@ -1,5 +1,5 @@
 import type { Field } from '../schemas/fields/field.ts'
-import { isObject } from '../shared/is-object.ts'
+import { isObject } from '../shared/json.ts'
 
 /** How HighLevel rewrites values of other types is not known: a standard field may hold a code in place of a country. */
 const KNOWN_TYPES = new Set(

@@ -1,9 +1,10 @@
 import Type, { type Static } from 'typebox'
 import { notTaken, readConditions, Tags } from '../http/etag.ts'
 import { LocationId, SchemaKey, TimeoutMs } from '../http/parameters.ts'
+import { ID } from '../shared/ids.ts'
 
-const RecordId = Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$', description: '1 to 64 letters, digits, _ or -' })
-const UserId = Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$', description: 'a user id' })
+const RecordId = Type.String({ pattern: ID.source, description: '1 to 64 letters, digits, _ or -' })
+const UserId = Type.String({ pattern: ID.source, description: 'a user id' })
 
 export const RecordPath = Type.Object({ schemaKey: SchemaKey, id: RecordId })
 export type RecordPath = Static<typeof RecordPath>

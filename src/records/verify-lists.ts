@@ -1,5 +1,5 @@
 import type { Field } from '../schemas/fields/field.ts'
-import { isObject } from '../shared/is-object.ts'
+import { isObject } from '../shared/json.ts'
 import { bareText } from './same-value.ts'
 
 type List = readonly unknown[]

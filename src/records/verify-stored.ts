@@ -1,6 +1,6 @@
 import { type FieldError, Problem } from '../problems/problem.ts'
 import { fieldOf, type ObjectSchema } from '../schemas/object-schema.ts'
-import { isObject } from '../shared/is-object.ts'
+import { isObject } from '../shared/json.ts'
 import { unstoredAssignees } from './assignees.ts'
 import { createPointerOf } from './error-pointers.ts'
 import { isSameValue } from './same-value.ts'

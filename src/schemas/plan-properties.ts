@@ -1,6 +1,6 @@
 import type { FieldError } from '../problems/problem.ts'
 import { didYouMean } from '../shared/did-you-mean.ts'
-import { pointerPart } from '../shared/json-pointer.ts'
+import { escapePointerToken } from '../shared/json.ts'
 import type { Field, FieldReport } from './fields/field.ts'
 import { isOfFormerType } from './fields/options.ts'
 import { fieldOf, type ObjectSchema } from './object-schema.ts'
@@ -46,7 +46,7 @@ function createPlanBuilder(withDetails: boolean) {
   }
   const addError: FieldReport['addError'] = (code, detail, path = '') => {
     if (errors.length === MAX_ERRORS) return
-    const pointer = `/properties/${pointerPart(name)}${path}`
+    const pointer = `/properties/${escapePointerToken(name)}${path}`
     errors.push({ pointer, code, detail: withDetails ? detailText(detail) : '' })
   }
   const isFirst = (key: string): boolean => {
@@ -124,7 +124,7 @@ export const formerTypeErrors = ({ wantedLists }: PropertiesPlan, stored: Proper
   wantedLists
     .filter(({ field, items }) => items.length > 0 && isOfFormerType(ownValue(stored, field.key)))
     .map(({ name }) => ({
-      pointer: `/properties/${pointerPart(name)}`,
+      pointer: `/properties/${escapePointerToken(name)}`,
       code: 'conflict',
       detail: 'still holds a value of its former type: clear it with null, then write the list'
     }))

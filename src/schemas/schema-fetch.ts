@@ -1,6 +1,6 @@
 import { createTrace, type Trace } from '../highlevel/call.ts'
 import { Problem } from '../problems/problem.ts'
-import { within } from '../shared/timeout.ts'
+import { waitAtMost } from '../shared/timeout.ts'
 
 /**
  * The longest that calls wait for one read once it is on the wire, and the share of a call's own time: without a schema
@@ -44,7 +44,7 @@ async function sent(flight: SchemaFetch, deadlineAt: number): Promise<void> {
   while (!flight.isOver && flight.trace.attempts === 0) {
     const leftMs = deadlineAt - performance.now()
     if (leftMs <= 0) throw late()
-    await within(Math.min(leftMs, LOOK_EVERY_MS), () => flight.landing)
+    await waitAtMost(Math.min(leftMs, LOOK_EVERY_MS), () => flight.landing)
   }
   flight.sentAt ??= performance.now()
 }
@@ -54,5 +54,5 @@ export async function fetched(flight: SchemaFetch, deadlineAt: number): Promise<
   await sent(flight, deadlineAt)
   const at = performance.now()
   const patienceMs = Math.min((flight.sentAt ?? at) + PATIENCE_MS - at, (deadlineAt - at) * PATIENCE_SHARE)
-  await within(Math.max(0, patienceMs), () => flight.landing)
+  await waitAtMost(Math.max(0, patienceMs), () => flight.landing)
 }

@@ -1,6 +1,6 @@
 import { Redis, type Result } from 'ioredis'
 import type { BaseLogger } from 'pino'
-import { inTime } from './in-time.ts'
+import { withTimeout } from './timeout.ts'
 
 declare module 'ioredis' {
   interface RedisCommander<Context> {
@@ -89,7 +89,7 @@ export async function openRedis(url: string, log: BaseLogger): Promise<SharedRed
 
   const probe = async (): Promise<void> => {
     const isReady = client.status === 'ready'
-    const answer = isReady && (await inTime(PROBE_EVERY_MS, client.probeScripts(PROBE_KEY)).catch(setDown))
+    const answer = isReady && (await withTimeout(PROBE_EVERY_MS, client.probeScripts(PROBE_KEY)).catch(setDown))
     if (isProbed(answer)) setUp()
     // Connected, and nobody answers: not even the questions with which a connection begins.
     else if (isReady || client.status === 'connect') {
@@ -104,7 +104,7 @@ export async function openRedis(url: string, log: BaseLogger): Promise<SharedRed
   client.on('close', () => setDown(new Error('The connection to Redis is closed')))
   const timer = setInterval(() => void (up || probe()), PROBE_EVERY_MS).unref()
   const connecting = client.connect().then(probe, setDown)
-  await inTime(FIRST_CONTACT_MS, connecting)
+  await withTimeout(FIRST_CONTACT_MS, connecting)
   if (!up) setDown(new Error('Redis did not answer at the start'))
 
   return {
@@ -113,7 +113,7 @@ export async function openRedis(url: string, log: BaseLogger): Promise<SharedRed
     async attempt(work, check) {
       if (!up) return undefined
       try {
-        const answer = await inTime(PATIENCE_MS, work())
+        const answer = await withTimeout(PATIENCE_MS, work())
         if (answer !== undefined && check(answer)) return answer
         setDown(answer === undefined ? new Error(`Redis did not answer within ${PATIENCE_MS} ms`) : wrongAnswer())
       } catch (error) {
@@ -123,7 +123,7 @@ export async function openRedis(url: string, log: BaseLogger): Promise<SharedRed
     },
     async insist(ms, work, check) {
       if (client.status !== 'ready') return undefined
-      const answer = await inTime(ms, work()).catch(() => undefined)
+      const answer = await withTimeout(ms, work()).catch(() => undefined)
       if (answer === undefined || check(answer)) return answer
       setDown(wrongAnswer())
       return undefined
@@ -132,7 +132,7 @@ export async function openRedis(url: string, log: BaseLogger): Promise<SharedRed
       isClosed = true
       up = false
       clearInterval(timer)
-      await inTime(FIRST_CONTACT_MS, client.quit()).catch(() => undefined)
+      await withTimeout(FIRST_CONTACT_MS, client.quit()).catch(() => undefined)
       client.disconnect()
     }
   }
@@ -146,7 +146,7 @@ export async function proveRedis(url: string): Promise<void> {
     fault = error
   })
   try {
-    const answer = await inTime(
+    const answer = await withTimeout(
       PROOF_MS,
       client.connect().then(() => client.probeScripts(PROBE_KEY))
     )

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto'
 import { Problem } from '../problems/problem.ts'
+import { ID } from '../shared/ids.ts'
 
 /** A webhook as far as it is of use. Everything but `type` may be missing. */
 export interface WebhookEvent {
@@ -13,7 +14,6 @@ export interface WebhookEvent {
   id: string
 }
 
-const ID = /^[A-Za-z0-9_-]{1,64}$/
 const DELIVERY = /^[\x21-\x7e]{1,128}$/
 
 /** HighLevel repeats a delivery for hours. What is older may be one that somebody has kept. */

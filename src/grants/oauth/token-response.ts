@@ -1,3 +1,4 @@
+import { ID } from '../../shared/ids.ts'
 import type { Tokens } from '../grant.ts'
 
 /** What HighLevel's token endpoints issue, as far as it is of use. */
@@ -18,7 +19,6 @@ const LONGEST_LIFE_SECONDS = 365 * 86_400
 const word = (value: unknown, pattern = /./): string | undefined =>
   typeof value === 'string' && pattern.test(value) ? value : undefined
 
-const ID = /^[A-Za-z0-9_-]{1,64}$/
 const PRINTABLE = /^[\x20-\x7e]{1,4096}$/
 /** What a header can carry. */
 const TOKEN = /^[\x21-\x7e]+$/

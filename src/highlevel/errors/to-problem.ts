@@ -1,6 +1,6 @@
 import type { ProblemCode } from '../../problems/catalog.ts'
 import { type FieldError, Problem } from '../../problems/problem.ts'
-import { pointerPart } from '../../shared/json-pointer.ts'
+import { escapePointerToken } from '../../shared/json.ts'
 import { countOf, retryAfterMs, toRetryAfterSeconds } from '../answer-headers.ts'
 import { type Answer, type Call, type LocationCall, writes } from '../call.ts'
 import { DAY_MS, untilDayEndMs } from '../quota/day.ts'
@@ -37,7 +37,7 @@ const faultsOf = (words: UpstreamError): readonly FieldError[] | undefined =>
     ? undefined
     : [
         {
-          pointer: `/properties/${pointerPart(words.field)}`,
+          pointer: `/properties/${escapePointerToken(words.field)}`,
           code: 'duplicate',
           detail: 'Another record holds this value'
         }

@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { isObject } from '../../shared/is-object.ts'
+import { isObject } from '../../shared/json.ts'
 import type { Field, FieldReport, FieldType, File } from './field.ts'
 import { deltaOf, listSchema, readList } from './lists.ts'
 import { isOfFormerType } from './options.ts'

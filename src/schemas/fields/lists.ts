@@ -1,5 +1,5 @@
 import Type, { type TSchema } from 'typebox'
-import { isObject } from '../../shared/is-object.ts'
+import { isObject } from '../../shared/json.ts'
 import type { Delta, FieldReport } from './field.ts'
 
 /** Reads one item of a list. Reports its errors; `undefined` if it cannot be used. */

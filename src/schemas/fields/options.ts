@@ -1,6 +1,6 @@
 import Type, { type TSchema } from 'typebox'
 import { didYouMean } from '../../shared/did-you-mean.ts'
-import { isObject } from '../../shared/is-object.ts'
+import { isObject } from '../../shared/json.ts'
 import type { Delta, Field, FieldReport, FieldType } from './field.ts'
 import { deltaOf, listSchema, readList } from './lists.ts'
 import { TEXT_PATTERN } from './text-rules.ts'

@@ -1,7 +1,6 @@
 import Type from 'typebox'
 import { didYouMean } from '../../shared/did-you-mean.ts'
-import { isObject } from '../../shared/is-object.ts'
-import { pointerPart } from '../../shared/json-pointer.ts'
+import { escapePointerToken, isObject } from '../../shared/json.ts'
 import type { Field, FieldType } from './field.ts'
 import { MAX_KEY_CHARS, TEXT_PATTERN } from './text-rules.ts'
 
@@ -27,7 +26,7 @@ export const textBoxes: FieldType = {
     }
     for (const [name, text] of Object.entries(value)) {
       const key = boxKey(field, name)
-      const path = `/${pointerPart(name)}`
+      const path = `/${escapePointerToken(name)}`
       if (key === undefined) report.addError('unknown-option', () => unknownBox(field, name), path)
       else if (text === null || typeof text === 'string') report.setProperty(`${field.key}.${key}`, text)
       else report.addError('wrong-type', 'must be a string or null', path)
