@@ -100,7 +100,7 @@ export async function openContainer(config: Config, log: BaseLogger, now: () => 
     vault,
     saves: grants.saves,
     leases: grants.leases,
-    follow: grants.follow,
+    retryInBackground: grants.retryInBackground,
     tokens: grants.tokens,
     oauth: oauth?.api,
     metrics,

@@ -16,9 +16,9 @@ import validation from '../http/validation.ts'
 import { createExchangeCode } from '../installs/exchange-code.ts'
 import { createInstall } from '../installs/install.ts'
 import { installUrl } from '../installs/install-url.ts'
+import { createStateSigner } from '../installs/oauth-state.ts'
 import installRoutes from '../installs/routes.ts'
 import { createSaveInstall } from '../installs/save-install.ts'
-import { createStates } from '../installs/state.ts'
 import type { WriteLine } from '../observability/log.ts'
 import logging from '../observability/request-log.ts'
 import recordRoutes from '../records/routes.ts'
@@ -110,20 +110,20 @@ export const healthOf = ({ parts, isDraining, onReadinessAsked }: ServerOptions)
 
 function installOf({ config, parts, now, log }: ServerOptions) {
   if (parts.oauth === undefined) return undefined
-  const { saves, leases, follow, vault, tokens, oauth } = parts
-  const save = createSaveInstall({ saves, leases, vault, now })
+  const { saves, leases, retryInBackground, vault, tokens, oauth } = parts
+  const saveInstall = createSaveInstall({ saves, leases, vault, now })
   const install = createInstall({
     oauth,
-    exchange: createExchangeCode({ oauth, vault, log }),
-    save,
-    follow,
+    exchangeCode: createExchangeCode({ oauth, vault, log }),
+    saveInstall,
+    retryInBackground,
     vault,
-    forget: tokens.forget,
+    dropCachedToken: tokens.forget,
     now,
     log
   })
   const connectUrl = `${config.PUBLIC_URL}/oauth/install`
-  return { install, states: createStates(config.vaultKeys, now), installUrl: installUrl(config), connectUrl }
+  return { install, stateSigner: createStateSigner(config.vaultKeys, now), installUrl: installUrl(config), connectUrl }
 }
 
 function webhooksOf({ config, parts, now, log }: ServerOptions) {

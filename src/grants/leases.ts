@@ -28,13 +28,13 @@ export function createLeases({ vault, now, log }: Deps) {
 
   return {
     /** A lease to claim a grant with. */
-    next(): Lease {
+    create(): Lease {
       count += 1
       return { owner: `${processId}.${count}`, at: now(), until: now() + LEASE_MS }
     },
 
     /** Keeps a lease that was obtained from running out, until the function that is returned is called. */
-    hold(subject: Subject, { owner }: Lease): () => void {
+    keepAlive(subject: Subject, { owner }: Lease): () => void {
       const timer = setInterval(() => void beat(subject, owner), BEAT_MS)
       return () => clearInterval(timer)
     }

@@ -46,7 +46,7 @@ export function openGrants({ vault, oauth, now, log, count }: Deps) {
     if (!grant.subject.startsWith(COMPANY)) return
     const companyId = grant.subject.slice(COMPANY.length)
     // While the new tokens were in memory alone another process may have given the company up, and its locations with it.
-    followUps.follow('the locations of a company wait for it', async () => {
+    followUps.start('the locations of a company wait for it', async () => {
       await saved
       await vault.rescheduleCompany(companyId, now(), COMPANY_REASONS)
     })
@@ -69,7 +69,7 @@ export function openGrants({ vault, oauth, now, log, count }: Deps) {
   return {
     saves,
     leases,
-    follow: followUps.follow,
+    retryInBackground: followUps.start,
     tokens,
 
     /** Sweeps no more. */

@@ -10,7 +10,7 @@ const FIRST_RETRY_MS = 100
 const LONGEST_RETRY_MS = 5_000
 
 /** What a save came to: the grant in force, and when nothing of it is in memory alone any more. */
-export interface Kept {
+export interface SaveResult {
   grant: Grant | undefined
   saved: Promise<void>
 }
@@ -94,7 +94,7 @@ export function createPendingSaves(
       throw error
     })
 
-  const keep = async (held: Held): Promise<Kept> => {
+  const keep = async (held: Held): Promise<SaveResult> => {
     const { subject } = held.grant
     try {
       const grant = await held.write(false)
@@ -122,14 +122,14 @@ export function createPendingSaves(
     },
 
     /** Saves what a renewal made of generation `after`. Never rejects. */
-    save(fruit: IssuedGrant, after: number): Promise<Kept> {
+    save(fruit: IssuedGrant, after: number): Promise<SaveResult> {
       const grant = connected(fruit, after + 1)
       const write = async () => ((await vault.saveIssued(fruit, after)) ? grant : inForce(fruit.subject))
       return track(keep({ grant, install: undefined, write }))
     },
 
     /** Saves what an install brought; of generation `after`, where it keeps a part of that. Never rejects. */
-    install(fruit: IssuedGrant, at: number, id: string = randomUUID(), after?: number): Promise<Kept> {
+    install(fruit: IssuedGrant, at: number, id: string = randomUUID(), after?: number): Promise<SaveResult> {
       const write = async (isRepeated: boolean) => {
         await vault.installGrant(fruit, { id, at, isRepeated, after })
         return inForce(fruit.subject)

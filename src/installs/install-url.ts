@@ -5,8 +5,8 @@ const CHOOSE_LOCATION = 'https://marketplace.gohighlevel.com/v2/oauth/chooseloca
 type InstallConfig = Pick<Config, 'HIGHLEVEL_CLIENT_ID' | 'HIGHLEVEL_INSTALL_URL' | 'HIGHLEVEL_SCOPES' | 'PUBLIC_URL'>
 
 /**
- * The page on which an administrator chooses a location. White-label apps have a domain of their own, and private apps
- * links that only HighLevel knows, so the whole link can be configured.
+ * HighLevel's page on which an administrator chooses a location. The whole URL can be configured, because white-label
+ * apps use a domain of their own and only HighLevel knows the links of private apps.
  */
 export function installUrl({
   HIGHLEVEL_CLIENT_ID: clientId = '',
@@ -21,7 +21,7 @@ export function installUrl({
     redirect_uri: `${PUBLIC_URL}/oauth/callback`,
     client_id: clientId,
     scope: HIGHLEVEL_SCOPES,
-    // The app's id. Without it a private app is answered with error.noversionid.
+    // The app's id. Without it HighLevel answers error.noversionid for a private app.
     version_id: clientId.split('-')[0] ?? clientId
   }).toString()
   return url.href

@@ -7,106 +7,111 @@ import type { Vault } from '../grants/vault/vault.ts'
 import { Problem } from '../problems/problem.ts'
 import { createSingleFlight } from '../shared/single-flight.ts'
 import type { ExchangeCode } from './exchange-code.ts'
-import type { Exchanged, RenewedBy, SaveInstall } from './save-install.ts'
+import type { ExchangedCode, RenewedBy, SaveInstall } from './save-install.ts'
 import { scopeWarnings } from './scopes.ts'
 
-/** What an install has connected; `expiresAt` is the access token's. */
-export type Connected = ({ locationId: string } | { companyId: string; locationIds: string[] }) & {
+/** What an install has connected. `expiresAt` is the access token's, in epoch milliseconds. */
+export type NewConnection = ({ locationId: string } | { companyId: string; locationIds: string[] }) & {
   renewedBy: RenewedBy
   expiresAt: number | null
   warnings: string[]
 }
 
-/** What became of an install that was finished before: the callback was opened again. */
-export type Standing = Pick<GrantSummary, 'subject' | 'state' | 'stateSince'> & { warnings: string[] }
+/** The current state of an install that was finished before, for a callback that is opened again. */
+export type EarlierInstall = Pick<GrantSummary, 'subject' | 'state' | 'stateSince'> & { warnings: string[] }
 
 interface Deps {
   oauth: Pick<OAuthClient, 'installedLocations'>
-  exchange: ExchangeCode
-  save: SaveInstall
-  /** Does again what could not be done now. */
-  follow: BackgroundRetries['follow']
+  exchangeCode: ExchangeCode
+  saveInstall: SaveInstall
+  /** Runs work again in the background until it succeeds. */
+  retryInBackground: BackgroundRetries['start']
   vault: Pick<Vault, 'addMintedLocation' | 'rescheduleCompany'>
-  /** Drops what the process remembers of a location. */
-  forget: (locationId: string) => void
+  /** Drops the cached token of a location. */
+  dropCachedToken: (locationId: string) => void
   now: () => number
   log: BaseLogger
 }
 
-const standingOf = ({ subject, state, stateSince, scopes }: GrantSummary): Standing => {
+const describeEarlier = ({ subject, state, stateSince, scopes }: GrantSummary): EarlierInstall => {
   return { subject, state, stateSince, warnings: scopeWarnings(scopes, subject.startsWith('company:')) }
 }
 
 /**
- * Turns the code of an install into grants. What was installed is decided by the answer's `userType`, never by what
- * was asked for: an app for sub-accounts installed from the agency view yields a Company token.
+ * Turns the authorization code of an install into grants. The `userType` of HighLevel's answer decides what was
+ * installed, not what was requested: installing a sub-account app from the agency view yields a Company token.
  */
-export function createInstall({ oauth, exchange, save, follow, vault, forget, now, log }: Deps) {
+export function createInstall(deps: Deps) {
+  const { oauth, exchangeCode, saveInstall, retryInBackground, vault, dropCachedToken, now, log } = deps
+
   const locationsOf = async (companyId: string, { approvedLocations = [], tokens }: Issued): Promise<string[]> =>
     approvedLocations.length > 0
       ? [...new Set(approvedLocations)]
       : oauth.installedLocations(tokens.accessToken, companyId)
 
-  /** Their tokens are minted with their first calls. A location that has tokens of its own keeps them. */
-  const enrol = async (companyId: string, issued: Issued): Promise<string[]> => {
+  /** Their tokens are minted on their first calls. A location that has tokens of its own keeps them. */
+  const addLocations = async (companyId: string, issued: Issued): Promise<string[]> => {
     await vault.rescheduleCompany(companyId, now())
     const locationIds = await locationsOf(companyId, issued)
     for (const locationId of locationIds) {
       await vault.addMintedLocation(locationId, companyId, now(), { dueAt: null, waits: false })
-      forget(locationId)
+      dropCachedToken(locationId)
     }
     return locationIds
   }
 
-  const connect = async (exchanged: Exchanged) => {
+  const saveGrant = async (exchanged: ExchangedCode) => {
     const { subject, issued } = exchanged
-    const { renewedBy, saved } = await save(exchanged)
+    const { renewedBy, saved } = await saveInstall(exchanged)
     const warnings = scopeWarnings(issued.scope ?? '', subject.startsWith('company:'))
-    if (renewedBy !== 'own' || warnings.length > 0)
-      log.warn({ subject, renewedBy, scopes: issued.scope }, 'HighLevel granted less than an install needs')
-    return { saved, told: { renewedBy, expiresAt: issued.tokens.expiresAt, warnings } }
+    if (renewedBy !== 'new-token' || warnings.length > 0)
+      log.warn({ subject, renewedBy, scopes: issued.scope }, 'an install lacks a refresh token or a scope')
+    return { saved, summary: { renewedBy, expiresAt: issued.tokens.expiresAt, warnings } }
   }
 
-  const company = async (id: string, companyId: string, issued: Issued): Promise<Connected> => {
-    const { saved, told } = await connect({ id, subject: `company:${companyId}`, companyId, issued })
-    // The company is connected already: that its locations cannot be had now must not undo it.
-    const locationIds = await enrol(companyId, issued).catch((err) => {
-      log.error({ companyId, err }, 'the locations of a company could not be connected')
-      follow('the locations of a company could not be connected', async () => {
+  const connectCompany = async (installId: string, companyId: string, issued: Issued): Promise<NewConnection> => {
+    const { saved, summary } = await saveGrant({ installId, subject: `company:${companyId}`, companyId, issued })
+    // The company's grant is saved. If its locations cannot be listed or added now, that must not undo the install.
+    const locationIds = await addLocations(companyId, issued).catch((err) => {
+      const message = 'the locations of a company could not be connected'
+      log.error({ companyId, err }, message)
+      retryInBackground(message, async () => {
         await saved
-        await enrol(companyId, issued)
+        await addLocations(companyId, issued)
       })
       return []
     })
     log.info({ companyId, locations: locationIds.length }, 'a company was connected')
-    return { companyId, locationIds, ...told }
+    return { companyId, locationIds, ...summary }
   }
 
-  const finish = async (id: string, code: string): Promise<Connected | Standing> => {
-    const issued = await exchange(id, code)
-    if ('subject' in issued) return standingOf(issued)
+  const finishInstall = async (installId: string, code: string): Promise<NewConnection | EarlierInstall> => {
+    const issued = await exchangeCode(installId, code)
+    if ('subject' in issued) return describeEarlier(issued)
     const { userType, locationId, companyId = null } = issued
-    // Where the answer does not say whose token it is, one that names no location is a company's.
+    // Without a `userType`, a token that names no location is a company's.
     const isCompany = userType === 'Company' || (userType === undefined && locationId === undefined)
-    if (isCompany && companyId !== null) return company(id, companyId, issued)
+    if (isCompany && companyId !== null) return connectCompany(installId, companyId, issued)
     if (locationId === undefined)
       throw new Problem('upstream-unreadable', 'HighLevel’s token names neither a location nor a company')
 
-    const { told } = await connect({ id, subject: `location:${locationId}`, companyId, issued })
-    forget(locationId)
+    const { summary } = await saveGrant({ installId, subject: `location:${locationId}`, companyId, issued })
+    dropCachedToken(locationId)
     log.info({ location: locationId }, 'a location was connected')
-    return { locationId, ...told }
+    return { locationId, ...summary }
   }
 
-  const fly = createSingleFlight<Connected | Standing>()
+  const singleFlight = createSingleFlight<NewConnection | EarlierInstall>()
+
   /**
-   * Rejects with a Problem. Resolves once the grant is stored, or held in memory until it can be. A code is exchanged
-   * once: opened again, by a link scanner or the same person, the callback is told what it has led to. Whoever knows
-   * code and state is who installed.
+   * Resolves once the grant is saved, or is held in memory until it can be saved. Rejects with a Problem.
+   *
+   * A code is exchanged once. If the callback is opened again, by a link scanner or by the same person, it gets the
+   * current state of the install. Only whoever installed the app knows both code and state, so both identify it.
    */
-  return function install(code: string, state: string): Promise<Connected | Standing> {
-    const id = credentialHash(`${code} ${state}`)
-    return fly(id, () => finish(id, code))
+  return function install(code: string, state: string): Promise<NewConnection | EarlierInstall> {
+    const installId = credentialHash(`${code} ${state}`)
+    return singleFlight(installId, () => finishInstall(installId, code))
   }
 }
 

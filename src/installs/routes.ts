@@ -4,29 +4,29 @@ import { addressLimit } from '../callers/rate-limit.ts'
 import { toProblem } from '../http/error-handler.ts'
 import { Problem } from '../problems/problem.ts'
 import type { Install } from './install.ts'
-import { connectedPage, problemPage, standingPage } from './page.ts'
-import type { States } from './state.ts'
+import type { StateSigner } from './oauth-state.ts'
+import { connectedPage, earlierInstallPage, problemPage } from './page.ts'
 
 interface Options {
   install: Install
-  states: States
+  stateSigner: StateSigner
   /** HighLevel's page on which an administrator chooses a location, without `state`. */
   installUrl: string
-  /** Where an install begins, on this gateway. */
+  /** The URL of this gateway at which an install begins. */
   connectUrl: string
 }
 
-/** An empty parameter counts as absent. */
+/** The query of HighLevel's redirect. An empty parameter counts as absent. */
 const Callback = Type.Object({
   code: Type.Optional(Type.String({ maxLength: 2_048 })),
   state: Type.Optional(Type.String({ maxLength: 512 })),
   error: Type.Optional(Type.String({ maxLength: 256 }))
 })
 
-/** What HighLevel gives as `error` where it comes back without a code. */
-const refusals = new Map([['access_denied', 'The install was cancelled in HighLevel, and nothing was changed']])
+/** By the `error` that HighLevel sends instead of a code. */
+const errorDetails = new Map([['access_denied', 'The install was cancelled in HighLevel. Nothing was changed']])
 
-/** The page is for a person, and its URL holds a code: it runs nothing, is kept nowhere and names no referrer. */
+/** The URL of the page holds a code. So the page runs no script, is not cached and sends no referrer. */
 const pageHeaders = {
   'content-type': 'text/html; charset=utf-8',
   'cache-control': 'no-store',
@@ -34,9 +34,9 @@ const pageHeaders = {
   'referrer-policy': 'no-referrer'
 }
 
-/** The OAuth round trip with HighLevel. Both routes are for browsers, so problems are shown as a page. */
+/** The OAuth install flow with HighLevel. Both routes are opened in browsers, so problems are HTML pages. */
 const installRoutes: FastifyPluginAsyncTypebox<Options> = async (app, options) => {
-  const { install, states, installUrl, connectUrl } = options
+  const { install, stateSigner, installUrl, connectUrl } = options
   app.setErrorHandler((error, request, reply) => {
     const problem = toProblem(error)
     request.problem = problem
@@ -55,26 +55,27 @@ const installRoutes: FastifyPluginAsyncTypebox<Options> = async (app, options) =
     { exposeHeadRoute: false, schema: { operationId: 'startInstall', tags: ['installs'] } },
     (_, reply) => {
       const target = new URL(installUrl)
-      target.searchParams.set('state', states.issue())
+      target.searchParams.set('state', stateSigner.issue())
       return reply.header('cache-control', 'no-store').redirect(target.href, 302)
     }
   )
 
   const schema = { operationId: 'finishInstall', tags: ['installs'], querystring: Callback }
-  // No HEAD: it would spend the code and show nobody the page.
+  // No HEAD route: it would spend the code without showing the page.
   app.get('/oauth/callback', { exposeHeadRoute: false, schema }, async (request, reply) => {
     const { code = '', state = '', error = '' } = request.query
     if (error !== '')
-      throw new Problem('invalid-request', refusals.get(error) ?? 'HighLevel did not finish the install')
-    // Absent in installs that begin in HighLevel's marketplace or cover many locations: those bind by the token alone.
-    if (state !== '' && !states.isValid(state))
+      throw new Problem('invalid-request', errorDetails.get(error) ?? 'HighLevel did not finish the install')
+    // There is no state if the install began in HighLevel's marketplace or covers many locations. The token alone then
+    // says what was connected.
+    if (state !== '' && !stateSigner.isValid(state))
       throw new Problem(
         'invalid-request',
-        'This install was not begun here or took too long: open the connect link again'
+        'This install did not begin here or took too long: open the connect link again'
       )
     if (code === '') throw new Problem('invalid-request', 'HighLevel sent no code')
     const outcome = await install(code, state)
-    const html = 'state' in outcome ? standingPage(outcome, connectUrl) : connectedPage(outcome)
+    const html = 'state' in outcome ? earlierInstallPage(outcome, connectUrl) : connectedPage(outcome)
     return reply.headers(pageHeaders).send(html)
   })
 }

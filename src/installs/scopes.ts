@@ -1,21 +1,23 @@
-/** What the gateway's calls need of a connection, and what fails where it was not granted. */
-const NEEDED: readonly (readonly [scope: string, without: string])[] = [
+type ScopeNeed = readonly [scope: string, withoutIt: string]
+
+/** The scopes that the gateway's calls need, and what fails without each. */
+const LOCATION_NEEDS: readonly ScopeNeed[] = [
   ['objects/record.write', 'PATCH /records fails'],
-  ['objects/record.readonly', 'GET /records fails, and so does PATCH /records where it has to read the record first'],
-  ['objects/schema.readonly', 'GET /objects fails, and PATCH /records sends values as they came']
+  ['objects/record.readonly', 'GET /records fails, and so does a PATCH /records that has to read the record first'],
+  ['objects/schema.readonly', 'GET /objects fails, and PATCH /records sends values as given']
 ]
 
-const NEEDED_OF_COMPANY: typeof NEEDED = [
-  ...NEEDED,
-  ['oauth.readonly', 'the company’s locations cannot be listed'],
+const COMPANY_NEEDS: readonly ScopeNeed[] = [
+  ...LOCATION_NEEDS,
+  ['oauth.readonly', 'the locations of the company cannot be listed'],
   ['oauth.write', 'its locations get no tokens, and all of their calls fail']
 ]
 
-/** What fails with these scopes, a sentence each. `scopes` is space-separated; empty where HighLevel did not say. */
+/** One sentence for each missing scope, saying what fails. `scopes` is space-separated; empty if HighLevel sent none. */
 export function scopeWarnings(scopes: string, isCompany: boolean): string[] {
   if (scopes === '') return []
   const granted = new Set(scopes.split(/[\s,]+/))
-  return (isCompany ? NEEDED_OF_COMPANY : NEEDED)
+  return (isCompany ? COMPANY_NEEDS : LOCATION_NEEDS)
     .filter(([scope]) => !granted.has(scope))
-    .map(([scope, without]) => `The scope ${scope} was not granted: ${without}.`)
+    .map(([scope, withoutIt]) => `The scope ${scope} was not granted: ${withoutIt}.`)
 }

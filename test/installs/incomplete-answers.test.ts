@@ -14,7 +14,7 @@ async function open(t: Test, { connected = true } = {}) {
   return { ...gateway, simulator, clock, grant }
 }
 
-t.test('a reinstall that brings no refresh token keeps the one that works', async (t) => {
+t.test('a reinstall without a refresh token keeps the previous one', async (t) => {
   const { simulator, clock, install, patch, grant } = await open(t)
   const before = await grant()
   simulator.omitFromInstalls(['refresh_token'])
@@ -24,14 +24,14 @@ t.test('a reinstall that brings no refresh token keeps the one that works', asyn
   clock.move(2 * DAY_MS)
   const later = await patch(CHANGE)
 
-  t.match(page.text, /sent no refresh token. The one of before stays in use/)
+  t.match(page.text, /sent no refresh token. The previous one is still used/)
   t.equal(after?.tokens?.refreshToken, before?.tokens?.refreshToken)
-  t.not(after?.tokens?.accessToken, before?.tokens?.accessToken, 'the new access token counts')
+  t.not(after?.tokens?.accessToken, before?.tokens?.accessToken, 'the new access token is used')
   t.equal(later.status, 200)
   t.match(await grant(), { state: 'connected' })
 })
 
-t.test('a refresh token that HighLevel refuses is kept no longer', async (t) => {
+t.test('a refresh token that HighLevel has refused is not kept', async (t) => {
   const { simulator, clock, install, patch, grant } = await open(t)
   simulator.revokeGrants()
   simulator.omitFromInstalls(['refresh_token'])
@@ -48,27 +48,24 @@ t.test('a refresh token that HighLevel refuses is kept no longer', async (t) => 
   t.equal((await patch(CHANGE)).status, 200)
 })
 
-t.test(
-  'a reinstall without refresh token waits for a renewal that is under way, and keeps what it brings',
-  async (t) => {
-    const { simulator, clock, install, patch, grant } = await open(t)
-    clock.move(2 * DAY_MS)
-    simulator.failNext({ kind: 'slow', delayMs: 1_000, path: '/oauth/token' })
-    const renewed = patch(CHANGE)
-    await until(() => simulator.received({ path: '/oauth/token' }).length > 0)
-    simulator.omitFromInstalls(['refresh_token'])
+t.test('a reinstall without a refresh token waits for a renewal in progress, and keeps its result', async (t) => {
+  const { simulator, clock, install, patch, grant } = await open(t)
+  clock.move(2 * DAY_MS)
+  simulator.failNext({ kind: 'slow', delayMs: 1_000, path: '/oauth/token' })
+  const renewed = patch(CHANGE)
+  await until(() => simulator.received({ path: '/oauth/token' }).length > 0)
+  simulator.omitFromInstalls(['refresh_token'])
 
-    await install(simulator.connect().code)
-    await renewed
-    clock.move(2 * DAY_MS)
+  await install(simulator.connect().code)
+  await renewed
+  clock.move(2 * DAY_MS)
 
-    t.equal((await patch(CHANGE)).status, 200)
-    t.match(await grant(), { state: 'connected' })
-    t.equal(simulator.tokenCalls().filter(({ status }) => status !== 200).length, 0, 'no token was spent twice')
-  }
-)
+  t.equal((await patch(CHANGE)).status, 200)
+  t.match(await grant(), { state: 'connected' })
+  t.equal(simulator.tokenCalls().filter(({ status }) => status !== 200).length, 0, 'no token was spent twice')
+})
 
-t.test('a reinstall without refresh token helps a grant that cannot be renewed for long', async (t) => {
+t.test('a reinstall without a refresh token helps a grant that could not be renewed for a long time', async (t) => {
   const { simulator, clock, install, patch, grant } = await open(t)
   const before = await grant()
   clock.move(2 * DAY_MS)
@@ -78,22 +75,22 @@ t.test('a reinstall without refresh token helps a grant that cannot be renewed f
   simulator.failNext({ kind: 'status', status: 400, body: { error: 'invalid_client' }, path: '/oauth/token' })
   clock.move(600_000)
   await until(async () => ((await grant())?.failures ?? 0) > 1)
-  t.type((await grant())?.intentAt, 'number', 'nobody knows what became of the first ask')
+  t.type((await grant())?.intentAt, 'number', 'the outcome of the first refresh is unknown')
   simulator.omitFromInstalls(['refresh_token'])
 
   const page = await install(simulator.connect().code)
 
-  t.match(page.text, /sent no refresh token. The one of before stays in use/)
+  t.match(page.text, /sent no refresh token. The previous one is still used/)
   t.equal((await grant())?.tokens?.refreshToken, before?.tokens?.refreshToken)
   t.equal((await patch(CHANGE)).status, 200, 'the access token of the reinstall')
 })
 
-t.test('a private integration token is not given up for tokens that end', async (t) => {
+t.test('a private integration token is not replaced by a token that expires', async (t) => {
   const { simulator, clock, install, patch, grant, vault } = await open(t, { connected: false })
   const tokens = { accessToken: simulator.privateToken(), expiresAt: null, issuedAt: 0 }
-  const fruit = { subject: LOCATION, kind: 'private', companyId: null, scopes: '', verified: true } as const
+  const grantFields = { subject: LOCATION, kind: 'private', companyId: null, scopes: '', verified: true } as const
   await vault.installGrant(
-    { ...fruit, tokens, stateSince: 0, dueAt: null },
+    { ...grantFields, tokens, stateSince: 0, dueAt: null },
     { id: 'pit', at: clock.now(), isRepeated: false }
   )
   simulator.omitFromInstalls(['refresh_token'])
@@ -101,12 +98,12 @@ t.test('a private integration token is not given up for tokens that end', async 
   const page = await install(simulator.connect().code)
   clock.move(2 * DAY_MS)
 
-  t.match(page.text, /The connection of before stays in use/)
+  t.match(page.text, /The previous connection is still used/)
   t.match(await grant(), { kind: 'private' })
   t.equal((await patch(CHANGE)).status, 200)
 })
 
-t.test('a company keeps its refresh token as well', async (t) => {
+t.test('a reinstall of a company without a refresh token keeps the previous one', async (t) => {
   const { simulator, clock, install, patch } = await open(t, { connected: false })
   await install(simulator.connectCompany({ approvedLocations: [SEED.locationId] }).code)
   simulator.omitFromInstalls(['refresh_token'])
@@ -117,7 +114,7 @@ t.test('a company keeps its refresh token as well', async (t) => {
   t.equal((await patch(CHANGE)).status, 200)
 })
 
-t.test('what a reinstall does not say stays as it was', async (t) => {
+t.test('what HighLevel’s answer to a reinstall omits stays as it was', async (t) => {
   const { simulator, install, grant, patch } = await open(t)
   const before = await grant()
   simulator.omitFromInstalls(['scope', 'companyId', 'userType', 'expires_in'])
@@ -131,7 +128,7 @@ t.test('what a reinstall does not say stays as it was', async (t) => {
   t.equal((await patch(CHANGE)).status, 200)
 })
 
-t.test('a token that names a company and no location is the company’s', async (t) => {
+t.test('a token that names a company and no location belongs to the company', async (t) => {
   const { simulator, install, patch } = await open(t, { connected: false })
   simulator.omitFromInstalls(['userType'])
 

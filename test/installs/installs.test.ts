@@ -11,7 +11,7 @@ const installLink = (
 ) =>
   `${origin}/v2/oauth/chooselocation?${new URLSearchParams({ response_type: 'code', redirect_uri: `${gatewayUrl}/oauth/callback`, client_id: clientId, version_id: clientId.split('-')[0] ?? '' })}`
 
-t.test('an administrator connects a location in the browser’s steps, and its records can be changed', async (t) => {
+t.test('an administrator connects a location in the browser, and then its records can be changed', async (t) => {
   const simulator = await startSimulator(t)
   const { call, patch } = await startGateway(t, {
     simulator,
@@ -56,7 +56,7 @@ t.test('the install link is built from the client id where none is configured', 
   })
 })
 
-t.test('the code is exchanged in a form, with the redirect URL that the install began with', async (t) => {
+t.test('the code is exchanged in a form body with the same redirect URL as at the start', async (t) => {
   const simulator = await startSimulator(t)
   const { install } = await startGateway(t, { simulator, connected: false })
 
@@ -72,30 +72,30 @@ t.test('the code is exchanged in a form, with the redirect URL that the install 
   })
 })
 
-t.test('a state of another making or another time is refused before the code is spent', async (t) => {
+t.test('a forged or expired state is refused before the code is spent', async (t) => {
   const simulator = await startSimulator(t)
   const clock = createClock()
   const { call } = await startGateway(t, { simulator, connected: false, now: clock.now })
-  const begun =
+  const state =
     new URL((await call('/oauth/install', { key: null })).headers.get('location') ?? '').searchParams.get('state') ?? ''
   const finish = (state: string) =>
     call(`/oauth/callback?${new URLSearchParams({ code: simulator.connect().code, state })}`, { key: null })
 
-  const forged = await finish(`${begun.slice(0, -4)}AAAA`)
-  const good = await finish(begun)
+  const forged = await finish(`${state.slice(0, -4)}AAAA`)
+  const good = await finish(state)
   clock.move(15 * 60_000)
-  const late = await finish(begun)
+  const late = await finish(state)
 
   t.strictSame([forged.status, good.status, late.status], [400, 200, 400])
   t.match(forged.text, /invalid-request/)
   t.equal(simulator.tokenCalls().length, 1)
 })
 
-t.test('an install that goes wrong is a page that says so', async (t) => {
+t.test('a failed install is a page that says so', async (t) => {
   const simulator = await startSimulator(t)
   const { call, install } = await startGateway(t, { simulator, connected: false })
   const cancelled = await call('/oauth/callback?error=access_denied', { key: null })
-  const without = await call('/oauth/callback', { key: null })
+  const withoutCode = await call('/oauth/callback', { key: null })
   const spent = await install('no-such-code')
   simulator.failNext({
     kind: 'status',
@@ -109,10 +109,10 @@ t.test('an install that goes wrong is a page that says so', async (t) => {
   const markup = await call('/oauth/callback?error=%3Cscript%3E', { key: null })
 
   t.strictSame(
-    [cancelled, without, spent, refused, unreadable].map(({ status }) => status),
+    [cancelled, withoutCode, spent, refused, unreadable].map(({ status }) => status),
     [400, 400, 400, 503, 502]
   )
-  for (const { headers, text } of [cancelled, without, spent, refused, unreadable]) {
+  for (const { headers, text } of [cancelled, withoutCode, spent, refused, unreadable]) {
     t.match(headers.get('content-type'), /^text\/html/)
     t.match(headers.get('content-security-policy'), /default-src 'none'/)
     t.match(text, /<h1>Not connected<\/h1>/)
@@ -120,7 +120,7 @@ t.test('an install that goes wrong is a page that says so', async (t) => {
   t.notMatch(markup.text, /<script>/)
 })
 
-t.test('a store that is gone refuses an install before its code is spent', async (t) => {
+t.test('when the vault is down an install is refused before its code is spent', async (t) => {
   const simulator = await startSimulator(t)
   const { install, vault } = await startGateway(t, { simulator, connected: false })
   await vault.close()
@@ -132,7 +132,7 @@ t.test('a store that is gone refuses an install before its code is spent', async
 })
 
 t.test(
-  'a company’s install connects its approved locations, whose tokens are minted on their first call',
+  'an install of a company connects its approved locations, whose tokens are minted on their first calls',
   async (t) => {
     const simulator = await startSimulator(t)
     const { install, patch } = await startGateway(t, { simulator, connected: false })
@@ -158,7 +158,7 @@ t.test('a bulk install that lists no locations asks HighLevel for them', async (
   await install(simulator.connectCompany({ bulk: true }).code)
 
   t.equal((await patch(CHANGE, {}, second)).status, 200)
-  // The second page brings nothing new, and ends it.
+  // The second page brings nothing new and ends the listing.
   t.equal(simulator.received({ path: '/oauth/installedLocations' }).length, 2)
 })
 
@@ -173,7 +173,7 @@ t.test('a location keeps its own tokens when its company is connected', async (t
   t.strictSame(simulator.received({ path: '/oauth/locationToken' }), [])
 })
 
-t.test('a location that lost its connection is connected again at once by a new install', async (t) => {
+t.test('a new install reconnects a location whose grant had ended, at once', async (t) => {
   const simulator = await startSimulator(t)
   const { install, patch } = await startGateway(t, { simulator })
   simulator.revokeGrants()
@@ -195,7 +195,7 @@ t.test('without client credentials there are no install routes, and no connect l
   t.notOk('connectUrl' in reply.json)
 })
 
-t.test('a company stays connected where HighLevel cannot list its locations, and the page says so', async (t) => {
+t.test('a company stays connected when HighLevel cannot list its locations, and the page says so', async (t) => {
   const simulator = await startSimulator(t)
   const { install, vault } = await startGateway(t, { simulator, connected: false })
   simulator.failNext({ kind: 'status', status: 503, path: '/oauth/installedLocations' })
@@ -203,11 +203,11 @@ t.test('a company stays connected where HighLevel cannot list its locations, and
   const page = await install(simulator.connectCompany({ bulk: true }).code)
 
   t.equal(page.status, 200)
-  t.match(page.text, /lists no location of it yet/)
+  t.match(page.text, /lists no locations for it yet/)
   t.match(await vault.loadGrant(`company:${SEED.companyId}`), { state: 'connected' })
 })
 
-t.test('a company whose grant has ended is a reconnect for each of its locations', async (t) => {
+t.test('when a company’s grant has ended, each of its locations has to be reconnected', async (t) => {
   const simulator = await startSimulator(t)
   const { install, patch } = await startGateway(t, { simulator, connected: false })
   await install(simulator.connectCompany({ approvedLocations: [SEED.locationId] }).code)
@@ -218,7 +218,7 @@ t.test('a company whose grant has ended is a reconnect for each of its locations
   t.match(reply.json, { status: 409, code: 'location-reconnect-required', connectUrl: String })
 })
 
-t.test('a company token that HighLevel no longer takes is renewed once for the mint', async (t) => {
+t.test('a company token that HighLevel refuses during a mint is renewed once', async (t) => {
   const simulator = await startSimulator(t)
   const { install, patch } = await startGateway(t, { simulator, connected: false })
   await install(simulator.connectCompany({ approvedLocations: [SEED.locationId] }).code)
@@ -230,7 +230,7 @@ t.test('a company token that HighLevel no longer takes is renewed once for the m
   t.equal(simulator.received({ path: '/oauth/locationToken' }).length, 2)
 })
 
-t.test('a company’s location from which the app was removed asks to be connected', async (t) => {
+t.test('a location of a company from which the app was removed has to be reconnected', async (t) => {
   const simulator = await startSimulator(t)
   const { install, patch } = await startGateway(t, { simulator, connected: false })
   await install(simulator.connectCompany({ approvedLocations: [SEED.locationId] }).code)
@@ -241,22 +241,22 @@ t.test('a company’s location from which the app was removed asks to be connect
   t.match(reply.json, { status: 409, code: 'location-reconnect-required' })
 })
 
-t.test('a stored token that does not open asks for a reconnect, and a new install mends it', async (t) => {
+t.test('a stored token that cannot be decrypted requires a reconnect, and a new install repairs it', async (t) => {
   const simulator = await startSimulator(t)
   const { install, patch, config } = await startGateway(t, { simulator })
   const database = new Database(config.DATABASE_URL.slice('sqlite:'.length))
   database.prepare('update grants set sealed = ?').run('k1.AAAA')
   database.close()
 
-  const spoiled = await patch(CHANGE)
+  const undecryptable = await patch(CHANGE)
   const page = await install(simulator.connect().code)
 
-  t.match(spoiled.json, { status: 409, code: 'location-reconnect-required' })
+  t.match(undecryptable.json, { status: 409, code: 'location-reconnect-required' })
   t.equal(page.status, 200)
   t.equal((await patch(CHANGE)).status, 200)
 })
 
-t.test('HEAD of the callback spends no code', async (t) => {
+t.test('a HEAD request to the callback spends no code', async (t) => {
   const simulator = await startSimulator(t)
   const { call, install } = await startGateway(t, { simulator, connected: false })
   const { code } = simulator.connect()
@@ -267,14 +267,17 @@ t.test('HEAD of the callback spends no code', async (t) => {
   t.equal((await install(code)).status, 200)
 })
 
-t.test('locations of a company that cannot be had at its install are connected as soon as they can', async (t) => {
-  const simulator = await startSimulator(t)
-  const { install, vault, patch } = await startGateway(t, { simulator, connected: false })
-  simulator.failNext({ kind: 'status', status: 503, path: '/oauth/installedLocations', times: 2 })
+t.test(
+  'locations that cannot be listed at the install of their company are connected as soon as they can be',
+  async (t) => {
+    const simulator = await startSimulator(t)
+    const { install, vault, patch } = await startGateway(t, { simulator, connected: false })
+    simulator.failNext({ kind: 'status', status: 503, path: '/oauth/installedLocations', times: 2 })
 
-  const page = await install(simulator.connectCompany({ bulk: true }).code)
-  await until(async () => (await vault.loadGrant(`location:${SEED.secondLocationId}`)) !== undefined)
+    const page = await install(simulator.connectCompany({ bulk: true }).code)
+    await until(async () => (await vault.loadGrant(`location:${SEED.secondLocationId}`)) !== undefined)
 
-  t.match(page.text, /lists no location of it yet/)
-  t.equal((await patch(CHANGE, {}, second)).status, 200)
-})
+    t.match(page.text, /lists no locations for it yet/)
+    t.equal((await patch(CHANGE, {}, second)).status, 200)
+  }
+)

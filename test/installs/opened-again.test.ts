@@ -9,16 +9,16 @@ async function open(t: Test, options: GatewayOptions = {}) {
   const gateway = await startGateway(t, { connected: false, ...options, simulator })
   const callback = (query: Record<string, string>) =>
     gateway.call(`/oauth/callback?${new URLSearchParams(query)}`, { key: null })
-  const begin = async () =>
+  const startInstall = async () =>
     new URL((await gateway.call('/oauth/install', { key: null })).headers.get('location') ?? '').searchParams.get(
       'state'
     ) ?? ''
-  return { ...gateway, simulator, callback, begin }
+  return { ...gateway, simulator, callback, startInstall }
 }
 
-t.test('a callback that is opened again shows the connection, and asks HighLevel nothing', async (t) => {
-  const { simulator, callback, begin } = await open(t)
-  const query = { code: simulator.connect().code, state: await begin() }
+t.test('a callback that is opened again shows the connection and sends HighLevel nothing', async (t) => {
+  const { simulator, callback, startInstall } = await open(t)
+  const query = { code: simulator.connect().code, state: await startInstall() }
 
   const pages = [await callback(query), await callback(query), await callback(query)]
 
@@ -30,7 +30,7 @@ t.test('a callback that is opened again shows the connection, and asks HighLevel
   t.equal(simulator.tokenCalls().length, 1)
 })
 
-t.test('a callback that is opened twice at once exchanges the code once', async (t) => {
+t.test('a callback that is opened several times at once exchanges the code once', async (t) => {
   const { simulator, callback } = await open(t)
   const query = { code: simulator.connect().code }
   simulator.failNext({ kind: 'slow', delayMs: 300, path: '/oauth/token' })
@@ -41,7 +41,7 @@ t.test('a callback that is opened twice at once exchanges the code once', async 
   t.equal(simulator.tokenCalls().length, 1)
 })
 
-t.test('a callback that is opened at two processes at once is connected at both', async (t) => {
+t.test('a callback that reaches two processes at once shows the connection in both', async (t) => {
   const DATABASE_URL = `sqlite:${temporaryFolder(t)}/gateway.db`
   const first = await open(t, { env: { DATABASE_URL } })
   const { simulator } = first
@@ -54,7 +54,7 @@ t.test('a callback that is opened at two processes at once is connected at both'
   for (const { text } of pages) t.match(text, /<h1>Connected<\/h1>/)
 })
 
-t.test('the page shows what has become of the connection since, also after a restart', async (t) => {
+t.test('a callback that is opened again shows the current state of the connection, also after a restart', async (t) => {
   const DATABASE_URL = `sqlite:${temporaryFolder(t)}/gateway.db`
   const clock = createClock(Date.now())
   const first = await open(t, { now: clock.now, env: { DATABASE_URL } })
@@ -75,14 +75,14 @@ t.test('the page shows what has become of the connection since, also after a res
   t.match(removed.text, /href="http:\/\/localhost:3000\/oauth\/install"/)
 })
 
-t.test('nobody is shown a connection without its code and its state', async (t) => {
-  const { simulator, callback, begin } = await open(t)
-  const [code, state] = [simulator.connect().code, await begin()]
+t.test('a connection is shown only to whoever knows both its code and its state', async (t) => {
+  const { simulator, callback, startInstall } = await open(t)
+  const [code, state] = [simulator.connect().code, await startInstall()]
   await callback({ code, state })
 
   const others = [
     await callback({ code }),
-    await callback({ code, state: await begin() }),
+    await callback({ code, state: await startInstall() }),
     await callback({ code: 'another', state }),
     await callback({ state })
   ]
@@ -93,7 +93,7 @@ t.test('nobody is shown a connection without its code and its state', async (t) 
   }
 })
 
-t.test('an install of a company shows the company again', async (t) => {
+t.test('a callback of a company’s install that is opened again shows the company', async (t) => {
   const { simulator, callback } = await open(t)
   const query = { code: simulator.connectCompany({ bulk: true }).code }
 
@@ -103,10 +103,10 @@ t.test('an install of a company shows the company again', async (t) => {
   t.match(text, `Company ${SEED.companyId} is connected.`)
 })
 
-t.test('a cancelled install says so, and offers the way back', async (t) => {
-  const { callback, begin } = await open(t, { env: { PUBLIC_URL: 'https://gateway.example.com/base' } })
+t.test('a cancelled install says so and links to a new install', async (t) => {
+  const { callback, startInstall } = await open(t, { env: { PUBLIC_URL: 'https://gateway.example.com/base' } })
 
-  const cancelled = await callback({ error: 'access_denied', state: await begin() })
+  const cancelled = await callback({ error: 'access_denied', state: await startInstall() })
   const other = await callback({ error: 'server_error' })
 
   t.equal(cancelled.status, 400)
@@ -120,13 +120,13 @@ t.test('an empty parameter counts as absent', async (t) => {
   const { simulator, callback } = await open(t)
 
   const connected = await callback({ code: simulator.connect().code, state: '', error: '' })
-  const without = await callback({ code: '', state: '' })
+  const withoutCode = await callback({ code: '', state: '' })
 
   t.equal(connected.status, 200)
-  t.match(without.text, /HighLevel sent no code/)
+  t.match(withoutCode.text, /HighLevel sent no code/)
 })
 
-t.test('an install with fewer scopes than the calls need says which of them fail', async (t) => {
+t.test('an install that lacks scopes names the calls that will fail', async (t) => {
   const { simulator, callback, call, key } = await open(t)
   simulator.limitScopes(SEED.locationId, ['objects/schema.readonly', 'objects/record.write'])
   const query = { code: simulator.connect().code }

@@ -34,7 +34,7 @@ export function createBackgroundRetries({ log, ending }: Deps) {
 
   return {
     /** Does `work`, which must be safe to repeat, again and again while it rejects. `what` is logged each time. */
-    follow(what: string, work: () => Promise<unknown>): void {
+    start(what: string, work: () => Promise<unknown>): void {
       const run = persist(what, work).finally(() => underWay.delete(run))
       underWay.add(run)
     },

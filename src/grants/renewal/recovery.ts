@@ -7,7 +7,7 @@ import type { Renewed } from './acquire-tokens.ts'
 import { GRACE_MS } from './schedule.ts'
 
 /** Longer than the pause between two tries of a process that holds a pair and could not save it while the store was away. */
-export const HOLDERS_TRY_WITHIN_MS = 6_000
+export const PENDING_SAVES_RETRY_WITHIN_MS = 6_000
 const POLL_MS = 200
 
 /** Between two asks with a refresh token that was refused in words that are not known. */
@@ -56,8 +56,8 @@ export function createRecovery({ saves, now, ending }: Deps): Recover {
 
   /** Reads the row again, for as long as another process may be about to save. `undefined`: nobody has renewed the grant. */
   const renewedElsewhere = async (claimed: Grant, lease: Lease): Promise<Grant | undefined> => {
-    const holdersTried = waitUntil(lease.at + HOLDERS_TRY_WITHIN_MS, HOLDERS_TRY_WITHIN_MS)
-    const isLongEnough = waitUntil(Number.POSITIVE_INFINITY, GRACE_MS + HOLDERS_TRY_WITHIN_MS)
+    const holdersTried = waitUntil(lease.at + PENDING_SAVES_RETRY_WITHIN_MS, PENDING_SAVES_RETRY_WITHIN_MS)
+    const isLongEnough = waitUntil(Number.POSITIVE_INFINITY, GRACE_MS + PENDING_SAVES_RETRY_WITHIN_MS)
     for (;;) {
       const row = await saves.load(claimed.subject)
       if (row === undefined || row.generation !== claimed.generation) return row ?? { ...claimed, tokens: null }

@@ -27,7 +27,7 @@ const wasJustForced = ({ verified, tokens }: Grant, now: number) =>
 interface Deps {
   vault: Pick<GrantStore, 'claimGrant'>
   saves: Pick<PendingSaves, 'load' | 'save'>
-  leases: Pick<Leases, 'next' | 'hold'>
+  leases: Pick<Leases, 'create' | 'keepAlive'>
   issue: AcquireTokens
   setbacks: Failures
   now: () => number
@@ -74,7 +74,7 @@ export function createRenewal({ vault, saves, leases, issue, setbacks, now, log,
 
   /** Renews a grant that was claimed with `lease`. `forced`: its access token was refused before its time. */
   const perform = async (grant: Grant, lease: Lease, forced: boolean): Promise<Grant> => {
-    const release = leases.hold(grant.subject, lease)
+    const release = leases.keepAlive(grant.subject, lease)
     let saved = Promise.resolve()
     let inForce: Grant | undefined
     try {
@@ -107,7 +107,7 @@ export function createRenewal({ vault, saves, leases, issue, setbacks, now, log,
       if (isRefused && wasJustForced(grant, now())) return grant
       refuseStanding(grant, now())
 
-      const lease = leases.next()
+      const lease = leases.create()
       const claimed = await claim(grant, lease)
       if (claimed !== undefined) return perform(claimed, lease, isRefused)
       // Another holds the lease or has just saved. What was read before the wait is stale after it.

@@ -14,7 +14,7 @@ const DISTRUST_EVERY_MS = 10_000
 
 interface Deps {
   vault: Pick<GrantStore, 'claimDue' | 'claimUnknownOutcome' | 'clearFutureTimes'>
-  leases: Pick<Leases, 'next'>
+  leases: Pick<Leases, 'create'>
   renewClaimed: (grant: Grant, lease: Lease) => Promise<void>
   now: () => number
   log: BaseLogger
@@ -30,7 +30,7 @@ function createLane(atOnce: number, claim: Claim, { leases, renewClaimed, log }:
 
   const work = async (): Promise<void> => {
     while (!isStopped) {
-      const lease = leases.next()
+      const lease = leases.create()
       const grant = await claim(lease)
       isFailing = false
       if (grant === undefined) return

@@ -10,10 +10,10 @@ function setup() {
 }
 
 t.test('what fails is done again until it is done, and drain waits for it', async (t) => {
-  const { follow, drain, lines } = setup()
+  const { start, drain, lines } = setup()
   let tries = 0
 
-  follow('the locations wait', async () => {
+  start('the locations wait', async () => {
     tries += 1
     if (tries < 3) throw new Error('the store is away')
   })
@@ -27,9 +27,9 @@ t.test('what fails is done again until it is done, and drain waits for it', asyn
 })
 
 t.test('when the process ends it is tried once more, and left', async (t) => {
-  const { follow, drain, ending } = setup()
+  const { start, drain, ending } = setup()
   let tries = 0
-  follow('it fails for ever', async () => {
+  start('it fails for ever', async () => {
     tries += 1
     ending.abort()
     throw new Error('the store is away')

@@ -1,13 +1,13 @@
 import t from 'tap'
-import { createStates } from '../../src/installs/state.ts'
+import { createStateSigner } from '../../src/installs/oauth-state.ts'
 import { createClock } from '../support/harness.ts'
 
 const key = (id: string, fill: number) => ({ id, bytes: Buffer.alloc(32, fill) })
 const MINUTE_MS = 60_000
 
-t.test('a state that was issued is valid for fifteen minutes, and not a millisecond longer', async (t) => {
+t.test('an issued state is valid for fifteen minutes and not a millisecond longer', async (t) => {
   const clock = createClock()
-  const { issue, isValid } = createStates([key('k1', 1)], clock.now)
+  const { issue, isValid } = createStateSigner([key('k1', 1)], clock.now)
   const state = issue()
 
   t.equal(isValid(state), true)
@@ -17,8 +17,8 @@ t.test('a state that was issued is valid for fifteen minutes, and not a millisec
   t.equal(isValid(state), false)
 })
 
-t.test('a state travels in a URL as it is, and no two are alike', async (t) => {
-  const { issue } = createStates([key('k1', 1)], createClock().now)
+t.test('a state needs no escaping in a URL, and no two are equal', async (t) => {
+  const { issue } = createStateSigner([key('k1', 1)], createClock().now)
 
   const states = Array.from({ length: 1_000 }, issue)
 
@@ -26,9 +26,9 @@ t.test('a state travels in a URL as it is, and no two are alike', async (t) => {
   for (const state of states.slice(0, 10)) t.equal(encodeURIComponent(state), state)
 })
 
-t.test('a state of which any part was changed is refused', async (t) => {
+t.test('a state with any part changed is refused', async (t) => {
   const clock = createClock()
-  const { issue, isValid } = createStates([key('k1', 1)], clock.now)
+  const { issue, isValid } = createStateSigner([key('k1', 1)], clock.now)
   const state = issue()
   const [expiry = '', nonce = '', signature = ''] = state.split('.')
   const later = (Number.parseInt(expiry, 36) + 60 * MINUTE_MS).toString(36)
@@ -51,32 +51,32 @@ t.test('a state of which any part was changed is refused', async (t) => {
 
 t.test('a state of another gateway and plain garbage are refused', async (t) => {
   const clock = createClock()
-  const { isValid } = createStates([key('k1', 1)], clock.now)
-  const foreign = createStates([key('k1', 2)], clock.now).issue()
+  const { isValid } = createStateSigner([key('k1', 1)], clock.now)
+  const foreign = createStateSigner([key('k1', 2)], clock.now).issue()
 
   for (const text of [foreign, '', '.', '..', '...', 'x', 'zzzzzzzz.a.b', 'NaN.x.', 'ä'.repeat(512)])
     t.equal(isValid(text), false, text)
 })
 
-t.test('a key rotation breaks no install under way, until the old key leaves', async (t) => {
+t.test('a key rotation breaks no install in progress while the old key is configured', async (t) => {
   const clock = createClock()
-  const state = createStates([key('old', 1)], clock.now).issue()
+  const state = createStateSigner([key('old', 1)], clock.now).issue()
 
-  t.equal(createStates([key('new', 2), key('old', 1)], clock.now).isValid(state), true)
-  t.equal(createStates([key('new', 2)], clock.now).isValid(state), false)
+  t.equal(createStateSigner([key('new', 2), key('old', 1)], clock.now).isValid(state), true)
+  t.equal(createStateSigner([key('new', 2)], clock.now).isValid(state), false)
 })
 
-t.test('the first key signs, so that a replica with the old key alone refuses what a rotated one issued', async (t) => {
+t.test('the first key signs: a replica with only the old key refuses a state from a rotated one', async (t) => {
   const clock = createClock()
-  const state = createStates([key('new', 2), key('old', 1)], clock.now).issue()
+  const state = createStateSigner([key('new', 2), key('old', 1)], clock.now).issue()
 
-  t.equal(createStates([key('old', 1)], clock.now).isValid(state), false)
-  t.equal(createStates([key('new', 2)], clock.now).isValid(state), true)
+  t.equal(createStateSigner([key('old', 1)], clock.now).isValid(state), false)
+  t.equal(createStateSigner([key('new', 2)], clock.now).isValid(state), true)
 })
 
-t.test('without a key nothing is issued and nothing is valid', async (t) => {
-  const { issue, isValid } = createStates([], createClock().now)
+t.test('without a key no state is issued and none is valid', async (t) => {
+  const { issue, isValid } = createStateSigner([], createClock().now)
 
-  t.throws(issue, { message: 'No key to sign with' })
+  t.throws(issue, { message: 'There is no key to sign with' })
   t.equal(isValid('zzzzzzzz.a.'), false)
 })
