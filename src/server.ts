@@ -8,7 +8,7 @@ import { requireNode } from './shared/node-version.ts'
 async function main(): Promise<void> {
   requireNode()
   const config = loadConfig(process.env)
-  const output = openLog(config.LOG_LEVEL)
+  const output = openLog(config.logLevel)
   const { log } = output
   const gateway = await startGateway(config, output)
   log.info({ origin: gateway.origin, adminOrigin: gateway.adminOrigin }, 'ready')

@@ -1,171 +1,119 @@
 import type { KeyObject } from 'node:crypto'
-import Type, { type Static } from 'typebox'
-import { Compile } from 'typebox/compile'
-import { Format } from 'typebox/format'
-import '../shared/typebox-settings.ts'
+import type { JwtOptions } from '../callers/jwt.ts'
 import { parseVaultKeys, type VaultKey } from '../grants/vault/cipher.ts'
 import { readOrigins } from '../http/cors-origins.ts'
-import { isTrustProxy } from '../http/trust-proxy.ts'
-import { HIGHLEVEL_WEBHOOK_KEY, parseWebhookKey } from '../webhooks/signature.ts'
+import { trustProxy } from '../http/trust-proxy.ts'
+import { parseWebhookKey } from '../webhooks/signature.ts'
+import { type Environment, readEnvironment } from './environment.ts'
 
-const Whole = (minimum: number, maximum: number, fallback: number) =>
-  Type.Integer({ minimum, maximum, default: fallback, description: `a whole number from ${minimum} to ${maximum}` })
-const Port = (fallback: number) => Whole(0, 65_535, fallback)
-const Millis = (fallback: number) => Whole(1, 86_400_000, fallback)
-// The parser alone would take `http:///host` and mend it.
-const isHttpUrl = (text: string) => /^https?:\/\/[^\s/?#]+/.test(text) && URL.canParse(text)
-Format.Set('http-url', isHttpUrl)
-// A path that is added would become part of a query or a fragment.
-Format.Set('base-url', (text) => isHttpUrl(text) && !/[?#]/.test(text))
-Format.Set('redis-url', (text) => /^rediss?:\/\/[^\s/?#]+/.test(text) && URL.canParse(text))
-Format.Set('database-url', (text) =>
-  /^postgres(ql)?:/.test(text) ? /^postgres(ql)?:\/\/[^/]/.test(text) && URL.canParse(text) : /^sqlite:.+/.test(text)
-)
-Format.Set('origins', (text) => readOrigins(text) !== undefined)
-const Url = (options: { format?: string; default?: string } = {}) =>
-  Type.String({ format: 'http-url', description: 'an http or https URL', ...options })
-const BaseUrl = (fallback: string) => Url({ format: 'base-url', default: fallback })
-const Choice = <const Name extends string>(names: readonly Name[], fallback: Name) =>
-  Type.Union(
-    names.map((name) => Type.Literal(name)),
-    { default: fallback, description: `one of ${names.join(', ')}` }
-  )
-
-/** Every environment variable that the gateway reads. `.env.example` names the same ones. */
-export const Env = Type.Object({
-  HOST: Type.String({ minLength: 1, default: '0.0.0.0' }),
-  PORT: Port(3000),
-  ADMIN_HOST: Type.String({ minLength: 1, default: '127.0.0.1' }),
-  ADMIN_PORT: Port(3001),
-  PUBLIC_URL: BaseUrl('http://localhost:3000'),
-  TRUST_PROXY: Type.String({ minLength: 1, default: 'false' }),
-  DATABASE_URL: Type.String({
-    format: 'database-url',
-    description: 'sqlite:<path> or postgres://<user>:<password>@<host>:<port>/<database>',
-    default: 'sqlite:data/gateway.db'
-  }),
-  REDIS_URL: Type.Optional(
-    Type.String({
-      format: 'redis-url',
-      description: 'redis://<user>:<password>@<host>:<port>/<database>, or rediss://…'
-    })
-  ),
-  VAULT_KEYS: Type.String(),
-  HIGHLEVEL_API_URL: BaseUrl('https://services.leadconnectorhq.com'),
-  HIGHLEVEL_API_VERSION: Type.String({
-    pattern: '^[A-Za-z0-9.-]{1,32}$',
-    description: 'a version such as 2021-07-28',
-    default: '2021-07-28'
-  }),
-  HIGHLEVEL_CLIENT_ID: Type.Optional(Type.String({ minLength: 1 })),
-  HIGHLEVEL_CLIENT_SECRET: Type.Optional(Type.String({ minLength: 1 })),
-  HIGHLEVEL_INSTALL_URL: Type.Optional(Url()),
-  HIGHLEVEL_SCOPES: Type.String({
-    minLength: 1,
-    default: 'objects/schema.readonly objects/record.readonly objects/record.write oauth.readonly oauth.write'
-  }),
-  HIGHLEVEL_WEBHOOK_KEY: Type.String({ default: HIGHLEVEL_WEBHOOK_KEY }),
-  CALLER_JWKS_URL: Type.Optional(Url()),
-  CALLER_JWT_ISSUER: Type.Optional(Type.String({ minLength: 1 })),
-  CALLER_JWT_AUDIENCE: Type.Optional(Type.String({ minLength: 1 })),
-  CALLER_LOCATIONS_CLAIM: Type.String({ minLength: 1, default: 'locations' }),
-  CALLER_RATE_MAX: Whole(1, 1_000_000_000, 300),
-  CALLER_RATE_WINDOW_MS: Millis(60_000),
-  LOCATION_BURST_MAX: Whole(1, 1_000_000_000, 100),
-  LOCATION_BURST_WINDOW_MS: Millis(10_000),
-  LOCATION_DAILY_MAX: Whole(0, 1_000_000_000, 200_000),
-  LOCATION_QUEUE_MAX: Whole(0, 1_000_000, 200),
-  REQUEST_DEADLINE_MS: Millis(15_000),
-  UPSTREAM_TIMEOUT_MS: Millis(10_000),
-  SCHEMA_VALIDATION: Choice(['enforce', 'off'], 'enforce'),
-  WRITE_DIALECT: Choice(['delta', 'verbatim'], 'delta'),
-  BODY_LIMIT_BYTES: Whole(1_024, 16_777_216, 262_144),
-  CORS_ORIGINS: Type.Optional(
-    Type.String({ format: 'origins', description: '*, or origins such as https://app.example.com separated by commas' })
-  ),
-  LOG_LEVEL: Choice(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], 'info'),
-  SHUTDOWN_GRACE_MS: Millis(10_000)
-})
-
-export type Config = Readonly<
-  Omit<Static<typeof Env>, 'VAULT_KEYS' | 'HIGHLEVEL_WEBHOOK_KEY'> & {
-    vaultKeys: readonly VaultKey[]
-    webhookKey: KeyObject
+/** Everything that can be configured, made once from the environment. */
+export interface Config {
+  readonly publicServer: {
+    readonly host: string
+    readonly port: number
+    /** Where callers and browsers reach it, without a slash at the end. */
+    readonly url: string
+    /** In Fastify's form. */
+    readonly trustProxy: boolean | string[]
+    /** As browsers send them, or `['*']`; `undefined` turns CORS off. */
+    readonly corsOrigins: string[] | undefined
   }
->
-
-const env = Compile(Env)
-
-/** Variables that make sense only together. */
-const together: readonly (readonly string[])[] = [
-  ['HIGHLEVEL_CLIENT_ID', 'HIGHLEVEL_CLIENT_SECRET'],
-  ['CALLER_JWKS_URL', 'CALLER_JWT_ISSUER', 'CALLER_JWT_AUDIENCE']
-]
-
-const schemaOf = (name: string) =>
-  Env.properties[name as keyof typeof Env.properties] as { type?: string; description?: string }
-
-const schemaFaults = (candidate: unknown): string[] =>
-  env.Errors(candidate).flatMap(({ instancePath, keyword, params }) => {
-    if (keyword === 'required') return params.requiredProperties.map((name) => `${name} is required`)
-    const name = instancePath.slice(1)
-    return [`${name} must be ${schemaOf(name).description ?? 'a text that is not empty'}`]
-  })
-
-const pairFaults = (present: Record<string, unknown>): string[] =>
-  together.flatMap((names) => {
-    const missing = names.filter((name) => present[name] === undefined)
-    const given = names.filter((name) => !missing.includes(name)).join(' and ')
-    return given === '' ? [] : missing.map((name) => `${name} is required beside ${given}`)
-  })
-
-const EVERY_ADDRESS: readonly unknown[] = ['0.0.0.0', '::']
-
-/** The second listener would fail with the first one's port, and say nothing of the variable. */
-const portFaults = ({ HOST, PORT, ADMIN_HOST, ADMIN_PORT }: Record<string, unknown>): string[] => {
-  const shareAddress = HOST === ADMIN_HOST || [HOST, ADMIN_HOST].some((host) => EVERY_ADDRESS.includes(host))
-  return typeof PORT === 'number' && PORT === ADMIN_PORT && PORT !== 0 && shareAddress
-    ? ['ADMIN_PORT must differ from PORT']
-    : []
+  readonly adminServer: { readonly host: string; readonly port: number }
+  readonly bodyLimitBytes: number
+  readonly requestDeadlineMs: number
+  readonly shutdownGraceMs: number
+  readonly logLevel: Environment['LOG_LEVEL']
+  readonly vault: { readonly url: string; readonly keys: readonly VaultKey[] }
+  readonly redisUrl: string | undefined
+  readonly highLevel: {
+    /** Without a slash at the end. */
+    readonly apiUrl: string
+    readonly apiVersion: string
+    readonly timeoutMs: number
+    readonly webhookKey: KeyObject
+    /** Absent where only private tokens are used: nobody can install an app then. */
+    readonly app:
+      | { readonly clientId: string; readonly clientSecret: string; readonly installUrl: string | undefined }
+      | undefined
+    readonly scopes: string
+  }
+  readonly callers: {
+    /** Absent where only API keys are taken. */
+    readonly jwt: JwtOptions | undefined
+    readonly rateLimit: { readonly max: number; readonly windowMs: number }
+  }
+  readonly quota: {
+    readonly burstMax: number
+    readonly windowMs: number
+    readonly dayMax: number
+    readonly queueMax: number
+  }
+  readonly writes: {
+    /** Values are checked against the location's object. */
+    readonly checks: boolean
+    /** Values are translated into the form that HighLevel takes. */
+    readonly translates: boolean
+  }
 }
-
-/** Digits only: a converter would read `true` as 1 and `3000.7` as 3000. */
-const read = ([name, text]: [string, string | undefined]): [string, unknown] => [
-  name,
-  schemaOf(name).type === 'integer' && /^\d{1,15}$/.test(text ?? '') ? Number(text) : text
-]
 
 const withoutSlash = (url: string) => url.replace(/\/+$/, '')
 
-/**
- * Reads the environment once. An empty variable counts as absent, as compose files write it.
- * Throws one Error that names every fault by variable, never by value.
- */
+const appOf = (env: Environment): Config['highLevel']['app'] =>
+  env.HIGHLEVEL_CLIENT_ID === undefined || env.HIGHLEVEL_CLIENT_SECRET === undefined
+    ? undefined
+    : {
+        clientId: env.HIGHLEVEL_CLIENT_ID,
+        clientSecret: env.HIGHLEVEL_CLIENT_SECRET,
+        installUrl: env.HIGHLEVEL_INSTALL_URL
+      }
+
+const jwtOf = ({ CALLER_JWKS_URL, CALLER_JWT_ISSUER, CALLER_JWT_AUDIENCE, CALLER_LOCATIONS_CLAIM }: Environment) =>
+  CALLER_JWKS_URL === undefined || CALLER_JWT_ISSUER === undefined || CALLER_JWT_AUDIENCE === undefined
+    ? undefined
+    : {
+        jwksUrl: CALLER_JWKS_URL,
+        issuer: CALLER_JWT_ISSUER,
+        audience: CALLER_JWT_AUDIENCE,
+        locationsClaim: CALLER_LOCATIONS_CLAIM
+      }
+
+/** Reads the environment once. Throws one Error that names every invalid variable, never its value. */
 export function loadConfig(environment: NodeJS.ProcessEnv): Config {
-  const isPresent = ([name, value]: [string, unknown]) => name in Env.properties && value !== ''
-  const present = Object.fromEntries(Object.entries(environment).filter(isPresent))
-  const candidate = env.Default(Object.fromEntries(Object.entries(present).map(read)))
-  const { keys, faults: keyFaults } = parseVaultKeys(present['VAULT_KEYS'])
-  const proxy = isTrustProxy(present['TRUST_PROXY'] ?? 'false')
-  const webhookKey = parseWebhookKey(present['HIGHLEVEL_WEBHOOK_KEY'] ?? HIGHLEVEL_WEBHOOK_KEY)
-
-  const faults = new Set([
-    ...schemaFaults(candidate),
-    ...pairFaults(present),
-    ...portFaults(candidate as Record<string, unknown>),
-    ...keyFaults.map((fault) => `VAULT_KEYS ${fault}`),
-    ...(proxy ? [] : ['TRUST_PROXY must be true, false, or addresses and ranges separated by commas'])
-  ])
-  if (webhookKey === undefined) faults.add('HIGHLEVEL_WEBHOOK_KEY must be an Ed25519 public key in PEM or base64')
-  if (faults.size > 0 || webhookKey === undefined) throw new Error(`Invalid configuration: ${[...faults].join('; ')}`)
-
-  const {
-    VAULT_KEYS: _,
-    HIGHLEVEL_WEBHOOK_KEY: __,
-    PUBLIC_URL,
-    HIGHLEVEL_API_URL,
-    ...rest
-  } = candidate as Static<typeof Env>
-  const urls = { PUBLIC_URL: withoutSlash(PUBLIC_URL), HIGHLEVEL_API_URL: withoutSlash(HIGHLEVEL_API_URL) }
-  return Object.freeze({ ...rest, ...urls, vaultKeys: keys, webhookKey })
+  const env = readEnvironment(environment)
+  return Object.freeze({
+    publicServer: {
+      host: env.HOST,
+      port: env.PORT,
+      url: withoutSlash(env.PUBLIC_URL),
+      trustProxy: trustProxy(env.TRUST_PROXY),
+      corsOrigins: env.CORS_ORIGINS === undefined ? undefined : readOrigins(env.CORS_ORIGINS)
+    },
+    adminServer: { host: env.ADMIN_HOST, port: env.ADMIN_PORT },
+    bodyLimitBytes: env.BODY_LIMIT_BYTES,
+    requestDeadlineMs: env.REQUEST_DEADLINE_MS,
+    shutdownGraceMs: env.SHUTDOWN_GRACE_MS,
+    logLevel: env.LOG_LEVEL,
+    vault: { url: env.DATABASE_URL, keys: parseVaultKeys(env.VAULT_KEYS).keys },
+    redisUrl: env.REDIS_URL,
+    highLevel: {
+      apiUrl: withoutSlash(env.HIGHLEVEL_API_URL),
+      apiVersion: env.HIGHLEVEL_API_VERSION,
+      timeoutMs: env.UPSTREAM_TIMEOUT_MS,
+      // Its format was checked.
+      webhookKey: parseWebhookKey(env.HIGHLEVEL_WEBHOOK_KEY) as KeyObject,
+      app: appOf(env),
+      scopes: env.HIGHLEVEL_SCOPES
+    },
+    callers: {
+      jwt: jwtOf(env),
+      rateLimit: { max: env.CALLER_RATE_MAX, windowMs: env.CALLER_RATE_WINDOW_MS }
+    },
+    quota: {
+      burstMax: env.LOCATION_BURST_MAX,
+      windowMs: env.LOCATION_BURST_WINDOW_MS,
+      dayMax: env.LOCATION_DAILY_MAX,
+      queueMax: env.LOCATION_QUEUE_MAX
+    },
+    writes: { checks: env.SCHEMA_VALIDATION === 'enforce', translates: env.WRITE_DIALECT === 'delta' }
+  })
 }

@@ -21,8 +21,8 @@ const LAST_WORDS_MS = 500
 const MAX_SCHEMA_CHARS = 75_000_000
 
 const wireOf = (config: Config) => ({
-  origin: config.HIGHLEVEL_API_URL,
-  apiVersion: config.HIGHLEVEL_API_VERSION,
+  origin: config.highLevel.apiUrl,
+  apiVersion: config.highLevel.apiVersion,
   userAgent: `records-gateway/${version}`
 })
 
@@ -31,31 +31,26 @@ const wireOf = (config: Config) => ({
  * itself, so that no answer can be left over for the next: a pair in the wrong hands is lost.
  */
 function openOAuth(config: Config, connections: number, now: () => number, foreign: (path: string) => void) {
-  const { HIGHLEVEL_CLIENT_ID: clientId, HIGHLEVEL_CLIENT_SECRET: clientSecret } = config
-  if (clientId === undefined || clientSecret === undefined) return undefined
-  const sockets = openConnectionPool(config.HIGHLEVEL_API_URL, connections, { keepAlive: false })
+  const { apiUrl, app } = config.highLevel
+  if (app === undefined) return undefined
+  const sockets = openConnectionPool(apiUrl, connections, { keepAlive: false })
   const send = createTransport(sockets, wireOf(config), TOKEN_CALL_TIMEOUT_MS, foreign)
-  const redirectUri = `${config.PUBLIC_URL}/oauth/callback`
+  const redirectUri = `${config.publicServer.url}/oauth/callback`
   return {
-    api: createOAuthClient(send, { clientId, clientSecret, redirectUri, now, foreign }),
+    api: createOAuthClient(send, { ...app, redirectUri, now, foreign }),
     close: () => sockets.destroy()
   }
 }
-
-const limitsOf = (config: Config) => ({
-  burstMax: config.LOCATION_BURST_MAX,
-  windowMs: config.LOCATION_BURST_WINDOW_MS,
-  dayMax: config.LOCATION_DAILY_MAX
-})
 
 /** Loaded where it is used: a process without it starts sooner. */
 const openRedis = async (url: string, log: BaseLogger) => (await import('../shared/redis.ts')).openRedis(url, log)
 
 /** Everything that has a lifetime, opened in one place and closed in the reverse order. */
 export async function openContainer(config: Config, log: BaseLogger, now: () => number) {
+  const { queueMax, ...limits } = config.quota
   const connections = shareOpenFiles(openFileLimit())
-  const vault = await openVault(config.DATABASE_URL, config.vaultKeys, { now, log })
-  const redis = config.REDIS_URL === undefined ? undefined : await openRedis(config.REDIS_URL, log)
+  const vault = await openVault(config.vault.url, config.vault.keys, { now, log })
+  const redis = config.redisUrl === undefined ? undefined : await openRedis(config.redisUrl, log)
   const metrics = createMetrics({ survey: vault.countGrants, now })
   const foreign = (path: string) => {
     log.error({ path }, 'an answer of HighLevel belongs to another call')
@@ -66,10 +61,10 @@ export async function openContainer(config: Config, log: BaseLogger, now: () => 
   const upstream = openHighLevel({
     wire: wireOf(config),
     connections: connections.upstream,
-    timeoutMs: config.UPSTREAM_TIMEOUT_MS,
+    timeoutMs: config.highLevel.timeoutMs,
     tokens: grants.tokens,
-    limits: limitsOf(config),
-    queueMax: config.LOCATION_QUEUE_MAX,
+    limits,
+    queueMax,
     redis,
     now,
     log,
@@ -77,7 +72,7 @@ export async function openContainer(config: Config, log: BaseLogger, now: () => 
     metrics: metrics.upstream
   })
   // As many as could wait for their location's quota, had they not to wait for one another.
-  const turns = createRecordMutex(config.LOCATION_QUEUE_MAX + config.LOCATION_BURST_MAX)
+  const turns = createRecordMutex(queueMax + limits.burstMax)
   const lock = createRecordLock(redis)
   const catalog = createCatalog({
     read: upstream.client.getObject,

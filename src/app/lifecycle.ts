@@ -48,7 +48,7 @@ export async function startGateway(
   { log, writeLine }: Pick<Log, 'log' | 'writeLine'>,
   now: () => number = Date.now
 ): Promise<Gateway> {
-  const graceMs = config.SHUTDOWN_GRACE_MS
+  const graceMs = config.shutdownGraceMs
   let drainingSince: number | undefined
   let askedAt = Number.NEGATIVE_INFINITY
   const parts = await openContainer(config, log, now)
@@ -86,8 +86,8 @@ export async function startGateway(
   try {
     const [app, admin] = [await buildPublicServer(options), await buildAdminServer(options)]
     listeners.push(app, admin)
-    const adminOrigin = await listen(admin, config.ADMIN_HOST, config.ADMIN_PORT, 'ADMIN_PORT')
-    const origin = await listen(app, config.HOST, config.PORT, 'PORT')
+    const adminOrigin = await listen(admin, config.adminServer.host, config.adminServer.port, 'ADMIN_PORT')
+    const origin = await listen(app, config.publicServer.host, config.publicServer.port, 'PORT')
     return { origin, adminOrigin, vault: parts.vault, close }
   } catch (error) {
     await close()

@@ -5,7 +5,6 @@ import auth from '../callers/authenticate.ts'
 import { createCallers } from '../callers/callers.ts'
 import { callerLimit, createFailureLimit, rateLimitCounters } from '../callers/rate-limit.ts'
 import rateLimitFields from '../callers/rate-limit-headers.ts'
-import { readOrigins } from '../http/cors-origins.ts'
 import health from '../http/health.ts'
 import jsonBody from '../http/json-parser.ts'
 import { createMethodGuard } from '../http/method-not-allowed.ts'
@@ -53,32 +52,33 @@ export async function buildPublicServer(options: ServerOptions): Promise<Fastify
   await app.register(validation)
   await app.register(jsonBody)
   await app.register(rateLimitCounters, { redis: parts.redis, replicas: parts.upstream.replicas })
-  if (config.CORS_ORIGINS !== undefined) {
+  const { corsOrigins } = config.publicServer
+  if (corsOrigins !== undefined) {
     await app.register(methods.bareOptions)
-    await app.register(cors, corsOptions(config.CORS_ORIGINS))
+    await app.register(cors, corsOptions(corsOrigins))
   }
-  await app.register(openapi, { publicUrl: config.PUBLIC_URL, version })
+  await app.register(openapi, { publicUrl: config.publicServer.url, version })
   await app.register(methods.plugin)
 
   await app.register(health, healthOf(options))
   await app.register(problemPages)
-  const install = config.HIGHLEVEL_CLIENT_ID === undefined ? undefined : installOf(options)
+  const install = installOf(options)
   if (install) await app.register(installRoutes, install)
   await app.register(webhookRoutes, webhooksOf(options))
 
   await app.register(async (guarded) => {
     const failures = createFailureLimit(guarded)
     await guarded.register(auth, {
-      callers: createCallers({ vault: parts.vault, jwt: jwtOf(config), now, log }),
+      callers: createCallers({ vault: parts.vault, jwt: config.callers.jwt, now, log }),
       failures,
-      deadlineMs: config.REQUEST_DEADLINE_MS
+      deadlineMs: config.requestDeadlineMs
     })
-    await guarded.register(callerLimit, { max: config.CALLER_RATE_MAX, windowMs: config.CALLER_RATE_WINDOW_MS })
+    await guarded.register(callerLimit, config.callers.rateLimit)
     await guarded.register(rateLimitFields, {
-      windowMs: config.CALLER_RATE_WINDOW_MS,
+      windowMs: config.callers.rateLimit.windowMs,
       report: parts.upstream.quota.report
     })
-    const calls = { inFlight: parts.inFlight, deadlineMs: config.REQUEST_DEADLINE_MS, lastAnswerAt }
+    const calls = { inFlight: parts.inFlight, deadlineMs: config.requestDeadlineMs, lastAnswerAt }
     const readRecord = parts.upstream.client.getRecord
     await guarded.register(recordRoutes, { ...calls, updateRecord: updateRecordOf(options), readRecord })
     await guarded.register(objectRoutes, { ...calls, describe: parts.catalog.describe })
@@ -88,14 +88,12 @@ export async function buildPublicServer(options: ServerOptions): Promise<Fastify
 }
 
 function updateRecordOf({ config, parts }: ServerOptions) {
-  const checks = config.SCHEMA_VALIDATION === 'enforce'
-  const translates = config.WRITE_DIALECT === 'delta'
   return createUpdateRecord({
     upstream: parts.upstream.client,
     catalog: parts.catalog,
     turns: parts.turns,
     lock: parts.lock,
-    rules: { checks, translates },
+    rules: config.writes,
     countUnchecked: parts.metrics.upstream.countUnchecked
   })
 }
@@ -109,7 +107,8 @@ export const healthOf = ({ parts, isDraining, onReadinessAsked }: ServerOptions)
 })
 
 function installOf({ config, parts, now, log }: ServerOptions) {
-  if (parts.oauth === undefined) return undefined
+  const { app } = config.highLevel
+  if (app === undefined || parts.oauth === undefined) return undefined
   const { saves, leases, retryInBackground, vault, tokens, oauth } = parts
   const saveInstall = createSaveInstall({ saves, leases, vault, now })
   const install = createInstall({
@@ -122,14 +121,19 @@ function installOf({ config, parts, now, log }: ServerOptions) {
     now,
     log
   })
-  const connectUrl = `${config.PUBLIC_URL}/oauth/install`
-  return { install, stateSigner: createStateSigner(config.vaultKeys, now), installUrl: installUrl(config), connectUrl }
+  const { url } = config.publicServer
+  return {
+    install,
+    stateSigner: createStateSigner(config.vault.keys, now),
+    installUrl: installUrl({ ...app, scopes: config.highLevel.scopes, publicUrl: url }),
+    connectUrl: `${url}/oauth/install`
+  }
 }
 
 function webhooksOf({ config, parts, now, log }: ServerOptions) {
   const { vault, tokens, metrics, catalog, oauth } = parts
   // HighLevel's app id is the client id up to its suffix.
-  const appId = config.HIGHLEVEL_CLIENT_ID?.split('-')[0]
+  const appId = config.highLevel.app?.clientId.split('-')[0]
   const companyOf = createCompanyOf({ vault, oauth, now, log })
   const take = createHandleEvent({
     vault,
@@ -140,21 +144,11 @@ function webhooksOf({ config, parts, now, log }: ServerOptions) {
     now,
     log
   })
-  return { key: config.webhookKey, take, count: metrics.countWebhook, now }
+  return { key: config.highLevel.webhookKey, take, count: metrics.countWebhook, now }
 }
 
-const jwtOf = ({
-  CALLER_JWKS_URL: jwksUrl,
-  CALLER_JWT_ISSUER: issuer,
-  CALLER_JWT_AUDIENCE: audience,
-  CALLER_LOCATIONS_CLAIM: locationsClaim
-}: Config) =>
-  jwksUrl === undefined || issuer === undefined || audience === undefined
-    ? undefined
-    : { jwksUrl, issuer, audience, locationsClaim }
-
-const corsOptions = (origins: string) => ({
-  origin: readOrigins(origins) ?? [],
+const corsOptions = (origin: string[]) => ({
+  origin,
   methods: ['GET', 'PATCH'],
   exposedHeaders: ['etag', 'ratelimit', 'ratelimit-policy', 'retry-after', 'traceparent', 'x-request-id'],
   maxAge: 600

@@ -38,8 +38,8 @@ export const check: Command = {
       const checks = [
         { name: 'configuration', ok: true, detail: 'ok' },
         await tried('vault', vault.assertWritable()),
-        ...(config.REDIS_URL === undefined ? [] : [await tried('redis', proveRedis(config.REDIS_URL))]),
-        await tried('upstream', reach(config.HIGHLEVEL_API_URL))
+        ...(config.redisUrl === undefined ? [] : [await tried('redis', proveRedis(config.redisUrl))]),
+        await tried('upstream', reach(config.highLevel.apiUrl))
       ]
       const ok = checks.every((row) => row.ok)
       return { ok, document: { ok, checks }, text: checks.map((row) => `${row.name}: ${row.detail}`).join('\n') }

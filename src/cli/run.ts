@@ -47,7 +47,7 @@ async function obey(args: readonly string[], { env, stdin, stdout }: Io): Promis
   const json = args.includes('--json')
   const invocation = command.read(args.slice(words.length).filter((arg) => arg !== '--json'))
   const config = loadConfig(env)
-  const vault = await openVault(config.DATABASE_URL, config.vaultKeys, { purpose: 'command' })
+  const vault = await openVault(config.vault.url, config.vault.keys, { purpose: 'command' })
   try {
     const { document, text, ok = true } = await invocation({ vault, config, stdin })
     stdout.write(json ? `${JSON.stringify(document)}\n` : `${text}\n`)

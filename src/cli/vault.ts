@@ -7,7 +7,7 @@ export const rekeyVault: Command = {
     nothing(args)
     return async ({ vault, config }) => {
       const { resealed, damaged } = await vault.rekeyGrants()
-      const key = config.vaultKeys[0]?.id ?? ''
+      const key = config.vault.keys[0]?.id ?? ''
       const rest = damaged === 0 ? '' : ` ${damaged} cannot be opened and stay as they are: connect them again.`
       return {
         ok: damaged === 0,

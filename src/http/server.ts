@@ -9,7 +9,6 @@ import { headProblem } from './connections/header-check.ts'
 import { dropBehindClose, isLast } from './connections/pipelining.ts'
 import errors, { createSendProblem, toProblem } from './error-handler.ts'
 import { requestId } from './request-id.ts'
-import { trustProxy } from './trust-proxy.ts'
 
 /** A socket on which nothing moves for so long is closed, whatever it waits for. */
 const IDLE_SOCKET_MS = 120_000
@@ -33,7 +32,7 @@ function childless(log: Logger): Logger {
 
 /** The bare server of either listener: what must be decided before anything is registered. */
 export function createServer({ config, log, isDraining, maxConnections }: Options): FastifyInstance {
-  const connectUrl = config.HIGHLEVEL_CLIENT_ID === undefined ? undefined : `${config.PUBLIC_URL}/oauth/install`
+  const connectUrl = config.highLevel.app === undefined ? undefined : `${config.publicServer.url}/oauth/install`
   const sendProblem = createSendProblem({ connectUrl })
   const app = Fastify({
     loggerInstance: childless(log),
@@ -41,8 +40,8 @@ export function createServer({ config, log, isDraining, maxConnections }: Option
     logController: new LogController({ disableRequestLogging: true }),
     genReqId: requestId,
     requestIdHeader: false,
-    bodyLimit: config.BODY_LIMIT_BYTES,
-    trustProxy: trustProxy(config.TRUST_PROXY),
+    bodyLimit: config.bodyLimitBytes,
+    trustProxy: config.publicServer.trustProxy,
     routerOptions: { maxParamLength: MAX_URI_CHARS },
     // Before routing no hook runs, the one that logs calls included.
     frameworkErrors: (error, request, reply) => {
@@ -62,7 +61,7 @@ export function createServer({ config, log, isDraining, maxConnections }: Option
       requireHostHeader: false,
       joinDuplicateHeaders: true
     },
-    connectionTimeout: Math.max(IDLE_SOCKET_MS, config.REQUEST_DEADLINE_MS + 30_000),
+    connectionTimeout: Math.max(IDLE_SOCKET_MS, config.requestDeadlineMs + 30_000),
     // Longer than the 60 s of common load balancers, so that it is never this side that closes a socket in use.
     keepAliveTimeout: 72_000
   }) as unknown as FastifyInstance

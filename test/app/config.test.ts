@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto'
 import t from 'tap'
-import { Env, loadConfig } from '../../src/app/config.ts'
-import { readOrigins } from '../../src/http/cors-origins.ts'
+import { loadConfig } from '../../src/app/config.ts'
+import { Env } from '../../src/app/environment.ts'
 
 const key = (id: string, fill = 1, bytes = 32) => `${id}:${Buffer.alloc(bytes, fill).toString('base64')}`
 const VAULT_KEYS = key('k1')
@@ -19,36 +19,38 @@ function refusal(env: NodeJS.ProcessEnv): string {
 t.test('with a vault key alone every other setting has its documented default', async (t) => {
   const config = loadConfig({ VAULT_KEYS })
 
-  const { webhookKey, ...rest } = config
+  const { webhookKey, ...highLevel } = config.highLevel
 
   t.equal(webhookKey.asymmetricKeyType, 'ed25519')
-  t.strictSame(rest, {
-    HOST: '0.0.0.0',
-    PORT: 3000,
-    ADMIN_HOST: '127.0.0.1',
-    ADMIN_PORT: 3001,
-    PUBLIC_URL: 'http://localhost:3000',
-    TRUST_PROXY: 'false',
-    DATABASE_URL: 'sqlite:data/gateway.db',
-    HIGHLEVEL_API_URL: 'https://services.leadconnectorhq.com',
-    HIGHLEVEL_API_VERSION: '2021-07-28',
-    HIGHLEVEL_SCOPES: 'objects/schema.readonly objects/record.readonly objects/record.write oauth.readonly oauth.write',
-    CALLER_LOCATIONS_CLAIM: 'locations',
-    CALLER_RATE_MAX: 300,
-    CALLER_RATE_WINDOW_MS: 60_000,
-    LOCATION_BURST_MAX: 100,
-    LOCATION_BURST_WINDOW_MS: 10_000,
-    LOCATION_DAILY_MAX: 200_000,
-    LOCATION_QUEUE_MAX: 200,
-    REQUEST_DEADLINE_MS: 15_000,
-    UPSTREAM_TIMEOUT_MS: 10_000,
-    SCHEMA_VALIDATION: 'enforce',
-    WRITE_DIALECT: 'delta',
-    BODY_LIMIT_BYTES: 262_144,
-    LOG_LEVEL: 'info',
-    SHUTDOWN_GRACE_MS: 10_000,
-    vaultKeys: [{ id: 'k1', bytes: Buffer.alloc(32, 1) }]
-  })
+  t.strictSame(
+    { ...config, highLevel },
+    {
+      publicServer: {
+        host: '0.0.0.0',
+        port: 3000,
+        url: 'http://localhost:3000',
+        trustProxy: false,
+        corsOrigins: undefined
+      },
+      adminServer: { host: '127.0.0.1', port: 3001 },
+      bodyLimitBytes: 262_144,
+      requestDeadlineMs: 15_000,
+      shutdownGraceMs: 10_000,
+      logLevel: 'info',
+      vault: { url: 'sqlite:data/gateway.db', keys: [{ id: 'k1', bytes: Buffer.alloc(32, 1) }] },
+      redisUrl: undefined,
+      highLevel: {
+        apiUrl: 'https://services.leadconnectorhq.com',
+        apiVersion: '2021-07-28',
+        timeoutMs: 10_000,
+        app: undefined,
+        scopes: 'objects/schema.readonly objects/record.readonly objects/record.write oauth.readonly oauth.write'
+      },
+      callers: { jwt: undefined, rateLimit: { max: 300, windowMs: 60_000 } },
+      quota: { burstMax: 100, windowMs: 10_000, dayMax: 200_000, queueMax: 200 },
+      writes: { checks: true, translates: true }
+    }
+  )
 })
 
 t.test('an empty variable counts as absent', async (t) => {
@@ -70,9 +72,13 @@ t.test('what is set is read with its type, and nothing but the variables of the 
 
   const config = loadConfig(env)
 
-  t.match(config, { PORT: 8080, CALLER_RATE_MAX: 5, WRITE_DIALECT: 'verbatim', LOG_LEVEL: 'debug' })
-  t.notOk('PATH' in config)
-  t.notOk('VAULT_KEYS' in config)
+  t.match(config, {
+    publicServer: { port: 8080 },
+    callers: { rateLimit: { max: 5 } },
+    writes: { checks: true, translates: false },
+    logLevel: 'debug'
+  })
+  t.notMatch(JSON.stringify(config), /PATH|VAULT_KEYS/)
   t.ok(Object.isFrozen(config))
 })
 
@@ -151,7 +157,9 @@ t.test('variables that go together are all set or none', async (t) => {
   ]
 
   for (const [env, said] of rows) t.equal(refusal({ VAULT_KEYS, ...env }), `Invalid configuration: ${said}`)
-  t.match(loadConfig({ VAULT_KEYS, ...jwt, HIGHLEVEL_CLIENT_ID: 'a', HIGHLEVEL_CLIENT_SECRET: 'b' }), jwt)
+  const config = loadConfig({ VAULT_KEYS, ...jwt, HIGHLEVEL_CLIENT_ID: 'a', HIGHLEVEL_CLIENT_SECRET: 'b' })
+  t.match(config.highLevel.app, { clientId: 'a', clientSecret: 'b' })
+  t.match(config.callers.jwt, { jwksUrl: 'https://id.example/jwks', issuer: 'id', audience: 'crm' })
 })
 
 t.test('vault keys are read in order, and a bad one is named by its id or position', async (t) => {
@@ -170,7 +178,7 @@ t.test('vault keys are read in order, and a bad one is named by its id or positi
   ]
 
   for (const [keys, said] of rows) t.equal(refusal({ VAULT_KEYS: keys }), `Invalid configuration: ${said}`)
-  t.strictSame(loadConfig({ VAULT_KEYS: `${key('new', 2)}, ${key('old')} ` }).vaultKeys, [
+  t.strictSame(loadConfig({ VAULT_KEYS: `${key('new', 2)}, ${key('old')} ` }).vault.keys, [
     { id: 'new', bytes: Buffer.alloc(32, 2) },
     { id: 'old', bytes: Buffer.alloc(32, 1) }
   ])
@@ -179,7 +187,7 @@ t.test('vault keys are read in order, and a bad one is named by its id or positi
 t.test('the URLs to which paths are added lose their trailing slashes', async (t) => {
   const config = loadConfig({ VAULT_KEYS, PUBLIC_URL: 'https://gw.example/base//', HIGHLEVEL_API_URL: 'http://api/' })
 
-  t.match(config, { PUBLIC_URL: 'https://gw.example/base', HIGHLEVEL_API_URL: 'http://api' })
+  t.match(config, { publicServer: { url: 'https://gw.example/base' }, highLevel: { apiUrl: 'http://api' } })
 })
 
 t.test('HighLevel’s webhook key is taken in PEM, on one line or several, or in base64', async (t) => {
@@ -188,7 +196,7 @@ t.test('HighLevel’s webhook key is taken in PEM, on one line or several, or in
   const base64 = publicKey.export({ format: 'der', type: 'spki' }).toString('base64')
 
   for (const text of [pem, pem.trim().replaceAll('\n', '\\n'), base64]) {
-    const { webhookKey } = loadConfig({ VAULT_KEYS, HIGHLEVEL_WEBHOOK_KEY: text })
+    const { webhookKey } = loadConfig({ VAULT_KEYS, HIGHLEVEL_WEBHOOK_KEY: text }).highLevel
     t.ok(webhookKey.equals(publicKey), text.slice(0, 12))
   }
   const rsa = generateKeyPairSync('rsa', { modulusLength: 2_048 }).publicKey.export({ format: 'pem', type: 'spki' })
@@ -200,7 +208,7 @@ t.test('HighLevel’s webhook key is taken in PEM, on one line or several, or in
 })
 
 t.test('origins are read as browsers send them, and what is none is refused', async (t) => {
-  const read = (CORS_ORIGINS: string) => readOrigins(loadConfig({ VAULT_KEYS, CORS_ORIGINS }).CORS_ORIGINS ?? '')
+  const read = (CORS_ORIGINS: string) => loadConfig({ VAULT_KEYS, CORS_ORIGINS }).publicServer.corsOrigins
   t.strictSame(read('https://app.example.com'), ['https://app.example.com'])
   t.strictSame(read(' HTTPS://App.Example.com/ , http://localhost:5173'), [
     'https://app.example.com',

@@ -19,8 +19,8 @@ type GatewayProcess = ReturnType<typeof startProcess>
 async function start(t: Test, env: Record<string, string> = {}) {
   const simulator = await startSimulator(t)
   const variables = environment(t, simulator, env)
-  const { DATABASE_URL, vaultKeys } = loadConfig(variables)
-  const vault = await openVault(DATABASE_URL, vaultKeys)
+  const config = loadConfig(variables)
+  const vault = await openVault(config.vault.url, config.vault.keys)
   await vault.addKey({ id: 'key_all', name: 'all', hash: credentialHash(KEY), locations: ['*'] })
   await vault.close()
   const process = startProcess(t, SERVER, variables)
@@ -89,8 +89,8 @@ t.test('grants and keys outlive the process', async (t) => {
   await fetch(`${first.origin}/oauth/callback?code=${simulator.connect().code}`)
   first.process.kill('SIGKILL')
   await first.process.ended
-  const { DATABASE_URL, vaultKeys } = loadConfig(variables)
-  const vault = await openVault(DATABASE_URL, vaultKeys)
+  const config = loadConfig(variables)
+  const vault = await openVault(config.vault.url, config.vault.keys)
   await vault.addKey({ id: 'key_all', name: 'all', hash: credentialHash(KEY), locations: ['*'] })
   await vault.close()
 

@@ -10,7 +10,7 @@ const PIT = 'pit-2a6f0c1e-1111-4222-8333-944455566677'
 t.test('a key is printed once, works at once, and is stored as its hash alone', async (t) => {
   const simulator = await startSimulator(t)
   const gateway = await startGateway(t, { simulator })
-  const { run } = await startCli(t, { DATABASE_URL: gateway.config.DATABASE_URL })
+  const { run } = await startCli(t, { DATABASE_URL: gateway.config.vault.url })
 
   const made = await run(['keys', 'create', '--name', 'Shop', '--locations', '*'])
 
@@ -18,7 +18,7 @@ t.test('a key is printed once, works at once, and is stored as its hash alone', 
   t.match(made, { code: 0, stderr: '', stdout: /\nKey key_[0-9a-f]{12} \(Shop\)\. It is not shown again\.\n$/ })
   t.equal((await gateway.patch({ properties: { customer_number: 8 } }, { key }, RECORD)).status, 200)
   t.match(await gateway.vault.findKey(credentialHash(key)), { name: 'Shop', locations: ['*'] })
-  const path = gateway.config.DATABASE_URL.slice('sqlite:'.length)
+  const path = gateway.config.vault.url.slice('sqlite:'.length)
   for (const file of [path, `${path}-wal`]) t.notOk(readFileSync(file).includes(key.slice(4, 20)), file)
 })
 

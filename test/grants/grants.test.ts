@@ -327,7 +327,7 @@ t.test('a refresh whose answer is lost is asked again at once, and keeps the gra
 t.test('a writer in another process holds a renewal up, and nothing else', async (t) => {
   const simulator = await startSimulator(t)
   const { patch, call, config } = await startGateway(t, { simulator })
-  const other = new Database(config.DATABASE_URL.slice('sqlite:'.length))
+  const other = new Database(config.vault.url.slice('sqlite:'.length))
   other.exec('begin immediate')
   simulator.expireTokens()
 

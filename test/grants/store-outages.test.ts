@@ -229,7 +229,7 @@ t.test('an install into a database that takes no writes is refused before its co
 t.test('a SQLite file that was deleted under the process is not ready, and takes no install', async (t) => {
   const simulator = await startSimulator(t)
   const { call, install, config } = await startGateway(t, { simulator, connected: false })
-  rmSync(config.DATABASE_URL.slice('sqlite:'.length))
+  rmSync(config.vault.url.slice('sqlite:'.length))
 
   const [ready, installed] = [await call('/readyz'), await install(simulator.connect().code)]
 
@@ -242,7 +242,7 @@ t.test('a SQLite file that was replaced under the process has no tokens renewed 
   const clock = createClock()
   const simulator = await startSimulator(t, { now: clock.now })
   const { patch, config } = await startGateway(t, { simulator, now: clock.now })
-  const path = config.DATABASE_URL.slice('sqlite:'.length)
+  const path = config.vault.url.slice('sqlite:'.length)
   copyFileSync(path, `${path}.copy`)
   renameSync(`${path}.copy`, path)
   clock.move(25 * HOUR)

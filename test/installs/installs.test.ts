@@ -51,7 +51,7 @@ t.test('the install link is built from the client id where none is configured', 
     redirect_uri: 'https://gateway.example.com/oauth/callback',
     client_id: simulator.clientId,
     version_id: simulator.clientId.split('-')[0] ?? '',
-    scope: config.HIGHLEVEL_SCOPES,
+    scope: config.highLevel.scopes,
     state: /^[0-9a-z]+\.[\w-]+\.[\w-]+$/
   })
 })
@@ -244,7 +244,7 @@ t.test('a location of a company from which the app was removed has to be reconne
 t.test('a stored token that cannot be decrypted requires a reconnect, and a new install repairs it', async (t) => {
   const simulator = await startSimulator(t)
   const { install, patch, config } = await startGateway(t, { simulator })
-  const database = new Database(config.DATABASE_URL.slice('sqlite:'.length))
+  const database = new Database(config.vault.url.slice('sqlite:'.length))
   database.prepare('update grants set sealed = ?').run('k1.AAAA')
   database.close()
 

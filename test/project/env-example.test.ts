@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { parseEnv } from 'node:util'
 import t from 'tap'
-import { Env, loadConfig } from '../../src/app/config.ts'
+import { loadConfig } from '../../src/app/config.ts'
+import { Env } from '../../src/app/environment.ts'
 import { VAULT_KEYS } from '../support/harness.ts'
 
 /** The schema as the JSON Schema that it is. */

@@ -28,8 +28,8 @@ const runScript = (t: Test, script: string, env: Record<string, string>, folder 
 async function startWithCallUnderWay(t: Test) {
   const simulator = await startSimulator(t)
   const variables = environment(t, simulator)
-  const { DATABASE_URL, vaultKeys } = loadConfig(variables)
-  const vault = await openVault(DATABASE_URL, vaultKeys)
+  const config = loadConfig(variables)
+  const vault = await openVault(config.vault.url, config.vault.keys)
   await vault.addKey({ id: 'key_all', name: 'all', hash: credentialHash(KEY), locations: ['*'] })
   await vault.close()
   const npm = runScript(t, 'start', variables)

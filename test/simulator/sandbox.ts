@@ -88,7 +88,7 @@ async function main(): Promise<void> {
     // The simulator begins anew each time, so tokens of an earlier run would be dead ones.
     rmSync(FOLDER, { recursive: true, force: true })
     const config = configFor(simulator, process.env['PORT'] ?? '3000', process.env['ADMIN_PORT'] ?? '3001')
-    const log = openLog(config.LOG_LEVEL)
+    const log = openLog(config.logLevel)
     const gateway = await startGateway(config, log)
     await gateway.vault.addKey({
       id: 'key_sandbox',

@@ -56,8 +56,8 @@ export async function openSite(t: Scope, store: StoreName, simulator: Simulator,
   const DATABASE_URL = await storeUrl(t, store)
   if (DATABASE_URL === undefined) return undefined
   const variables = environment(t, simulator, { DATABASE_URL, ...env })
-  const { vaultKeys } = loadConfig(variables)
-  const vault: Vault = await openVault(DATABASE_URL, vaultKeys)
+  const config = loadConfig(variables)
+  const vault: Vault = await openVault(DATABASE_URL, config.vault.keys)
   t.teardown(() => vault.close())
   await vault.addKey({ id: 'key_all', name: 'all', hash: credentialHash(KEY), locations: ['*'] })
   return {
