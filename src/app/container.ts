@@ -5,6 +5,7 @@ import { openVault } from '../grants/vault/open.ts'
 import { openConnectionPool } from '../highlevel/connection-pool.ts'
 import { openHighLevel } from '../highlevel/open-highlevel.ts'
 import { createTransport } from '../highlevel/transport.ts'
+import { registerGauges } from '../observability/highlevel-metrics.ts'
 import { createMetrics } from '../observability/metrics.ts'
 import { createRecordLock } from '../records/record-lock.ts'
 import { createRecordMutex } from '../records/record-mutex.ts'
@@ -83,7 +84,7 @@ export async function openContainer(config: Config, log: BaseLogger, now: () => 
     countRead: metrics.upstream.countSchemaRead
   })
   const inFlight = { calls: 0 }
-  metrics.upstream.watch(() => ({
+  registerGauges(metrics.registry, () => ({
     callsUnderWay: inFlight.calls,
     callsInLine: upstream.quota.waiting(),
     circuit: upstream.circuit(),

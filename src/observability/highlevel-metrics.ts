@@ -18,7 +18,6 @@ export function createUpstreamMetrics(registry: Registry) {
   const registers = [registry]
   const counter = <Label extends string>(name: string, help: string, ...labelNames: Label[]) =>
     new Counter({ name, help, labelNames, registers })
-  const gauge = (name: string, help: string) => new Gauge({ name, help, registers })
 
   const retries = counter('gateway_retries_total', 'Attempts that were repeated, by what became of them', 'reason')
   const refusals = counter('gateway_quota_refusals_total', 'Answers of HighLevel that a quota is used up')
@@ -27,31 +26,8 @@ export function createUpstreamMetrics(registry: Registry) {
   const schemaReads = counter('gateway_schema_reads_total', 'Reads of objects and their fields', 'result')
   const foreign = counter('gateway_foreign_answers_total', 'Answers of HighLevel that belonged to another call')
   const unchecked = counter('gateway_unchecked_writes_total', 'Writes to objects whose fields are not known', 'why')
-  const underWay = gauge('gateway_calls_under_way', 'Record calls that are not yet answered')
-  const inLine = gauge('gateway_calls_in_line', 'Record calls that wait for the quota of their location')
-  const circuitOpen = gauge('gateway_circuit_open', '1 while calls of all locations are held back')
-  const circuitsOpen = gauge('gateway_location_circuits_open', 'Locations whose calls alone are held back')
-  const redisUp = gauge('gateway_redis_up', '1 while Redis answers, 0 while it does not; nothing without REDIS_URL')
-  let gauges: (() => Gauges) | undefined
 
   return {
-    /** Where the gauges are read from. */
-    watch(read: () => Gauges): void {
-      gauges = read
-    },
-
-    /** Sets the gauges to what holds now. */
-    look(): void {
-      if (gauges === undefined) return
-      const { callsUnderWay, callsInLine, circuit, redisIsUp } = gauges()
-      underWay.set(callsUnderWay)
-      inLine.set(callsInLine)
-      circuitOpen.set(circuit.isOpen ? 1 : 0)
-      circuitsOpen.set(circuit.locations)
-      if (redisIsUp === undefined) redisUp.remove()
-      else redisUp.set(redisIsUp ? 1 : 0)
-    },
-
     countSchemaRead: (result: 'read' | UnavailableReason) => schemaReads.inc({ result }),
     /** A write that is not checked, for want of a schema. */
     countUnchecked: (why: UnavailableReason) => unchecked.inc({ why }),
@@ -62,4 +38,34 @@ export function createUpstreamMetrics(registry: Registry) {
     countLow: (share: number) => lows.inc({ left: `${share * 100}%` }),
     countCircuit: (scope: Scope, state: string) => circuits.inc({ scope, state })
   }
+}
+
+/** What holds at the moment of a scrape: `read` is asked then. */
+export function registerGauges(registry: Registry, read: () => Gauges): void {
+  const gauge = (name: string, help: string, value: (gauges: Gauges) => number | undefined) =>
+    new Gauge({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        const now = value(read())
+        if (now === undefined) this.remove()
+        else this.set(now)
+      }
+    })
+  gauge('gateway_calls_under_way', 'Record calls that are not yet answered', ({ callsUnderWay }) => callsUnderWay)
+  gauge(
+    'gateway_calls_in_line',
+    'Record calls that wait for the quota of their location',
+    ({ callsInLine }) => callsInLine
+  )
+  gauge('gateway_circuit_open', '1 while calls of all locations are held back', ({ circuit }) => Number(circuit.isOpen))
+  gauge(
+    'gateway_location_circuits_open',
+    'Locations whose calls alone are held back',
+    ({ circuit }) => circuit.locations
+  )
+  gauge('gateway_redis_up', '1 while Redis answers, 0 while it does not; nothing without REDIS_URL', ({ redisIsUp }) =>
+    redisIsUp === undefined ? undefined : Number(redisIsUp)
+  )
 }

@@ -70,9 +70,9 @@ export function createMetrics({ survey, now }: Deps) {
 
   return {
     upstream,
+    registry,
     contentType: registry.contentType,
     async render(): Promise<string> {
-      upstream.look()
       await refresh().catch(() => undefined)
       return registry.metrics()
     },
