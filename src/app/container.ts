@@ -76,7 +76,7 @@ export async function openContainer(config: Config, log: BaseLogger, now: () => 
   const turns = createRecordMutex(queueMax + limits.burstMax)
   const lock = createRecordLock(redis)
   const catalog = createCatalog({
-    read: upstream.client.getObject,
+    getObject: upstream.client.getObject,
     requireConnected: upstream.client.requireConnected,
     maxChars: MAX_SCHEMA_CHARS,
     now,

@@ -2,66 +2,67 @@ import { hash } from 'node:crypto'
 import type { Field, Option, Options } from './fields/field.ts'
 import { fieldTypeOf, findUnlistedBox, indexByKey, NO_OPTIONS } from './fields/field-types.ts'
 
-/** A location's object, as far as writes of its records depend on it. */
+/** A location's object: what the gateway must know to write its records. */
 export interface ObjectSchema {
-  /** `custom_objects.<name>`, or a standard one such as `business`. */
+  /** `custom_objects.<name>`, or a standard object such as `business`. */
   readonly key: string
   readonly isStandard: boolean
   readonly title: string
   readonly description: string | undefined
-  /** By the names under which `properties` hold them. */
+  /** By the keys that `properties` uses. */
   readonly fields: ReadonlyMap<string, Field>
-  /** The same for the same content, whatever the order of its fields and options. */
+  /** Equal for equal content, whatever the order of fields and options. */
   readonly digest: string
-  /** How many characters of content it is made from. */
+  /** The size of the content, in characters. */
   readonly chars: number
 }
 
 type Members = Record<string, unknown>
 
-const members = (value: unknown): Members => (typeof value === 'object' && value !== null ? (value as Members) : {})
-/** Texts for people are kept up to a length: they end up in sentences. */
+const membersOf = (value: unknown): Members => (typeof value === 'object' && value !== null ? (value as Members) : {})
+/** Names and descriptions are truncated: they appear in error details. */
 const MAX_NAME_CHARS = 200
 const MAX_DESCRIPTION_CHARS = 1_000
-/** What a text box takes as a field of its own, in characters of content. */
+/** What a text box costs as a field of its own, in characters of content. */
 const BOX_CHARS = 200
-const clipped = (text: string | undefined, most = MAX_NAME_CHARS) => text?.slice(0, most)
+const truncate = (text: string | undefined, maxChars = MAX_NAME_CHARS) => text?.slice(0, maxChars)
 
-const word = (value: unknown): string | undefined => (typeof value === 'string' && value !== '' ? value : undefined)
+const nonEmptyString = (value: unknown): string | undefined =>
+  typeof value === 'string' && value !== '' ? value : undefined
 
 function readOptions(value: unknown): Options {
   if (!Array.isArray(value) || value.length === 0) return NO_OPTIONS
   const keyOf = new Map<string, string>()
-  const all = value.flatMap((one: unknown): Option[] => {
-    const { key, label } = members(one)
-    const name = word(key)
-    if (name === undefined || keyOf.has(name)) return []
-    keyOf.set(name, name)
-    return [{ key: name, label: clipped(word(label)) ?? name }]
+  const all = value.flatMap((item: unknown): Option[] => {
+    const members = membersOf(item)
+    const key = nonEmptyString(members['key'])
+    if (key === undefined || keyOf.has(key)) return []
+    keyOf.set(key, key)
+    return [{ key, label: truncate(nonEmptyString(members['label'])) ?? key }]
   })
   for (const { key, label } of all) if (!keyOf.has(label)) keyOf.set(label, key)
   return { all, keyOf }
 }
 
-/** `custom_objects.ticket.money` is `money`. HighLevel's documents write the prefix in several ways. */
+/** Turns `custom_objects.ticket.money` into `money`. HighLevel's documents spell the prefix in several ways. */
 const shortKey = (objectKey: string, fieldKey: string): string =>
   fieldKey.startsWith(`${objectKey}.`)
     ? fieldKey.slice(objectKey.length + 1)
     : fieldKey.replace(/^custom_objects?\.[^.]+\./, '')
 
 function readField(value: unknown, objectKey: string): Field | undefined {
-  const { fieldKey, name, dataType, options, allowCustomOption, maxFileLimit } = members(value)
-  const key = word(fieldKey)
-  const type = word(dataType)
-  if (key === undefined || type === undefined) return undefined
-  const short = shortKey(objectKey, key)
-  // No object could hold a member of that name.
-  if (short === '__proto__') return undefined
+  const { fieldKey, name, dataType, options, allowCustomOption, maxFileLimit } = membersOf(value)
+  const fullKey = nonEmptyString(fieldKey)
+  const typeName = nonEmptyString(dataType)
+  if (fullKey === undefined || typeName === undefined) return undefined
+  const key = shortKey(objectKey, fullKey)
+  // Assigning this member would set a prototype instead.
+  if (key === '__proto__') return undefined
   return {
-    key: short,
-    name: clipped(word(name)) ?? short,
-    dataType: type,
-    type: fieldTypeOf(type),
+    key,
+    name: truncate(nonEmptyString(name)) ?? key,
+    dataType: typeName,
+    type: fieldTypeOf(typeName),
     options: readOptions(options),
     allowsCustom: allowCustomOption === true,
     maxFiles:
@@ -69,38 +70,41 @@ function readField(value: unknown, objectKey: string): Field | undefined {
   }
 }
 
-/** Reads HighLevel's answer to `GET /objects/:key?fetchProperties=true`; `undefined` where it is none. */
+/** Reads HighLevel's answer to `GET /objects/:key?fetchProperties=true`. `undefined` if it has another form. */
 export function readObjectSchema(body: unknown): ObjectSchema | undefined {
-  const { object, fields } = members(body)
-  const { key, standard, labels, description } = members(object)
-  const objectKey = word(key)
-  if (objectKey === undefined || !Array.isArray(fields)) return undefined
-  const read = fields.flatMap((field) => readField(field, objectKey) ?? [])
+  const { object, fields: fieldList } = membersOf(body)
+  const { key, standard, labels, description } = membersOf(object)
+  const objectKey = nonEmptyString(key)
+  if (objectKey === undefined || !Array.isArray(fieldList)) return undefined
+  const fields = fieldList.flatMap((field) => readField(field, objectKey) ?? [])
   const about = {
     key: objectKey,
     isStandard: standard === true,
-    title: clipped(word(members(labels)['singular'])) ?? objectKey,
-    description: clipped(word(description), MAX_DESCRIPTION_CHARS)
+    title: truncate(nonEmptyString(membersOf(labels)['singular'])) ?? objectKey,
+    description: truncate(nonEmptyString(description), MAX_DESCRIPTION_CHARS)
   }
-  const content = contentOf(about, read)
+  const content = contentOf(about, fields)
   const digest = hash('sha256', content, 'base64url').slice(0, 22)
-  const byName = indexByKey(read)
-  return { ...about, fields: byName, digest, chars: content.length + (byName.size - read.length) * BOX_CHARS }
+  const byKey = indexByKey(fields)
+  return { ...about, fields: byKey, digest, chars: content.length + (byKey.size - fields.length) * BOX_CHARS }
 }
 
-const byKey = (a: { key: string }, b: { key: string }) => (a.key < b.key ? -1 : 1)
+const compareKeys = (a: { key: string }, b: { key: string }) => (a.key < b.key ? -1 : 1)
 
-/** What two copies of one object have in common. */
+/** What the digest covers, in an order of its own. */
 const contentOf = (about: object, fields: readonly Field[]): string => {
-  const shown = fields.map(({ type: _, options, ...field }) => ({ ...field, options: options.all.toSorted(byKey) }))
-  return JSON.stringify([about, shown.sort(byKey)])
+  const sorted = fields.map(({ type: _, options, ...field }) => ({
+    ...field,
+    options: options.all.toSorted(compareKeys)
+  }))
+  return JSON.stringify([about, sorted.sort(compareKeys)])
 }
 
-/** The field that a caller means: by its short key, or by the full one that HighLevel shows elsewhere. */
+/** Finds a field by its short key or by its full key, the one that HighLevel shows elsewhere. */
 export function fieldOf({ key: objectKey, fields }: ObjectSchema, name: string): Field | undefined {
   const field = fields.get(name)
   if (field !== undefined) return field
   const isFull = name.startsWith(objectKey) && name[objectKey.length] === '.'
-  const short = isFull ? name.slice(objectKey.length + 1) : name
-  return fields.get(short) ?? findUnlistedBox(fields, short)
+  const key = isFull ? name.slice(objectKey.length + 1) : name
+  return fields.get(key) ?? findUnlistedBox(fields, key)
 }

@@ -75,7 +75,9 @@ function unknownField({ fields, title }: ObjectSchema, name: string): string {
   return `is not a field of ${title}${near === undefined ? '' : `: did you mean "${near}"?`}`
 }
 
-/** Checks every member and translates it into HighLevel's form. Where there are errors, use nothing else of the plan. */
+/**
+ * Checks every member and translates it into HighLevel's form. Where there are errors, use nothing else of the plan.
+ */
 export function planProperties(schema: ObjectSchema, properties: Properties, withDetails = true): PropertiesPlan {
   const { errors, translated, wantedLists, report, startMember } = createPlanBuilder(withDetails)
   for (const name of Object.keys(properties)) {

@@ -21,8 +21,11 @@ interface Options extends CallOptions {
   describe: Catalog['describe']
 }
 
-/** The last one is kept, since it is the one that is asked for again: a large object takes tens of milliseconds. */
-function createRender() {
+/**
+ * Keeps the last result, because callers ask for the same object again: rendering a large one takes tens of
+ * milliseconds.
+ */
+function createRenderer() {
   let last = { digest: '', text: '' }
   return (object: ObjectSchema): string => {
     if (last.digest !== object.digest) {
@@ -32,11 +35,11 @@ function createRender() {
   }
 }
 
-const requestFaults = ({ caller, query }: FastifyRequest) => locationErrors(caller, query)
+const requestErrors = ({ caller, query }: FastifyRequest) => locationErrors(caller, query)
 
 const objectRoutes: FastifyPluginAsyncTypebox<Options> = async (app, options) => {
   const calls = createCallContexts(options)
-  const render = createRender()
+  const render = createRenderer()
   const schema = {
     operationId: 'describeObject',
     tags: ['objects'],
@@ -47,12 +50,12 @@ const objectRoutes: FastifyPluginAsyncTypebox<Options> = async (app, options) =>
     headers: ObjectHeaders
   }
 
-  app.get('/objects/:schemaKey', { schema, config: { requestFaults } }, async (request, reply) => {
+  app.get('/objects/:schemaKey', { schema, config: { requestFaults: requestErrors } }, async (request, reply) => {
     const ref = { locationId: locationOf(request.caller, request.query), schemaKey: request.params.schemaKey }
     const context = calls.begin(request, reply, ref)
     try {
       const object = await options.describe(ref, context)
-      // What the schema says of a field is this version's own.
+      // The tag includes the version: another version may describe the same field differently.
       const tag = `"${object.digest}-${version}"`
       reply.header('etag', tag)
       verifyTag(request.headers['if-match'], tag, 'The object')

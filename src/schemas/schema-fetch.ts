@@ -3,56 +3,60 @@ import { Problem } from '../problems/problem.ts'
 import { waitAtMost } from '../shared/timeout.ts'
 
 /**
- * The longest that calls wait for one read once it is on the wire, and the share of a call's own time: without a schema
- * it is not checked, but it is sent.
+ * The longest that a call waits for a fetch that is on the wire: this long, and no more than this share of the call's
+ * remaining time. A write without a schema is sent unchecked.
  */
-const PATIENCE_MS = 5_000
-const PATIENCE_SHARE = 0.5
-/** How often those who wait look whether the read is on the wire yet. */
-const LOOK_EVERY_MS = 20
+const MAX_WAIT_MS = 5_000
+const MAX_WAIT_SHARE = 0.5
+/** How often waiting calls look whether the fetch is on the wire yet. */
+const POLL_MS = 20
 
-/** A read of an object that is under way, for all who want it. */
+/** One fetch of an object, shared by all calls that need it. */
 export interface SchemaFetch {
-  landing: Promise<void>
+  /** Settles when the fetch has ended. */
+  done: Promise<void>
   trace: Trace
-  /** When it was seen to be on the wire, on the clock of `performance.now()`. */
+  /** When it was first seen on the wire, on the clock of `performance.now()`. */
   sentAt: number | undefined
-  isOver: boolean
-  /** What HighLevel answered in place of an object. */
+  isDone: boolean
+  /** The error that HighLevel answered. */
   refusal: Problem | undefined
-  /** The object changed while it was read. */
+  /** The object changed while it was being fetched. */
   isOutdated: boolean
 }
 
 export const createSchemaFetch = (): SchemaFetch => ({
-  landing: Promise.resolve(),
+  done: Promise.resolve(),
   trace: createTrace(),
   sentAt: undefined,
-  isOver: false,
+  isDone: false,
   refusal: undefined,
   isOutdated: false
 })
 
-const late = () =>
-  new Problem('deadline-exceeded', 'The time of the call ended while the read of its object waited to be sent')
+const deadlineExceeded = () =>
+  new Problem('deadline-exceeded', 'The deadline passed before the schema of the object could be requested')
 
 /**
- * Resolves once the read is on the wire: where there is no quota for it, there is none for the write. Rejects with a
- * Problem at the deadline.
+ * Resolves once the fetch is on the wire, and rejects with a Problem at the deadline: where the quota has no room for
+ * the fetch, it has none for the write either.
  */
-async function sent(flight: SchemaFetch, deadlineAt: number): Promise<void> {
-  while (!flight.isOver && flight.trace.attempts === 0) {
+async function waitUntilSent(schemaFetch: SchemaFetch, deadlineAt: number): Promise<void> {
+  while (!schemaFetch.isDone && schemaFetch.trace.attempts === 0) {
     const leftMs = deadlineAt - performance.now()
-    if (leftMs <= 0) throw late()
-    await waitAtMost(Math.min(leftMs, LOOK_EVERY_MS), () => flight.landing)
+    if (leftMs <= 0) throw deadlineExceeded()
+    await waitAtMost(Math.min(leftMs, POLL_MS), () => schemaFetch.done)
   }
-  flight.sentAt ??= performance.now()
+  schemaFetch.sentAt ??= performance.now()
 }
 
-/** Waits for the read as long as a call can bear it, and not at all for one that takes too long already. */
-export async function fetched(flight: SchemaFetch, deadlineAt: number): Promise<void> {
-  await sent(flight, deadlineAt)
+/**
+ * Waits until the fetch has ended, or for as long as the call can afford. A fetch that has been on the wire for too
+ * long already is not waited for.
+ */
+export async function waitForFetch(schemaFetch: SchemaFetch, deadlineAt: number): Promise<void> {
+  await waitUntilSent(schemaFetch, deadlineAt)
   const at = performance.now()
-  const patienceMs = Math.min((flight.sentAt ?? at) + PATIENCE_MS - at, (deadlineAt - at) * PATIENCE_SHARE)
-  await waitAtMost(Math.max(0, patienceMs), () => flight.landing)
+  const maxWaitMs = Math.min((schemaFetch.sentAt ?? at) + MAX_WAIT_MS - at, (deadlineAt - at) * MAX_WAIT_SHARE)
+  await waitAtMost(Math.max(0, maxWaitMs), () => schemaFetch.done)
 }

@@ -3,10 +3,10 @@ import type { ObjectRef } from '../highlevel/client.ts'
 import type { ProblemCode } from '../problems/catalog.ts'
 import { Problem } from '../problems/problem.ts'
 
-/** Why a schema cannot be had, for the metrics. */
+/** Why a schema is unavailable. A label of the metrics. */
 export type UnavailableReason = 'scope' | 'object' | 'endpoint' | 'failed' | 'slow'
 
-const missing: Partial<Record<ProblemCode, UnavailableReason>> = {
+const reasons: Partial<Record<ProblemCode, UnavailableReason>> = {
   'location-scope-missing': 'scope',
   'object-not-found': 'object',
   'upstream-contract-changed': 'endpoint',
@@ -19,17 +19,17 @@ const missing: Partial<Record<ProblemCode, UnavailableReason>> = {
   'deadline-exceeded': 'slow'
 }
 
-/** What passes by itself is asked for again soon. */
+/** Lasting reasons are retried after minutes, the others after seconds. */
 export const isLasting = (why: UnavailableReason): boolean => why === 'scope' || why === 'endpoint'
 
-/** Why a read brought nothing; no reason where the same stops the write too, such as a quota that is used up. */
+/** Why a fetch gave no schema. `undefined` where the same error stops the write too, such as an exhausted quota. */
 export const unavailableReason = (error: unknown): UnavailableReason | undefined =>
-  error instanceof Problem ? missing[error.code] : 'failed'
+  error instanceof Problem ? reasons[error.code] : 'failed'
 
 const WARN_EVERY_MS = 60 * 60_000
 const MAX_LOCATIONS = 10_000
 
-/** Says of a location once an hour that its writes are not checked. */
+/** Warns, at most once an hour for a location, that its writes are sent unchecked. */
 export function createWarning(log: Pick<BaseLogger, 'warn'>, now: () => number) {
   const warnedAt = new Map<string, number>()
 
@@ -40,7 +40,7 @@ export function createWarning(log: Pick<BaseLogger, 'warn'>, now: () => number) 
     warnedAt.set(locationId, at)
     log.warn(
       { location: locationId, object: schemaKey, why, err },
-      'the fields of an object are not known: its writes are not checked'
+      'schema unavailable: writes to this object are sent unchecked'
     )
   }
 }

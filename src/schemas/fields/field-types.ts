@@ -90,8 +90,8 @@ const passThrough: FieldType = {
 
 /**
  * The values that HighLevel's PUT accepts, by data type. The names, `MONETORY` included, are HighLevel's spelling.
- * Sources: its "Update Records API" page and, where that is silent, what users measured. A type that is not listed passes
- * unchecked, because HighLevel has more types than it documents.
+ * Sources: its "Update Records API" page and, where that is silent, what users measured. A type that is not listed
+ * passes unchecked, because HighLevel has more types than it documents.
  */
 const types: ReadonlyMap<string, FieldType> = new Map(
   Object.entries({

@@ -55,12 +55,15 @@ export interface FieldReport {
 /** Checks the values of a field and translates them into HighLevel's form. One for each of its data types. */
 export interface FieldType {
   /**
-   * HighLevel's form of a value that is not null. `undefined` where nothing changes, or where the report holds the result.
+   * HighLevel's form of a value that is not null. `undefined` where nothing changes, or where the report holds the
+   * result.
    */
   translate(value: unknown, field: Field, report: FieldReport): unknown
   /** The same for `null`, which clears a field. If absent, null is sent. */
   clear?(field: Field, report: FieldReport): unknown
-  /** The delta from `stored` to the wanted list. `undefined` where they are equal, null where the field must be cleared. */
+  /**
+   * The delta from `stored` to the wanted list. `undefined` where they are equal, null where the field must be cleared.
+   */
   diff?(wanted: readonly unknown[], stored: unknown, field: Field): Delta | null | undefined
   /** The JSON Schema of the values, for frontends. Leaves out null, which every field accepts. */
   schema(field: Field): TSchema

@@ -16,8 +16,8 @@ const boxKey = ({ options }: Field, name: string): string | undefined =>
 const boxSchema = (annotations = {}) => Type.Union([Type.String({ pattern: TEXT_PATTERN }), Type.Null()], annotations)
 
 /**
- * A list of text boxes. HighLevel's `properties` hold each box under `<field>.<option>`, and a write must set them one by
- * one. Boxes that a write does not name keep their strings.
+ * A list of text boxes. HighLevel's `properties` hold each box under `<field>.<option>`, and a write must set them one
+ * by one. Boxes that a write does not name keep their strings.
  */
 export const textBoxes: FieldType = {
   translate(value, field, report) {

@@ -8,7 +8,9 @@ const compile = (pattern: string) => {
   return (text: string): boolean => expression.test(text)
 }
 
-/** Not allowed in a string: NUL, which other systems read as its end, and lone surrogates, which UTF-8 cannot encode. */
+/**
+ * Not allowed in a string: NUL, which other systems read as its end, and lone surrogates, which UTF-8 cannot encode.
+ */
 const FORBIDDEN = '\\u0000\\ud800-\\udfff'
 /** One character, except those in `excluded` (the inside of a character class). Without `u`, a pair counts as two. */
 const characterExcept = (excluded = '') => `(?:[^${FORBIDDEN}${excluded}]|[\\ud800-\\udbff][\\udc00-\\udfff])`
@@ -40,8 +42,8 @@ const PORT = '(?:6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-
 const REST = `(?:[/?#]${characterExcept('\\u0001-\\u001f\\u007f')}*)?`
 
 /**
- * http or https, an ASCII host name or IPv4 address, an optional port up to 65535, no user. Spaces are allowed after the
- * host: a wanted list must be able to name a file exactly as the record holds it.
+ * http or https, an ASCII host name or IPv4 address, an optional port up to 65535, no user. Spaces are allowed after
+ * the host: a wanted list must be able to name a file exactly as the record holds it.
  */
 export const fileUrl = rule(`^[Hh][Tt][Tt][Pp][Ss]?://${HOST}(?::${PORT}?)?${REST}$`)
 

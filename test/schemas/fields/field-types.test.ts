@@ -12,8 +12,8 @@ interface FieldInput {
 }
 
 /**
- * What HighLevel is sent for a value of `part`, the only field of an object, or the errors. `held` is what the record holds
- * there.
+ * What HighLevel is sent for a value of `part`, the only field of an object, or the errors. `held` is what the record
+ * holds there.
  */
 function sent(field: FieldInput, value: unknown, held: unknown = undefined, member = 'part') {
   const schema = readObjectSchema({

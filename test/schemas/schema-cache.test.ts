@@ -2,11 +2,11 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import t from 'tap'
 import { readObjectSchema } from '../../src/schemas/object-schema.ts'
-import { createSchemaStore } from '../../src/schemas/schema-store.ts'
+import { createSchemaStore } from '../../src/schemas/schema-cache.ts'
 
 const FIELDS = 100
 
-/** An object of a hundred fields, of which each names its object: no two are the same unless their numbers are. */
+/** An object of a hundred fields. Objects of different numbers share no content. */
 function objectOf(n: number) {
   const key = `custom_objects.object_${n}`
   const types = ['TEXT', 'NUMERICAL', 'DATE', 'SINGLE_OPTIONS']
@@ -23,19 +23,19 @@ function objectOf(n: number) {
         : undefined
   }))
   const schema = readObjectSchema({ object: { key, labels: { singular: `Object ${n}` } }, fields })
-  if (schema === undefined) throw new Error('The object cannot be read')
+  if (schema === undefined) throw new Error('The object is invalid')
   return schema
 }
 const entryOf = (n: number) => ({
   schema: objectOf(n),
   why: undefined,
-  readAt: 0,
+  fetchedAt: 0,
   freshUntil: 1,
   usableUntil: 1,
-  settledUntil: 0
+  nextRecheckAt: 0
 })
 
-t.test('what is held stays within the bound, and what was longest not read again goes first', async (t) => {
+t.test('the store stays within its bound and drops the entries that were set longest ago', async (t) => {
   const max = 7 * (objectOf(10).chars + 250)
   const store = createSchemaStore(max)
 
@@ -47,11 +47,11 @@ t.test('what is held stays within the bound, and what was longest not read again
   t.ok(chars <= max)
   t.equal(entries, 7)
   t.equal(store.get('location object_13'), undefined)
-  t.ok(store.get('location object_14'), 'it was read again')
+  t.ok(store.get('location object_14'), 'it was set again')
   t.ok(store.get('location object_20'))
 })
 
-t.test('an object too large for the bound is held alone, and goes with the next', async (t) => {
+t.test('an object larger than the bound is stored alone, and dropped with the next', async (t) => {
   const store = createSchemaStore(10)
 
   store.set('a', entryOf(1))
@@ -63,7 +63,7 @@ t.test('an object too large for the bound is held alone, and goes with the next'
   t.equal(store.size().entries, 1)
 })
 
-t.test('copies of the same content are held once, until the last of them goes', async (t) => {
+t.test('schemas of equal content are stored once, until the last entry that uses them is removed', async (t) => {
   const store = createSchemaStore(1_000_000)
 
   for (let n = 0; n < 500; n += 1) store.set(`location_${n} object`, entryOf(1))
@@ -79,7 +79,7 @@ t.test('copies of the same content are held once, until the last of them goes', 
   t.strictSame(store.size(), { entries: 0, schemas: 0, chars: 0 })
 })
 
-t.test('5,000 objects of 100 fields each take the memory that the bound allows, and no more', async (t) => {
+t.test('5,000 objects of 100 fields each fit into the bound, and into 200 MB of memory', async (t) => {
   setFlagsFromString('--expose-gc')
   const gc = runInNewContext('gc') as () => void
   gc()
