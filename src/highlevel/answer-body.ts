@@ -1,9 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import { isObject } from '../shared/json.ts'
-import type { Answer } from './call.ts'
-
-/** An answer's text, and the JSON object that it is; or why it is none. */
-export type AnswerBody = { text: string; object: Record<string, unknown> } | { unreadable: string }
+import type { Answer, AnswerBody } from './call.ts'
 
 function read({ body }: Answer): AnswerBody {
   // Other bytes would not come out as they went in.

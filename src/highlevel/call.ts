@@ -1,5 +1,3 @@
-import type { AnswerBody } from './answer-body.ts'
-
 /** What one caller's call has cost so far; the log line is made from it. Times are milliseconds. */
 export interface Trace {
   attempts: number
@@ -82,6 +80,9 @@ export interface LocationCall extends Call, CallContext {
   /** HighLevel has refused it once with 429: it goes to the head of the line. */
   isRepeat: boolean
 }
+
+/** An answer's text, and the JSON object that it is; or why it is none. */
+export type AnswerBody = { text: string; object: Record<string, unknown> } | { unreadable: string }
 
 /** A whole answer, of any status. */
 export interface Answer {

@@ -7,17 +7,8 @@ import { lateToken, withDeadline } from './deadline.ts'
 import { traceIdOf } from './errors/error-body.ts'
 import { problemOf } from './errors/to-problem.ts'
 import { isOtherObject, isOtherRecord } from './mismatched-answer.ts'
+import { type ObjectRef, objectPath, type RecordRef, recordPath } from './record-ref.ts'
 import { appliedAfter } from './write-outcome.ts'
-
-/** A record of a location's object. All three parts have passed their patterns. */
-export interface RecordRef {
-  locationId: string
-  schemaKey: string
-  id: string
-}
-
-/** An object of a location. */
-export type ObjectRef = Pick<RecordRef, 'locationId' | 'schemaKey'>
 
 /** HighLevel's answer to a call for one record: its text as it came, and what the gateway reads of it. */
 export interface RecordAnswer {
@@ -59,14 +50,6 @@ export function markUncertain<P>({ trace }: Pick<CallContext, 'trace'>, problem:
 
 /** HighLevel documents 200 alone. Of the rest of 2xx, 202 does not say that it is done, and 206 not that it is whole. */
 const isDone = ({ status }: Answer) => status === 200 || status === 201
-
-/** Where HighLevel keeps a record: path and query. */
-export const recordPath = ({ locationId, schemaKey, id }: RecordRef) =>
-  `/objects/${encodeURIComponent(schemaKey)}/records/${encodeURIComponent(id)}?locationId=${encodeURIComponent(locationId)}`
-
-/** The same of an object with its fields. */
-export const objectPath = ({ locationId, schemaKey }: ObjectRef) =>
-  `/objects/${encodeURIComponent(schemaKey)}?locationId=${encodeURIComponent(locationId)}&fetchProperties=true`
 
 /** Member by member: what is spread into an object costs many times what is written into it, on the path of every call. */
 const callOf = (

@@ -1,8 +1,8 @@
 import { isObject } from '../shared/json.ts'
 import { bodyOf } from './answer-body.ts'
 import type { Answer } from './call.ts'
-import type { ObjectRef, RecordRef } from './client.ts'
 import { readUpstreamError } from './errors/error-body.ts'
+import type { ObjectRef, RecordRef } from './record-ref.ts'
 
 /** Keys and ids do not differ in case alone, and HighLevel need not repeat them as they were asked for. */
 const isSame = (asked: string, shown: unknown): boolean =>

@@ -1,5 +1,5 @@
 import type { CallContext } from '../highlevel/call.ts'
-import { objectPath, type RecordRef } from '../highlevel/client.ts'
+import { objectPath, type RecordRef } from '../highlevel/record-ref.ts'
 import type { Catalog, KnownSchema } from '../schemas/catalog.ts'
 import type { RecordPatch } from './schemas.ts'
 import type { WriteRules } from './write-plan.ts'

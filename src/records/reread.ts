@@ -1,5 +1,6 @@
 import type { CallContext } from '../highlevel/call.ts'
-import type { HighLevelClient, RecordAnswer, RecordRef } from '../highlevel/client.ts'
+import type { HighLevelClient, RecordAnswer } from '../highlevel/client.ts'
+import type { RecordRef } from '../highlevel/record-ref.ts'
 import { Problem } from '../problems/problem.ts'
 import { type Asked, findUnstored, type UnstoredValue } from './verify-stored.ts'
 

@@ -1,12 +1,7 @@
 import type { CallContext } from '../highlevel/call.ts'
-import {
-  type HighLevelClient,
-  markUncertain,
-  type RecordAnswer,
-  type RecordRef,
-  recordPath
-} from '../highlevel/client.ts'
+import { type HighLevelClient, markUncertain, type RecordAnswer } from '../highlevel/client.ts'
 import { unlessGone } from '../highlevel/deadline.ts'
+import { type RecordRef, recordPath } from '../highlevel/record-ref.ts'
 import { type FieldError, Problem } from '../problems/problem.ts'
 import type { Catalog, KnownSchema } from '../schemas/catalog.ts'
 import { formerTypeErrors } from '../schemas/plan-properties.ts'

@@ -1,4 +1,4 @@
-import type { RecordRef } from '../highlevel/client.ts'
+import type { RecordRef } from '../highlevel/record-ref.ts'
 import type { FieldError } from '../problems/problem.ts'
 import type { ObjectSchema } from '../schemas/object-schema.ts'
 import { type PropertiesPlan, planProperties, planUnchecked, resolveWanted } from '../schemas/plan-properties.ts'

@@ -1,6 +1,6 @@
 import type { BaseLogger } from 'pino'
 import type { CallContext } from '../highlevel/call.ts'
-import type { ObjectRef } from '../highlevel/client.ts'
+import type { ObjectRef } from '../highlevel/record-ref.ts'
 import { Problem } from '../problems/problem.ts'
 import { type ObjectSchema, readObjectSchema } from './object-schema.ts'
 import { createSchemaCache } from './schema-cache.ts'

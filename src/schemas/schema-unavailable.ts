@@ -1,5 +1,5 @@
 import type { BaseLogger } from 'pino'
-import type { ObjectRef } from '../highlevel/client.ts'
+import type { ObjectRef } from '../highlevel/record-ref.ts'
 import type { ProblemCode } from '../problems/catalog.ts'
 import { Problem } from '../problems/problem.ts'
 

@@ -1,6 +1,7 @@
-import { type Dialect, Kysely } from 'kysely'
+import { Kysely } from 'kysely'
 import type { BaseLogger } from 'pino'
 import { type Cipher, CipherError, createCipher, type VaultKey } from './cipher.ts'
+import type { Database, Purpose } from './database.ts'
 import { createGrantStore } from './grants.ts'
 import { createGrantInstalls, createInstallReads } from './installs.ts'
 import { createKeyStore } from './keys.ts'
@@ -12,19 +13,6 @@ import { createTokenStatus } from './token-status.ts'
 import { createGrantUninstalls } from './uninstalls.ts'
 import type { Vault } from './vault.ts'
 import { createWebhookStore } from './webhooks.ts'
-
-/** What differs between the databases. */
-export interface Database {
-  dialect: Dialect
-  /** Whether `for update skip locked` exists. Where one writer at a time writes, there is nothing to skip. */
-  skipsLocked: boolean
-  /** Where the tables are changed in one transaction: takes the lock of it. Else the dialect locks by itself. */
-  lockTables?: (transaction: Kysely<Tables>) => Promise<void>
-  /** Throws where what was opened is not there any more. */
-  verify?: () => void
-  /** Runs one statement, again where the database asks for that, or where it was a read that broke off. */
-  attempt<Value>(work: () => Promise<Value>, isRead?: boolean): Promise<Value>
-}
 
 /** Throws CipherError, naming the key ids, where VAULT_KEYS cannot open every row that the vault holds. */
 async function proveKeys(db: Kysely<Tables>, cipher: Cipher) {
@@ -52,9 +40,6 @@ async function proveKeys(db: Kysely<Tables>, cipher: Cipher) {
     .onConflict((conflict) => conflict.doNothing())
     .execute()
 }
-
-/** What a connection is for: bringing the tables up to date, a server's calls, or one command of the command line. */
-export type Purpose = 'setup' | 'serving' | 'command'
 
 interface Options {
   now?: () => number

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net'
 import { type DialectAdapter, type Kysely, PostgresAdapter, PostgresDialect, sql } from 'kysely'
 import pg from 'pg'
 import type { BaseLogger } from 'pino'
-import type { Database, Purpose } from './open.ts'
+import type { Database, Purpose } from './database.ts'
 import type { Tables } from './tables.ts'
 
 const CONNECTIONS = 10

@@ -3,7 +3,7 @@ import { dirname, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import Database from 'better-sqlite3'
 import { type DialectAdapter, type Kysely, type MigrationLockOptions, SqliteAdapter, SqliteDialect, sql } from 'kysely'
-import type { Database as Opened, Purpose } from './open.ts'
+import type { Database as Opened, Purpose } from './database.ts'
 
 /**
  * How long a statement waits for another connection's write. The wait blocks the whole process, so only a command, which

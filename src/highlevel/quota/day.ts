@@ -1,6 +1,6 @@
 import { countOf } from '../answer-headers.ts'
 import type { Answer } from '../call.ts'
-import type { LearnedLimits, Permit } from './learned-limits.ts'
+import type { LearnedLimits, Permit } from './limits.ts'
 
 export const DAY_MS = 86_400_000
 const MOST_CALLS = 1_000_000_000

@@ -1,4 +1,5 @@
-import { burstLimit, type Permit, type QuotaLimits } from './learned-limits.ts'
+import { burstLimit } from './learned-limits.ts'
+import type { Permit, QuotaLimits } from './limits.ts'
 import { freeSlots, type LocationQuota, nextPermitAt, takePermit, windowOf } from './location-quota.ts'
 import type { RedisWindow } from './redis-window.ts'
 

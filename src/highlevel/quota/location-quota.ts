@@ -1,5 +1,6 @@
 import type { FairQueue } from './fair-queue.ts'
-import { burstLimit, createLearnedLimits, type LearnedLimits, type Permit, type QuotaLimits } from './learned-limits.ts'
+import { burstLimit } from './learned-limits.ts'
+import { createLearnedLimits, type LearnedLimits, type Permit, type QuotaLimits } from './limits.ts'
 import type { QueueEntry } from './queue-entry.ts'
 import { createWindowLog, dropExpired, expiresAt, recordAnswered, usedOf, type WindowLog } from './window-log.ts'
 

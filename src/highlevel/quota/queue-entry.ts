@@ -2,7 +2,7 @@ import type { Problem } from '../../problems/problem.ts'
 import { type LocationCall, onGone } from '../call.ts'
 import { callerGone } from '../deadline.ts'
 import type { Queued } from './fair-queue.ts'
-import type { Permit } from './learned-limits.ts'
+import type { Permit } from './limits.ts'
 
 /** A call in a location's line. */
 export interface QueueEntry extends Queued {

@@ -1,7 +1,8 @@
 import t from 'tap'
 import type { Answer } from '../../../src/highlevel/call.ts'
 import { dayHasRoom, dayLeft, rollOverDay, untilDayEndMs } from '../../../src/highlevel/quota/day.ts'
-import { createLearnedLimits, learn, type Permit } from '../../../src/highlevel/quota/learned-limits.ts'
+import { learn } from '../../../src/highlevel/quota/learned-limits.ts'
+import { createLearnedLimits, type Permit } from '../../../src/highlevel/quota/limits.ts'
 
 const HOUR_MS = 3_600_000
 const LIMITS = { burstMax: 100, windowMs: 10_000, dayMax: 1_000 }

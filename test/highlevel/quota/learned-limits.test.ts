@@ -1,14 +1,8 @@
 import t from 'tap'
 import type { Answer } from '../../../src/highlevel/call.ts'
 import { dayHasRoom, dayLeft, rollOverDay } from '../../../src/highlevel/quota/day.ts'
-import {
-  burstLimit,
-  createLearnedLimits,
-  type LearnedLimits,
-  learn as learnAt,
-  type Permit,
-  updateOthersUsage
-} from '../../../src/highlevel/quota/learned-limits.ts'
+import { burstLimit, learn as learnAt, updateOthersUsage } from '../../../src/highlevel/quota/learned-limits.ts'
+import { createLearnedLimits, type LearnedLimits, type Permit } from '../../../src/highlevel/quota/limits.ts'
 
 const LIMITS = { burstMax: 100, windowMs: 10_000, dayMax: 1_000 }
 
