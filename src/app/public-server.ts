@@ -24,7 +24,7 @@ import recordRoutes from '../records/routes.ts'
 import { createUpdateRecord } from '../records/update-record.ts'
 import objectRoutes from '../schemas/routes.ts'
 import { version } from '../version.ts'
-import { createCompanyOf } from '../webhooks/company-of.ts'
+import { createFindCompany } from '../webhooks/find-company.ts'
 import { createHandleEvent } from '../webhooks/handle-event.ts'
 import webhookRoutes from '../webhooks/routes.ts'
 import type { Config } from './config.ts'
@@ -134,17 +134,17 @@ function webhooksOf({ config, parts, now, log }: ServerOptions) {
   const { vault, tokens, metrics, catalog, oauth } = parts
   // HighLevel's app id is the client id up to its suffix.
   const appId = config.highLevel.app?.clientId.split('-')[0]
-  const companyOf = createCompanyOf({ vault, oauth, now, log })
-  const take = createHandleEvent({
+  const findCompany = createFindCompany({ vault, oauth, now, log })
+  const handleEvent = createHandleEvent({
     vault,
     appId,
-    forget: tokens.forget,
-    dropSchemas: catalog.drop,
-    companyOf,
+    dropCachedToken: tokens.forget,
+    dropCachedSchemas: catalog.drop,
+    findCompany,
     now,
     log
   })
-  return { key: config.highLevel.webhookKey, take, count: metrics.countWebhook, now }
+  return { publicKey: config.highLevel.webhookKey, handleEvent, count: metrics.countWebhook, now }
 }
 
 const corsOptions = (origin: string[]) => ({

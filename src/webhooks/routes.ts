@@ -2,30 +2,33 @@ import type { KeyObject } from 'node:crypto'
 import type { FastifyInstance } from 'fastify'
 import { createFailureLimit } from '../callers/rate-limit.ts'
 import { Problem } from '../problems/problem.ts'
-import { isTimely, readEvent, type WebhookEvent } from './event.ts'
+import { isTimestampAcceptable, readEvent, type WebhookEvent } from './event.ts'
 import type { EventResult, HandleEvent } from './handle-event.ts'
-import { isSigned } from './signature.ts'
+import { isSignatureValid } from './signature.ts'
 
 interface Options {
-  key: KeyObject
-  take: HandleEvent
-  count: (type: string, outcome: EventResult) => void
+  publicKey: KeyObject
+  handleEvent: HandleEvent
+  count: (type: string, result: EventResult) => void
   now: () => number
 }
 
-const refuse = (detail: string) => new Problem('unauthenticated', detail)
+const unauthenticated = (detail: string) => new Problem('unauthenticated', detail)
 
-/** Where HighLevel reports installs. Answered only after what the event changes is stored: what fails comes again. */
-export default async function webhookRoutes(app: FastifyInstance, { key, take, count, now }: Options) {
+/** Receives HighLevel's webhooks. Answers after the event is stored: HighLevel repeats what was answered with an error. */
+export default async function webhookRoutes(app: FastifyInstance, options: Options) {
+  const { publicKey, handleEvent, count, now } = options
   const failures = createFailureLimit(app)
-  // The signature is of the bytes as they came, whatever they are said to be.
+  // The signature covers the raw bytes, whatever content type they claim.
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_, body, done) => done(null, body))
 
-  const verify = (raw: Buffer, signature: unknown): WebhookEvent => {
-    if (!isSigned(key, raw, signature)) throw refuse('x-ghl-signature is not HighLevel’s signature of this body')
-    const event = readEvent(raw)
-    if (!isTimely(event, now())) throw refuse('This delivery is more than a day old, or more than five minutes ahead')
+  const verify = (rawBody: Buffer, signature: unknown): WebhookEvent => {
+    if (!isSignatureValid(publicKey, rawBody, signature))
+      throw unauthenticated('x-ghl-signature is not HighLevel’s signature of this body')
+    const event = readEvent(rawBody)
+    if (!isTimestampAcceptable(event, now()))
+      throw unauthenticated('This delivery is more than a day old, or more than five minutes ahead')
     return event
   }
 
@@ -37,11 +40,11 @@ export default async function webhookRoutes(app: FastifyInstance, { key, take, c
       await failures.count(request)
       throw problem
     }
-    const outcome = await take(event).catch((cause: unknown) => {
+    const result = await handleEvent(event).catch((cause: unknown) => {
       if (cause instanceof Problem) throw cause
       throw new Problem('vault-unavailable', 'The event cannot be stored now', { retryAfterSeconds: 5, cause })
     })
-    count(event.type, outcome)
-    return { status: outcome }
+    count(event.type, result)
+    return { status: result }
   })
 }

@@ -1,13 +1,13 @@
 import { createPublicKey, type KeyObject, verify } from 'node:crypto'
 
-/** The key that HighLevel publishes for `x-ghl-signature` (its Webhook Integration Guide). */
+/** The public key that HighLevel's Webhook Integration Guide gives for `x-ghl-signature`. */
 export const HIGHLEVEL_WEBHOOK_KEY = 'MCowBQYDK2VwAyEAi2HR1srL4o18O8BRa7gVJY7G7bupbN3H9AwJrHCDiOg='
 
-/** The Ed25519 key in PEM or in base64 of its SPKI form; `undefined` where the text is no such key. */
+/** Parses an Ed25519 public key, as PEM or as the base64 of its SPKI form. `undefined` if the text is neither. */
 export function parseWebhookKey(text: string): KeyObject | undefined {
   try {
     const isPem = text.includes('-----BEGIN')
-    // Environment files write a PEM in one line.
+    // Environment files write a PEM on one line.
     const pem = text.replaceAll('\\n', '\n')
     const key = isPem
       ? createPublicKey(pem)
@@ -18,9 +18,11 @@ export function parseWebhookKey(text: string): KeyObject | undefined {
   }
 }
 
-/** HighLevel writes `N/A` where it has no signature of this kind. */
+/** The base64 of 64 bytes. HighLevel writes `N/A` if it has no signature of this kind. */
 const SIGNATURE = /^[A-Za-z0-9+/]{86}==$/
 
-/** Whether the key's owner signed exactly these bytes. */
-export const isSigned = (key: KeyObject, raw: Buffer, signature: unknown): boolean =>
-  typeof signature === 'string' && SIGNATURE.test(signature) && verify(null, raw, key, Buffer.from(signature, 'base64'))
+/** Whether the owner of the key signed exactly these bytes. */
+export const isSignatureValid = (key: KeyObject, rawBody: Buffer, signature: unknown): boolean =>
+  typeof signature === 'string' &&
+  SIGNATURE.test(signature) &&
+  verify(null, rawBody, key, Buffer.from(signature, 'base64'))

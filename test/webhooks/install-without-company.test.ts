@@ -7,7 +7,7 @@ const CHANGE = { properties: { customer_number: 5 } }
 const SECOND = `location:${SEED.secondLocationId}` as const
 const second = RECORD.replace(SEED.locationId, SEED.secondLocationId).replace(SEED.recordId, SEED.secondRecordId)
 
-/** A company is connected, and one of its locations gets the app later. */
+/** A gateway with a connected company, of which one location gets the app later. */
 async function open(t: Test, { others = [] as string[] } = {}) {
   const simulator = await startSimulator(t)
   const gateway = await startGateway(t, {
@@ -18,7 +18,7 @@ async function open(t: Test, { others = [] as string[] } = {}) {
   simulator.uninstall(SEED.secondLocationId)
   await gateway.install(simulator.connectCompany({ bulk: true }).code)
   for (const id of others) {
-    const fruit = { subject: `company:${id}`, kind: 'oauth', companyId: id, scopes: '', verified: true } as const
+    const grantFields = { subject: `company:${id}`, kind: 'oauth', companyId: id, scopes: '', verified: true } as const
     const tokens = {
       accessToken: `of-${id}`,
       refreshToken: `of-${id}`,
@@ -26,7 +26,7 @@ async function open(t: Test, { others = [] as string[] } = {}) {
       issuedAt: 0
     }
     const install = { id, at: Date.now(), isRepeated: false }
-    await gateway.vault.installGrant({ ...fruit, tokens, stateSince: 0, dueAt: null }, install)
+    await gateway.vault.installGrant({ ...grantFields, tokens, stateSince: 0, dueAt: null }, install)
   }
   const post = (delivery: Delivery) => gateway.call('/webhooks/highlevel', { method: 'POST', key: null, ...delivery })
   const installSecond = () => void simulator.grantTokens(SEED.secondLocationId)
@@ -35,7 +35,7 @@ async function open(t: Test, { others = [] as string[] } = {}) {
   return { ...gateway, simulator, post, installSecond, webhook, grant }
 }
 
-t.test('an install that names no company is of the one that is connected', async (t) => {
+t.test('an install without a company belongs to the only connected company', async (t) => {
   const { post, installSecond, webhook, grant, patch } = await open(t)
   const before = await grant()
   installSecond()
@@ -48,7 +48,7 @@ t.test('an install that names no company is of the one that is connected', async
   t.equal((await patch(CHANGE, {}, second)).status, 200)
 })
 
-t.test('of several companies it is the one that lists the location', async (t) => {
+t.test('an install without a company belongs to the company that lists the location', async (t) => {
   const { post, installSecond, webhook, grant, simulator } = await open(t, { others: ['AnotherCompany'] })
   installSecond()
 
@@ -60,23 +60,23 @@ t.test('of several companies it is the one that lists the location', async (t) =
   t.equal(simulator.received({ path: '/oauth/locationToken' }).length, 1)
 })
 
-t.test('where HighLevel cannot say whose location it is, the delivery has to come again', async (t) => {
+t.test('when HighLevel cannot list locations, the delivery is refused so that it comes again', async (t) => {
   const { post, installSecond, webhook, grant, simulator } = await open(t, { others: ['AnotherCompany'] })
   installSecond()
   const delivery = webhook()
   simulator.failNext({ kind: 'status', status: 503, path: '/oauth/installedLocations', times: 2 })
 
   const refused = await post(delivery)
-  const nothing = await grant()
-  const taken = await post(delivery)
+  const afterRefusal = await grant()
+  const accepted = await post(delivery)
 
   t.match(refused.json, { status: 503, code: 'upstream-unavailable', retryable: true })
-  t.equal(nothing, undefined)
-  t.match(taken.json, { status: 'done' })
+  t.equal(afterRefusal, undefined)
+  t.match(accepted.json, { status: 'done' })
   t.match(await grant(), { kind: 'minted', companyId: SEED.companyId })
 })
 
-t.test('a location that has tokens of its own keeps them, and nobody is asked', async (t) => {
+t.test('a location with tokens of its own keeps them, and HighLevel is not asked', async (t) => {
   const { post, install, webhook, grant, simulator } = await open(t, { others: ['AnotherCompany'] })
   await install(simulator.connect(SEED.secondLocationId).code)
   simulator.clearReceived()
@@ -88,7 +88,7 @@ t.test('a location that has tokens of its own keeps them, and nobody is asked', 
   t.strictSame(simulator.received(), [])
 })
 
-t.test('without a company that is connected, such an install changes nothing', async (t) => {
+t.test('without a connected company, an install without a company changes nothing', async (t) => {
   const { post, webhook, grant, simulator } = await open(t)
   await post(simulator.companyUninstallWebhook())
 

@@ -30,7 +30,7 @@ async function open(t: Test, { env = {}, ...options }: GatewayOptions = {}) {
   return { ...gateway, simulator, post, stateOf, isVerified, refreshes }
 }
 
-t.test('an uninstall without a time does not forget an install that HighLevel still knows', async (t) => {
+t.test('an uninstall without a time keeps a grant that HighLevel still renews', async (t) => {
   const { simulator, post, patch, stateOf, isVerified, refreshes } = await open(t)
 
   const status = await post(simulator.uninstallWebhook(SEED.locationId, UNDATED))
@@ -44,7 +44,7 @@ t.test('an uninstall without a time does not forget an install that HighLevel st
   t.equal((await patch(CHANGE)).status, 200)
 })
 
-t.test('an uninstall without a time that HighLevel confirms is one, and alarms nobody', async (t) => {
+t.test('an uninstall without a time counts once HighLevel confirms it, without an error in the log', async (t) => {
   const { simulator, post, stateOf, vault, logged } = await open(t)
   simulator.uninstall(SEED.locationId)
 
@@ -65,14 +65,14 @@ t.test('a grant is kept while HighLevel is down, and the uninstall is verified w
 
   await post(simulator.uninstallWebhook(SEED.locationId, UNDATED))
   await until(async () => ((await vault.loadGrant(LOCATION))?.failures ?? 0) > 0)
-  const down = await vault.loadGrant(LOCATION)
+  const whileDown = await vault.loadGrant(LOCATION)
   await until(async () => (await stateOf(LOCATION)) === 'uninstalled')
 
-  t.match(down, { state: 'backing-off', tokens: { refreshToken: String } })
+  t.match(whileDown, { state: 'backing-off', tokens: { refreshToken: String } })
   t.equal((await patch(CHANGE)).json['code'], 'location-not-connected')
 })
 
-t.test('what one process was told, another verifies', async (t) => {
+t.test('an uninstall that one process received is verified by another', async (t) => {
   const DATABASE_URL = `sqlite:${temporaryFolder(t)}/gateway.db`
   const first = await open(t, { env: { DATABASE_URL } })
   const { simulator } = first
@@ -87,7 +87,7 @@ t.test('what one process was told, another verifies', async (t) => {
   t.equal((await second.patch(CHANGE)).json['code'], 'location-not-connected')
 })
 
-t.test('a reinstall while an uninstall is verified stays', async (t) => {
+t.test('a reinstall while an uninstall is being verified is kept', async (t) => {
   const { simulator, post, install, stateOf, patch, refreshes } = await open(t)
   simulator.uninstall(SEED.locationId)
   simulator.failNext({ kind: 'slow', delayMs: 1_000, path: '/oauth/token' })
@@ -101,7 +101,7 @@ t.test('a reinstall while an uninstall is verified stays', async (t) => {
   t.equal((await patch(CHANGE)).status, 200)
 })
 
-t.test('the same bytes count again after the next install, and are asked about once a minute at most', async (t) => {
+t.test('a repeated uninstall counts again after the next install, and is verified at most once a minute', async (t) => {
   const clock = createClock(Date.now())
   const { simulator, post, install, stateOf, isVerified, refreshes } = await open(t, { now: clock.now })
   const delivery = simulator.uninstallWebhook(SEED.locationId, UNDATED)
@@ -124,35 +124,48 @@ t.test('the same bytes count again after the next install, and are asked about o
   t.equal(last, 'pending')
 })
 
-t.test('an uninstall of a company without a time is verified, and takes what was minted from it', async (t) => {
+t.test('an uninstall of a company without a time is verified, and ends the tokens minted from it', async (t) => {
   const { simulator, post, install, patch, stateOf, vault } = await open(t, { connected: false })
   await install(simulator.connectCompany({ approvedLocations: [SEED.locationId] }).code)
   await patch(CHANGE)
 
   await post(simulator.companyUninstallWebhook(UNDATED))
   await until(async () => (await vault.loadGrant(COMPANY))?.uninstallReportedAt === null)
-  const stale = [await stateOf(COMPANY), await stateOf(LOCATION)]
+  const afterVerification = [await stateOf(COMPANY), await stateOf(LOCATION)]
   simulator.revokeGrants()
   await vault.reportUninstall(COMPANY, Date.now(), Date.now())
   await until(async () => (await stateOf(COMPANY)) === 'uninstalled')
 
-  t.strictSame(stale, ['connected', 'connected'])
+  t.strictSame(afterVerification, ['connected', 'connected'])
   t.equal(await stateOf(LOCATION), 'uninstalled')
 })
 
-t.test('a minted token is verified by a mint, and a private integration token not at all', async (t) => {
-  const { simulator, post, install, patch, stateOf, vault } = await open(t, { connected: false })
-  await install(simulator.connectCompany({ approvedLocations: [SEED.locationId] }).code)
-  await patch(CHANGE)
-  simulator.uninstall(SEED.locationId)
+t.test(
+  'an uninstall of a minted token is verified by a mint, and of a private integration token not at all',
+  async (t) => {
+    const { simulator, post, install, patch, stateOf, vault } = await open(t, { connected: false })
+    await install(simulator.connectCompany({ approvedLocations: [SEED.locationId] }).code)
+    await patch(CHANGE)
+    simulator.uninstall(SEED.locationId)
 
-  const minted = await post(simulator.uninstallWebhook(SEED.locationId, UNDATED))
-  await until(async () => (await stateOf(LOCATION)) === 'uninstalled')
-  const fruit = { subject: LOCATION, companyId: null, scopes: '', verified: true, stateSince: 0, dueAt: null } as const
-  const tokens = { accessToken: 'pit', expiresAt: null, issuedAt: 0 }
-  await vault.installGrant({ ...fruit, kind: 'private', tokens }, { id: 'pit', at: Date.now(), isRepeated: false })
-  await post(simulator.uninstallWebhook(SEED.locationId, UNDATED))
+    const minted = await post(simulator.uninstallWebhook(SEED.locationId, UNDATED))
+    await until(async () => (await stateOf(LOCATION)) === 'uninstalled')
+    const grantFields = {
+      subject: LOCATION,
+      companyId: null,
+      scopes: '',
+      verified: true,
+      stateSince: 0,
+      dueAt: null
+    } as const
+    const tokens = { accessToken: 'pit', expiresAt: null, issuedAt: 0 }
+    await vault.installGrant(
+      { ...grantFields, kind: 'private', tokens },
+      { id: 'pit', at: Date.now(), isRepeated: false }
+    )
+    await post(simulator.uninstallWebhook(SEED.locationId, UNDATED))
 
-  t.equal(minted, 'pending')
-  t.match(await vault.loadGrant(LOCATION), { kind: 'private', state: 'connected', uninstallReportedAt: null })
-})
+    t.equal(minted, 'pending')
+    t.match(await vault.loadGrant(LOCATION), { kind: 'private', state: 'connected', uninstallReportedAt: null })
+  }
+)

@@ -18,9 +18,9 @@ const CHANGE = { properties: { customer_number: 5 } }
 const APP = '66f0a1b2c3d4e5f6a7b8c9d0'
 const LOCATION = `location:${SEED.locationId}` as const
 
-const mine = generateKeyPairSync('ed25519')
-const others = generateKeyPairSync('ed25519')
-const HIGHLEVEL_WEBHOOK_KEY = mine.publicKey.export({ format: 'der', type: 'spki' }).toString('base64')
+const ownKeys = generateKeyPairSync('ed25519')
+const otherKeys = generateKeyPairSync('ed25519')
+const HIGHLEVEL_WEBHOOK_KEY = ownKeys.publicKey.export({ format: 'der', type: 'spki' }).toString('base64')
 
 let deliveries = 0
 
@@ -37,7 +37,7 @@ async function open(
   })
   const post = (body: string, headers: Record<string, string>) =>
     gateway.call('/webhooks/highlevel', { method: 'POST', key: null, body, headers })
-  const signed = (body: string, key = mine.privateKey) => ({
+  const signed = (body: string, key = ownKeys.privateKey) => ({
     'x-ghl-signature': sign(null, Buffer.from(body), key).toString('base64')
   })
   const deliver = (event: object) => {
@@ -53,7 +53,7 @@ async function open(
 const uninstall = { type: 'UNINSTALL', locationId: SEED.locationId }
 const install = { type: 'INSTALL', installType: 'Location', locationId: SEED.locationId, companyId: SEED.companyId }
 
-t.test('what HighLevel did not sign is refused, and changes nothing', async (t) => {
+t.test('a delivery that HighLevel did not sign is refused and changes nothing', async (t) => {
   const { post, signed, patch, grant } = await open(t)
   const body = JSON.stringify({ ...uninstall, appId: APP, timestamp: new Date().toISOString() })
 
@@ -62,8 +62,8 @@ t.test('what HighLevel did not sign is refused, and changes nothing', async (t) 
     await post(body, { 'x-ghl-signature': 'N/A' }),
     await post(body, { 'x-ghl-signature': '' }),
     await post(body, { 'x-ghl-signature': `${'A'.repeat(86)}==` }),
-    await post(body, signed(body, others.privateKey)),
-    // The same JSON, and other bytes.
+    await post(body, signed(body, otherKeys.privateKey)),
+    // The same JSON in other bytes.
     await post(`${body} `, signed(body)),
     await post('', signed(body)),
     await post(body, { 'x-wh-signature': signed(body)['x-ghl-signature'] })
@@ -74,7 +74,7 @@ t.test('what HighLevel did not sign is refused, and changes nothing', async (t) 
   t.equal((await patch(CHANGE)).status, 200)
 })
 
-t.test('bytes are checked as they came, whatever they are said to be', async (t) => {
+t.test('the signature is checked over the raw bytes, whatever the content type', async (t) => {
   const { post, signed, grant } = await open(t)
   const at = new Date().toISOString()
   const body = `{ "type" : "UNINSTALL",\n "appId":"${APP}", "timestamp":"${at}", "locationId":"${SEED.locationId}" }`
@@ -85,7 +85,7 @@ t.test('bytes are checked as they came, whatever they are said to be', async (t)
   t.match(await grant(), { state: 'uninstalled' })
 })
 
-t.test('a delivery that is no event of this gateway’s app is taken and ignored', async (t) => {
+t.test('an event that does not concern this gateway’s app is accepted and ignored', async (t) => {
   const { deliver, post, signed, grant, call, adminOrigin } = await open(t)
 
   const replies = [
@@ -107,7 +107,7 @@ t.test('a delivery that is no event of this gateway’s app is taken and ignored
   t.equal((await call('/webhooks/highlevel', { key: null })).status, 405)
 })
 
-t.test('an uninstall forgets the tokens of a location, at once', async (t) => {
+t.test('an uninstall removes the tokens of a location at once', async (t) => {
   const { deliver, patch, call, grant } = await open(t)
   const object = `/objects/${SEED.schemaKey}?locationId=${SEED.locationId}`
   await patch(CHANGE)
@@ -121,7 +121,7 @@ t.test('an uninstall forgets the tokens of a location, at once', async (t) => {
   t.equal((await call(object)).json['code'], 'location-not-connected')
 })
 
-t.test('an uninstall of a company forgets its tokens and those minted from it', async (t) => {
+t.test('an uninstall of a company removes its tokens and those minted from it', async (t) => {
   const { simulator, deliver, install: finish, patch, vault, grant } = await open(t, { connected: false })
   await finish(simulator.connectCompany({ approvedLocations: [SEED.locationId] }).code)
   await patch(CHANGE)
@@ -132,10 +132,10 @@ t.test('an uninstall of a company forgets its tokens and those minted from it', 
   t.match(await vault.loadGrant(`company:${SEED.companyId}`), { state: 'uninstalled', tokens: null })
 })
 
-t.test('a private integration token is no part of the app, and stays', async (t) => {
+t.test('an uninstall of the app keeps a private integration token', async (t) => {
   const { deliver, grant, vault } = await open(t, { connected: false })
   const tokens = { accessToken: 'pit-of-a-person', expiresAt: null, issuedAt: 0 }
-  const fruit = {
+  const grantFields = {
     subject: LOCATION,
     kind: 'private',
     companyId: null,
@@ -143,13 +143,13 @@ t.test('a private integration token is no part of the app, and stays', async (t)
     verified: true,
     stateSince: 0
   } as const
-  await vault.installGrant({ ...fruit, tokens, dueAt: null }, { id: 'pit', at: 0, isRepeated: false })
+  await vault.installGrant({ ...grantFields, tokens, dueAt: null }, { id: 'pit', at: 0, isRepeated: false })
 
   t.match(await deliver(uninstall), { status: 200 })
   t.match(await grant(), { kind: 'private', state: 'connected' })
 })
 
-t.test('an install under a connected company mints the token of the location, without a call', async (t) => {
+t.test('an install under a connected company mints the token of the location before its first call', async (t) => {
   const { simulator, deliver, install: finish, patch, grant } = await open(t, { connected: false })
   await finish(simulator.connectCompany({ bulk: true }).code)
   const before = await grant()
@@ -158,31 +158,34 @@ t.test('an install under a connected company mints the token of the location, wi
   await until(async () => (await grant())?.tokens != null)
 
   t.match(reply, { status: 200, json: { status: 'done' } })
-  t.match(before, { kind: 'minted', tokens: null, dueAt: null }, 'else it waits for its first call')
+  t.match(before, { kind: 'minted', tokens: null, dueAt: null }, 'without the webhook it is minted on its first call')
   t.match(await grant(), { kind: 'minted', state: 'connected', companyId: SEED.companyId })
   t.equal((await patch(CHANGE)).status, 200)
   t.equal(simulator.received({ path: '/oauth/locationToken' }).length, 1)
 })
 
-t.test('an install that is reported before its company is connected is minted once it is', async (t) => {
-  const { simulator, deliver, install: finish, grant } = await open(t, { connected: false })
+t.test(
+  'a location whose install is reported before its company is connected gets its token once the company is',
+  async (t) => {
+    const { simulator, deliver, install: finish, grant } = await open(t, { connected: false })
 
-  await deliver(install)
-  const waiting = await grant()
-  await finish(simulator.connectCompany({ bulk: true }).code)
-  await until(async () => (await grant())?.tokens != null)
+    await deliver(install)
+    const waiting = await grant()
+    await finish(simulator.connectCompany({ bulk: true }).code)
+    await until(async () => (await grant())?.tokens != null)
 
-  t.match(waiting, {
-    kind: 'minted',
-    tokens: null,
-    state: 'backing-off',
-    stateReason: /not connected yet/,
-    dueAt: null
-  })
-  t.match(await grant(), { kind: 'minted', state: 'connected' })
-})
+    t.match(waiting, {
+      kind: 'minted',
+      tokens: null,
+      state: 'backing-off',
+      stateReason: /not connected yet/,
+      dueAt: null
+    })
+    t.match(await grant(), { kind: 'minted', state: 'connected' })
+  }
+)
 
-t.test('a location’s own install counts whether its webhook comes before, after, twice or never', async (t) => {
+t.test('a location’s own install is kept whether its webhook comes before, after, twice or never', async (t) => {
   for (const order of ['before', 'after', 'twice', 'never'] as const) {
     const { simulator, deliver, install: finish, patch, grant } = await open(t, { connected: false })
     if (order === 'before' || order === 'twice') await deliver(install)
@@ -195,7 +198,7 @@ t.test('a location’s own install counts whether its webhook comes before, afte
   }
 })
 
-t.test('an uninstall of before the install that is held, delivered late, changes nothing', async (t) => {
+t.test('a late uninstall webhook from before the current install changes nothing', async (t) => {
   const { deliver, grant } = await open(t)
 
   const timestamp = new Date(Date.now() - 60_000).toISOString()
@@ -204,7 +207,7 @@ t.test('an uninstall of before the install that is held, delivered late, changes
   t.match(await grant(), { state: 'connected' })
 })
 
-t.test('a delivery of more than a day ago, or more than five minutes ahead, is refused', async (t) => {
+t.test('a delivery that is more than a day old or more than five minutes ahead is refused', async (t) => {
   const { deliver, grant } = await open(t)
   const now = Date.now()
   const uninstalledAt = (ms: number) => deliver({ ...uninstall, timestamp: new Date(now + ms).toISOString() })
@@ -213,59 +216,59 @@ t.test('a delivery of more than a day ago, or more than five minutes ahead, is r
     t.match((await uninstalledAt(ms)).json, { status: 401, code: 'unauthenticated' }, `${ms} ms`)
   }
   for (const ms of [-301_000, -86_000_000]) {
-    t.match((await uninstalledAt(ms)).json, { status: 'done' }, `${ms} ms: HighLevel repeats for hours`)
+    t.match((await uninstalledAt(ms)).json, { status: 'done' }, `${ms} ms: HighLevel repeats deliveries for hours`)
   }
   const asNumber = await deliver({ ...uninstall, timestamp: now - 290_000 })
-  t.match(asNumber, { status: 200 }, 'epoch milliseconds count too')
-  t.match(await grant(), { state: 'connected' }, 'it was installed later than all of that')
+  t.match(asNumber, { status: 200 }, 'epoch milliseconds are accepted too')
+  t.match(await grant(), { state: 'connected' }, 'the install is newer than all of these')
   await uninstalledAt(200_000)
   const after = await grant()
   t.match(after, { state: 'uninstalled' })
-  t.ok((after?.stateSince ?? 0) < now + 200_000, 'what is ahead counts as of now')
+  t.ok((after?.stateSince ?? 0) < now + 200_000, 'a time ahead is capped at now')
 })
 
-t.test('a delivery that is repeated for hours is carried out once', async (t) => {
+t.test('a delivery that is repeated for hours is handled once', async (t) => {
   const clock = createClock(Date.now())
   const { deliver, grant, install: finish, simulator } = await open(t, { now: clock.now })
   clock.move(1_000)
   const event = { ...uninstall, webhookId: 'repeated', timestamp: new Date(clock.now()).toISOString() }
 
-  const outcomes = [(await deliver(event)).json['status']]
+  const statuses = [(await deliver(event)).json['status']]
   clock.move(1_000)
   await finish(simulator.connect().code)
   for (let hour = 0; hour < 23; hour += 1) {
     clock.move(3_600_000)
-    outcomes.push((await deliver(event)).json['status'])
+    statuses.push((await deliver(event)).json['status'])
   }
   clock.move(3_600_000)
-  const kept = await deliver(event)
+  const tooOld = await deliver(event)
 
-  t.strictSame(outcomes, ['done', ...Array(23).fill('duplicate')])
-  t.match(kept.json, { status: 401, code: 'unauthenticated' })
+  t.strictSame(statuses, ['done', ...Array(23).fill('duplicate')])
+  t.match(tooOld.json, { status: 401, code: 'unauthenticated' })
   t.match(await grant(), { state: 'connected' })
 })
 
-t.test('a delivery is carried out once, by whichever process, and also where it bears no id', async (t) => {
+t.test('a delivery is handled once across processes, also without a webhook id', async (t) => {
   const DATABASE_URL = `sqlite:${temporaryFolder(t)}/gateway.db`
   const first = await open(t, { env: { DATABASE_URL } })
-  const bare = JSON.stringify({ ...uninstall, appId: APP, timestamp: new Date().toISOString() })
-  const named = { ...install, webhookId: 'delivery-of-one' }
+  const withoutId = JSON.stringify({ ...uninstall, appId: APP, timestamp: new Date().toISOString() })
+  const withId = { ...install, webhookId: 'delivery-of-one' }
 
-  const outcomes = [
-    (await first.deliver(named)).json['status'],
-    (await first.deliver(named)).json['status'],
-    (await first.post(bare, first.signed(bare))).json['status']
+  const statuses = [
+    (await first.deliver(withId)).json['status'],
+    (await first.deliver(withId)).json['status'],
+    (await first.post(withoutId, first.signed(withoutId))).json['status']
   ]
   await first.close()
   const second = await open(t, { env: { DATABASE_URL } })
-  outcomes.push((await second.post(bare, second.signed(bare))).json['status'])
-  outcomes.push((await second.deliver(named)).json['status'])
+  statuses.push((await second.post(withoutId, second.signed(withoutId))).json['status'])
+  statuses.push((await second.deliver(withId)).json['status'])
 
-  t.strictSame(outcomes, ['done', 'duplicate', 'done', 'duplicate', 'duplicate'])
-  t.match(await second.grant(), { state: 'connected' }, 'connected anew since')
+  t.strictSame(statuses, ['done', 'duplicate', 'done', 'duplicate', 'duplicate'])
+  t.match(await second.grant(), { state: 'connected' }, 'it was connected again afterwards')
 })
 
-t.test('two events that bear the same id both count', async (t) => {
+t.test('two events with the same webhook id are both handled', async (t) => {
   const { deliver, grant } = await open(t, { connected: false })
 
   await deliver({ ...install, webhookId: 'the-same' })
@@ -277,28 +280,28 @@ t.test('two events that bear the same id both count', async (t) => {
   t.match(await grant(), { state: 'uninstalled' })
 })
 
-t.test('an event that cannot be stored is refused, and counts when it comes again', async (t) => {
+t.test('an event that cannot be stored is refused, and handled when it is delivered again', async (t) => {
   const url = await postgresDatabase(t)
   if (url === undefined) return void t.pass('not run', { skip: NO_POSTGRES })
   const { hostname, port } = new URL(url)
   const proxy = await startProxy(t, { host: hostname, port: Number(port || 5432) })
   const DATABASE_URL = Object.assign(new URL(url), { hostname: '127.0.0.1', port: String(proxy.port) }).href
   const { deliver, grant, call } = await open(t, { env: { DATABASE_URL } })
-  const event = { ...uninstall, webhookId: 'comes-again', timestamp: new Date().toISOString() }
+  const event = { ...uninstall, webhookId: 'delivered-again', timestamp: new Date().toISOString() }
   proxy.set('cut')
 
   const refused = await deliver(event)
   proxy.set('pass')
   await until(async () => (await call('/readyz')).status === 200)
-  const taken = await deliver(event)
+  const accepted = await deliver(event)
 
   t.match(refused.json, { status: 503, code: 'vault-unavailable', retryable: true })
   t.match(refused.headers.get('retry-after'), /^\d+$/)
-  t.match(taken.json, { status: 'done' })
+  t.match(accepted.json, { status: 'done' })
   t.match(await grant(), { state: 'uninstalled' })
 })
 
-t.test('an install that is reported after the uninstall that followed it enrols nothing', async (t) => {
+t.test('an install that is reported after a later uninstall connects nothing', async (t) => {
   const { deliver, grant } = await open(t, { connected: false })
   const start = Date.now() - 60_000
   const at = (ms: number) => new Date(start + ms).toISOString()
@@ -313,7 +316,7 @@ t.test('an install that is reported after the uninstall that followed it enrols 
   t.match(await grant(), { kind: 'minted', state: 'backing-off' })
 })
 
-t.test('who sends many forged deliveries is told to wait', async (t) => {
+t.test('a client that sends many forged deliveries is rate limited', async (t) => {
   const { post } = await open(t, { connected: false })
 
   const statuses = []
@@ -322,7 +325,7 @@ t.test('who sends many forged deliveries is told to wait', async (t) => {
   t.strictSame([statuses[0], statuses.at(-1)], [401, 429])
 })
 
-t.test('the clock of the gateway decides what is old', async (t) => {
+t.test('the gateway’s clock decides whether a delivery is too old', async (t) => {
   const clock = createClock()
   const simulator = await startSimulator(t, { now: clock.now })
   const { call } = await startGateway(t, {
@@ -338,14 +341,14 @@ t.test('the clock of the gateway decides what is old', async (t) => {
       timestamp: new Date(at).toISOString(),
       webhookId: `at-${at}`
     })
-    const signature = sign(null, Buffer.from(body), mine.privateKey).toString('base64')
+    const signature = sign(null, Buffer.from(body), ownKeys.privateKey).toString('base64')
     return call('/webhooks/highlevel', { method: 'POST', key: null, body, headers: { 'x-ghl-signature': signature } })
   }
 
   t.strictSame([(await send(clock.now())).status, (await send(Date.now())).status], [200, 401])
 })
 
-t.test('a changed object is known at once where HighLevel says so, whatever app the event names', async (t) => {
+t.test('a schema event makes a changed object known at once, whatever app it names', async (t) => {
   const { simulator, patch, deliver, post, signed } = await open(t)
   await patch(CHANGE)
   const options = [{ key: 'bug', label: 'Bug' }]
@@ -357,7 +360,7 @@ t.test('a changed object is known at once where HighLevel says so, whatever app 
   })
   const event = { type: 'ObjectSchemaUpdate', locationId: SEED.locationId, key: SEED.schemaKey }
 
-  // What the copy takes it translates by what it knows: only the event can tell that a label is another key's by now.
+  // The cached schema accepts the label and translates it to the old key: only the event reveals the new key.
   simulator.putObject(change('defect'))
   const changed = await deliver(event)
   const first = await patch({ properties: { type_of_ticket: 'Bug' } })
@@ -365,16 +368,16 @@ t.test('a changed object is known at once where HighLevel says so, whatever app 
   const body = JSON.stringify({ ...event, type: 'ObjectSchemaCreate' })
   const created = await post(body, signed(body))
   const second = await patch({ properties: { type_of_ticket: 'Bug' } })
-  const nowhere = await deliver({ type: 'ObjectSchemaUpdate' })
+  const withoutLocation = await deliver({ type: 'ObjectSchemaUpdate' })
 
   t.match(changed.json, { status: 'done' })
   t.match(first.json, { record: { properties: { type_of_ticket: 'defect' } } })
-  t.match(created.json, { status: 'done' }, 'it needs no app, time or id')
+  t.match(created.json, { status: 'done' }, 'a schema event needs no app, time or id')
   t.match(second.json, { record: { properties: { type_of_ticket: 'fault' } } })
-  t.match(nowhere.json, { status: 'ignored' })
+  t.match(withoutLocation.json, { status: 'ignored' })
 })
 
-t.test('a change that is told while the object is read is not missed', async (t) => {
+t.test('a schema event that arrives while the object is being fetched is not missed', async (t) => {
   const { simulator, patch, deliver } = await open(t)
   const reads = () => simulator.received({ method: 'GET' }).length
   simulator.failNext({ method: 'GET', path: `/objects/${SEED.schemaKey}`, kind: 'slow', delayMs: 500 })
@@ -389,7 +392,7 @@ t.test('a change that is told while the object is read is not missed', async (t)
   const path = RECORD.replace(SEED.recordId, 'f'.repeat(24))
   const reply = await patch({ properties: { engine: 5 } }, {}, path)
 
-  t.match(reply.json, { code: 'record-not-found' }, 'the field is known')
+  t.match(reply.json, { code: 'record-not-found' }, 'the new field is known')
   t.equal((await early).status, 200)
   t.equal(reads(), 2)
 })
