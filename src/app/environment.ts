@@ -152,7 +152,7 @@ export function readEnvironment(environment: NodeJS.ProcessEnv): Environment {
     ...schemaErrors(candidate),
     ...pairErrors(present),
     ...portErrors(candidate as Record<string, unknown>),
-    ...parseVaultKeys(present['VAULT_KEYS']).faults.map((error) => `VAULT_KEYS ${error}`)
+    ...parseVaultKeys(present['VAULT_KEYS']).errors.map((error) => `VAULT_KEYS ${error}`)
   ])
   if (errors.size > 0) throw new Error(`Invalid configuration: ${[...errors].join('; ')}`)
   return candidate as Environment

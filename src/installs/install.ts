@@ -54,7 +54,7 @@ export function createInstall(deps: Deps) {
     await vault.rescheduleCompany(companyId, now())
     const locationIds = await locationsOf(companyId, issued)
     for (const locationId of locationIds) {
-      await vault.addMintedLocation(locationId, companyId, now(), { dueAt: null, waits: false })
+      await vault.addMintedLocation(locationId, companyId, now(), { dueAt: null, waitsForCompany: false })
       dropCachedToken(locationId)
     }
     return locationIds

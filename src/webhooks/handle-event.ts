@@ -60,7 +60,7 @@ export function createHandleEvent(deps: Deps) {
 
   /**
    * If the location's company is connected, the renewal worker mints the location's token at once. If not, the location
-   * waits until its company is connected.
+   * waitsForCompany until its company is connected.
    */
   const install = async (event: WebhookEvent): Promise<boolean> => {
     const { locationId, timestamp } = event
@@ -73,7 +73,7 @@ export function createHandleEvent(deps: Deps) {
     const company = await vault.loadGrant(`company:${companyId}`)
     const isReady = company !== undefined && company.state !== 'uninstalled' && isUsable(company, now())
     // If the company is a guess, the token is minted on the first call only: a refused mint would raise an alarm.
-    const schedule = { dueAt: isReady && isCertain ? now() : null, waits: !isReady }
+    const schedule = { dueAt: isReady && isCertain ? now() : null, waitsForCompany: !isReady }
     return vault.addMintedLocation(locationId, companyId, notAhead(timestamp), schedule)
   }
 

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { enrolled } from '../grants/issued-grants.ts'
+import { mintOptions } from '../grants/issued-grants.ts'
 import { SEED } from '../simulator/seed.ts'
 import { createClock, startGateway, startSimulator, until } from '../support/harness.ts'
 
@@ -54,7 +54,7 @@ t.test('the list is paged and can be asked for one state', async (t) => {
   const gateway = await startGateway(t)
   const { vault, adminOrigin } = gateway
   for (let n = 0; n < 1_001; n += 1)
-    await vault.addMintedLocation(`l${String(n).padStart(4, '0')}`, 'company1', n, enrolled())
+    await vault.addMintedLocation(`l${String(n).padStart(4, '0')}`, 'company1', n, mintOptions())
   await vault.markUninstalled('location:l0007', 'gone', 2_000)
 
   const first = (await ask(adminOrigin, '/locations')).json as { locations: { id: string }[]; next: string }

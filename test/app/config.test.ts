@@ -168,12 +168,12 @@ t.test('vault keys are read in order, and a bad one is named by its id or positi
     [`${VAULT_KEYS},`, 'VAULT_KEYS entry 2 must be id:base64'],
     [`${VAULT_KEYS},two words:AAAA`, 'VAULT_KEYS entry 2 must be id:base64'],
     ['k1:not*base64', 'VAULT_KEYS entry 1 must be id:base64'],
-    [key('short', 1, 31), 'VAULT_KEYS entry short must hold 32 bytes in base64, it holds 31'],
-    [key('long', 1, 33), 'VAULT_KEYS entry long must hold 32 bytes in base64, it holds 33'],
+    [key('short', 1, 31), 'VAULT_KEYS entry short must decode to 32 bytes, but has 31'],
+    [key('long', 1, 33), 'VAULT_KEYS entry long must decode to 32 bytes, but has 33'],
     [`${VAULT_KEYS},${key('k1', 2)}`, 'VAULT_KEYS names k1 twice'],
     [
       `x,${key('short', 1, 16)}`,
-      'VAULT_KEYS entry 1 must be id:base64; VAULT_KEYS entry short must hold 32 bytes in base64, it holds 16'
+      'VAULT_KEYS entry 1 must be id:base64; VAULT_KEYS entry short must decode to 32 bytes, but has 16'
     ]
   ]
 

@@ -68,7 +68,7 @@ t.test(
 
     t.match(runs, [
       { code: 1, stdout: '', stderr: /^Invalid configuration: .*VAULT_KEYS is required/ },
-      { code: 1, stdout: '', stderr: /^What is sealed for vault_keys:k1 does not open under the key k1\n$/ }
+      { code: 1, stdout: '', stderr: /^The value sealed for vault_keys:k1 cannot be opened with key k1\n$/ }
     ])
     t.notMatch(JSON.stringify(runs), /secret|CQkJ|at .*\.ts/)
   }

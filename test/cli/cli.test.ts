@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { credentialHash } from '../../src/grants/vault/credential-hash.ts'
-import { fruit, install } from '../grants/issued-grants.ts'
+import { install, issuedGrant } from '../grants/issued-grants.ts'
 import { startCli } from '../support/cli.ts'
 import { RECORD, startGateway, startSimulator, VAULT_KEYS } from '../support/harness.ts'
 
@@ -104,7 +104,7 @@ t.test('a private token is read from standard input as people paste it, and neve
 
 t.test('a new token follows the one that is held, and a removed location has none', async (t) => {
   const { json, run, vault } = await startCli(t)
-  await vault.installGrant(fruit('held'), install(1))
+  await vault.installGrant(issuedGrant('held'), install(1))
 
   await run(['locations', 'add-token', 'one'], PIT)
   const held = await vault.loadGrant('location:one')
@@ -130,8 +130,8 @@ t.test('as a process, the command line takes a secret on standard input and ends
 
 t.test('vault rekey seals what is held under the first key, and says what it could not', async (t) => {
   const { run, vault } = await startCli(t)
-  await vault.installGrant(fruit('a'), install(1))
-  await vault.installGrant(fruit('b', { subject: 'location:two' }), install(1))
+  await vault.installGrant(issuedGrant('a'), install(1))
+  await vault.installGrant(issuedGrant('b', { subject: 'location:two' }), install(1))
   const keys = { VAULT_KEYS: `k2:${Buffer.alloc(32, 2).toString('base64')},${VAULT_KEYS}` }
 
   const rekeyed = await run(['vault', 'rekey', '--json'], '', keys)

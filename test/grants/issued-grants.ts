@@ -11,7 +11,7 @@ export const tokens = (accessToken: string): Tokens => ({
 })
 
 /** What a renewal or an install brings, called by its access token. */
-export const fruit = (accessToken: string, changes: Partial<IssuedGrant> = {}): IssuedGrant => ({
+export const issuedGrant = (accessToken: string, changes: Partial<IssuedGrant> = {}): IssuedGrant => ({
   subject: ONE,
   kind: 'oauth',
   companyId: 'company1',
@@ -34,8 +34,8 @@ export const install = (at: number, changes: Partial<Install> = {}): Install => 
 })
 
 /** How a location is enrolled: minted with its first call, unless said otherwise. */
-export const enrolled = (changes: { dueAt?: number | null; waits?: boolean } = {}) => ({
+export const mintOptions = (changes: { dueAt?: number | null; waitsForCompany?: boolean } = {}) => ({
   dueAt: null,
-  waits: false,
+  waitsForCompany: false,
   ...changes
 })

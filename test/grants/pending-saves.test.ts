@@ -1,12 +1,12 @@
 import t from 'tap'
 import { sql } from '../support/stores.ts'
-import { fruit, install, ONE } from './issued-grants.ts'
+import { install, issuedGrant, ONE } from './issued-grants.ts'
 import { savesBehindDoor, token } from './saves-behind-door.ts'
 
 t.test('a save becomes the next generation, at once and with nothing left to drain', async (t) => {
   const { saves, vault } = await savesBehindDoor(t)
 
-  const { grant, saved } = await saves.save(fruit('second'), 1)
+  const { grant, saved } = await saves.save(issuedGrant('second'), 1)
   await saved
   await saves.drain()
 
@@ -17,17 +17,17 @@ t.test('a save becomes the next generation, at once and with nothing left to dra
 
 t.test('a save that comes too late resolves with what got ahead of it', async (t) => {
   const { saves, vault } = await savesBehindDoor(t)
-  await vault.saveIssued(fruit('ahead'), 1)
+  await vault.saveIssued(issuedGrant('ahead'), 1)
 
-  t.equal(token((await saves.save(fruit('late'), 1)).grant), 'ahead')
-  t.equal(token((await saves.save(fruit('from nowhere'), 7)).grant), 'ahead')
+  t.equal(token((await saves.save(issuedGrant('late'), 1)).grant), 'ahead')
+  t.equal(token((await saves.save(issuedGrant('from nowhere'), 7)).grant), 'ahead')
 })
 
 t.test('while the store fails a save is served from memory, and drain waits until it holds', async (t) => {
   const { saves, vault, failing, lines } = await savesBehindDoor(t)
   failing(2)
 
-  const { grant, saved } = await saves.save(fruit('second'), 1)
+  const { grant, saved } = await saves.save(issuedGrant('second'), 1)
   const meanwhile = [await saves.load(ONE), await vault.loadGrant(ONE)]
   const waiting = saves.unsaved()
   await saves.drain()
@@ -51,7 +51,7 @@ t.test('a save that was carried out although the store said that it failed is kn
   const { saves, vault, carriedOutUnseen, lines } = await savesBehindDoor(t)
   carriedOutUnseen((write) => write())
 
-  const { saved } = await saves.save(fruit('second'), 1)
+  const { saved } = await saves.save(issuedGrant('second'), 1)
   await saved
 
   t.match(await vault.loadGrant(ONE), { generation: 2, tokens: { accessToken: 'second' } })
@@ -61,9 +61,9 @@ t.test('a save that was carried out although the store said that it failed is kn
 t.test('another location is saved and loaded while one waits', async (t) => {
   const { saves, vault, failing } = await savesBehindDoor(t)
   failing(1)
-  await saves.save(fruit('second'), 1)
+  await saves.save(issuedGrant('second'), 1)
 
-  const { grant } = await saves.install(fruit('other', { subject: 'location:two' }), 1)
+  const { grant } = await saves.install(issuedGrant('other', { subject: 'location:two' }), 1)
 
   t.match(grant, { generation: 1 })
   t.strictSame(await vault.loadGrant('location:two'), grant)
@@ -73,9 +73,9 @@ t.test('another location is saved and loaded while one waits', async (t) => {
 t.test('a grant that was replaced while its save waited gives way, and the log says so', async (t) => {
   const { saves, vault, failing, lines } = await savesBehindDoor(t)
   failing(1)
-  await saves.save(fruit('second'), 1)
+  await saves.save(issuedGrant('second'), 1)
 
-  await vault.installGrant(fruit('installed anew'), install(1))
+  await vault.installGrant(issuedGrant('installed anew'), install(1))
   await saves.drain()
 
   t.match(await saves.load(ONE), { generation: 2, tokens: { accessToken: 'installed anew' } })
@@ -85,7 +85,7 @@ t.test('a grant that was replaced while its save waited gives way, and the log s
 t.test('a grant that was forgotten while its save waited stays forgotten', async (t) => {
   const { saves, vault, failing } = await savesBehindDoor(t)
   failing(1)
-  await saves.save(fruit('second'), 1)
+  await saves.save(issuedGrant('second'), 1)
 
   await vault.markUninstalled(ONE, 'uninstalled', 1_000)
   await saves.drain()
@@ -99,9 +99,9 @@ t.test(
     for (const failures of [1, 2]) {
       const { saves, vault, failing } = await savesBehindDoor(t)
       failing(failures)
-      await saves.save(fruit('second'), 1)
+      await saves.save(issuedGrant('second'), 1)
 
-      await saves.install(fruit('installed anew'), 2)
+      await saves.install(issuedGrant('installed anew'), 2)
       const meanwhile = token(await saves.load(ONE))
       await saves.drain()
 
@@ -115,10 +115,10 @@ t.test('an install that comes while a renewal is being saved again follows it', 
   const { saves, vault, failing, holding, attempt } = await savesBehindDoor(t)
   failing(1)
   const letIn = holding()
-  await saves.save(fruit('second'), 1)
+  await saves.save(issuedGrant('second'), 1)
   await attempt()
 
-  await saves.install(fruit('installed anew'), 2)
+  await saves.install(issuedGrant('installed anew'), 2)
   letIn()
   await saves.drain()
 
@@ -137,9 +137,9 @@ t.test('a renewal of before does not take the place of an install that waits to 
   for (const failures of [1, 2]) {
     const { saves, vault, failing } = await savesBehindDoor(t)
     failing(failures)
-    await saves.install(fruit('installed anew'), 2)
+    await saves.install(issuedGrant('installed anew'), 2)
 
-    const { grant } = await saves.save(fruit('renewed of old'), 1)
+    const { grant } = await saves.save(issuedGrant('renewed of old'), 1)
     const meanwhile = token(await saves.load(ONE))
     await saves.drain()
 
@@ -154,12 +154,12 @@ t.test('an install that was carried out unseen is not carried out over what came
     const stored = Promise.withResolvers<void>()
     carriedOutUnseen(async (write) => {
       await write()
-      if (after === 'renewed') await vault.saveIssued(fruit('renewed since'), 2)
+      if (after === 'renewed') await vault.saveIssued(issuedGrant('renewed since'), 2)
       else await vault.markUninstalled(ONE, 'left', 10)
       stored.resolve()
     })
 
-    const { saved } = await saves.install(fruit('installed anew'), 2)
+    const { saved } = await saves.install(issuedGrant('installed anew'), 2)
     await stored.promise
     await saved
 
@@ -171,7 +171,7 @@ t.test('an install that was carried out unseen is not carried out over what came
 t.test('drain waits for a first try that is under way', async (t) => {
   const { saves, vault, holding } = await savesBehindDoor(t)
   const letIn = holding()
-  void saves.install(fruit('installed anew'), 2)
+  void saves.install(issuedGrant('installed anew'), 2)
   let isDrained = false
   const drain = saves.drain().then(() => {
     isDrained = true
@@ -193,10 +193,10 @@ t.test('of two installs the newer one stays in memory, however late the first tr
     const late = Promise.withResolvers<void>()
     if (ends === 'badly') carriedOutUnseen(() => late.promise)
     const tried = attempt()
-    const older = saves.install(fruit('older'), 2)
+    const older = saves.install(issuedGrant('older'), 2)
     await tried
     failing(1)
-    await saves.install(fruit('newer'), 3)
+    await saves.install(issuedGrant('newer'), 3)
     letIn?.()
     late.resolve()
     await older
@@ -213,7 +213,7 @@ t.test('a pair that another process saved under a key that this one lacks is not
   const { saves, url } = await savesBehindDoor(t)
   await sql(url, "update grants set generation = 2, sealed = 'k9.AAAA', key_id = 'k9'")
 
-  const { grant, saved } = await saves.save(fruit('second'), 1)
+  const { grant, saved } = await saves.save(issuedGrant('second'), 1)
   await saved
   await saves.drain()
 

@@ -5,7 +5,7 @@ import { createPendingSaves } from '../../src/grants/pending-saves.ts'
 import type { GrantStore } from '../../src/grants/vault/vault.ts'
 import { openLog } from '../../src/observability/log.ts'
 import { openStore } from '../support/stores.ts'
-import { fruit, install } from './issued-grants.ts'
+import { install, issuedGrant } from './issued-grants.ts'
 
 const down = () => Promise.reject(new Error('the disk is full'))
 
@@ -16,7 +16,7 @@ export async function savesBehindDoor(t: Test) {
   const file = await openStore(t, 'sqlite')
   if (file === undefined) throw new Error('SQLite is always there')
   const vault = await file.open()
-  await vault.installGrant(fruit('first'), install(1))
+  await vault.installGrant(issuedGrant('first'), install(1))
   const attempts = new EventTarget()
   const door: ((write: () => Promise<unknown>) => Promise<unknown>)[] = []
   const pass = async <Value>(write: () => Promise<Value>): Promise<Value> => {

@@ -1,4 +1,4 @@
 import { hash } from 'node:crypto'
 
-/** The digest under which an API key is stored and any credential is remembered: SHA-256 in hex. */
+/** SHA-256 in hex: how API keys are stored, and how any credential is remembered without keeping it. */
 export const credentialHash = (credential: string): string => hash('sha256', credential, 'hex')

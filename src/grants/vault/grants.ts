@@ -1,55 +1,52 @@
 import type { Kysely } from 'kysely'
 import type { Subject } from '../grant.ts'
 import { type Cipher, CipherError } from './cipher.ts'
-import { grantOf, identity, summaryOf } from './rows.ts'
+import { toGrant, toSummary } from './rows.ts'
 import type { Tables } from './tables.ts'
 import type { GrantStore } from './vault.ts'
 
-type GrantReads = Pick<GrantStore, 'loadGrant' | 'findGrant' | 'listLocations' | 'countGrants' | 'rekeyGrants'>
+type GrantQueries = Pick<
+  GrantStore,
+  'loadGrant' | 'findGrant' | 'findInstall' | 'listCompanies' | 'listLocations' | 'countGrants'
+>
 
-const RESEAL_AT_ONCE = 100
-
-/** Reading grants, and sealing them anew. */
-export function createGrantStore(db: Kysely<Tables>, cipher: Cipher): GrantReads {
-  /** The next rows under another key, in the order of their names. */
-  const sealedElsewhere = (after: Subject) =>
-    db
-      .selectFrom('grants')
-      .select(['subject', 'sealed'])
-      .where('key_id', '!=', cipher.sealingKeyId)
-      .where('subject', '>', after)
-      .orderBy('subject')
-      .limit(RESEAL_AT_ONCE)
-      .execute()
-
-  /** By the ciphertext that was read: a renewal that saves meanwhile has sealed under the first key itself. */
-  const reseal = async (subject: Subject, sealed: string): Promise<boolean> => {
-    const anew = cipher.seal(cipher.open(sealed, identity(subject)), identity(subject))
-    const { numUpdatedRows } = await db
-      .updateTable('grants')
-      .set({ sealed: anew, key_id: cipher.sealingKeyId })
-      .where('subject', '=', subject)
-      .where('sealed', '=', sealed)
-      .executeTakeFirst()
-    return numUpdatedRows === 1n
-  }
+/** Reads grants. */
+export function createGrantQueries(db: Kysely<Tables>, cipher: Cipher): GrantQueries {
+  const find = (subject: Subject) =>
+    db.selectFrom('grants').selectAll().where('subject', '=', subject).executeTakeFirst()
 
   return {
     async loadGrant(subject) {
-      const row = await db.selectFrom('grants').selectAll().where('subject', '=', subject).executeTakeFirst()
-      return row && grantOf(cipher, row)
+      const row = await find(subject)
+      return row && toGrant(cipher, row)
     },
 
     async findGrant(subject) {
-      const row = await db.selectFrom('grants').selectAll().where('subject', '=', subject).executeTakeFirst()
+      const row = await find(subject)
       if (row === undefined) return undefined
       try {
-        const { tokens: _, ...rest } = grantOf(cipher, row)
+        const { tokens: _, ...rest } = toGrant(cipher, row)
         return { ...rest, expiresAt: row.expires_at }
       } catch (error) {
         if (!(error instanceof CipherError)) throw error
-        return summaryOf(row)
+        return toSummary(row)
       }
+    },
+
+    async findInstall(id) {
+      const row = await db.selectFrom('grants').selectAll().where('install_id', '=', id).executeTakeFirst()
+      return row && toSummary(row)
+    },
+
+    async listCompanies() {
+      const rows = await db
+        .selectFrom('grants')
+        .select('subject')
+        .where('subject', 'like', 'company:%')
+        .where('state', '!=', 'uninstalled')
+        .orderBy('subject')
+        .execute()
+      return rows.map(({ subject }) => subject.slice('company:'.length))
     },
 
     async listLocations({ after = '', limit, state }) {
@@ -62,7 +59,7 @@ export function createGrantStore(db: Kysely<Tables>, cipher: Cipher): GrantReads
         .orderBy('subject')
         .limit(limit)
         .execute()
-      return rows.map(summaryOf)
+      return rows.map(toSummary)
     },
 
     async countGrants() {
@@ -79,24 +76,6 @@ export function createGrantStore(db: Kysely<Tables>, cipher: Cipher): GrantReads
         .limit(1)
         .executeTakeFirst()
       return { states, oldestDueAt: oldest?.due_at ?? null }
-    },
-
-    async rekeyGrants() {
-      const counts = { resealed: 0, damaged: 0 }
-      let after = '' as Subject
-      for (;;) {
-        const rows = await sealedElsewhere(after)
-        if (rows.length === 0) return counts
-        for (const { subject, sealed } of rows) {
-          after = subject
-          try {
-            if (sealed !== null && (await reseal(subject, sealed))) counts.resealed += 1
-          } catch (error) {
-            if (!(error instanceof CipherError)) throw error
-            counts.damaged += 1
-          }
-        }
-      }
     }
   }
 }

@@ -1,10 +1,11 @@
-import type { Kysely, UpdateResult } from 'kysely'
+import type { ExpressionBuilder, Kysely, UpdateResult } from 'kysely'
 import type { Grant, Lease } from '../grant.ts'
+import { LEASE_MS } from '../leases.ts'
+import { SKEW_MS } from '../renewal/schedule.ts'
 import type { Cipher } from './cipher.ts'
-import { clearFutureTimes, isFree } from './future-times.ts'
-import { grantOf, issuedRow } from './rows.ts'
+import { issuedColumns, toGrant } from './rows.ts'
 import type { Tables } from './tables.ts'
-import { afterRenewal } from './uninstalls.ts'
+import { renewalColumns } from './uninstalls.ts'
 import type { GrantStore } from './vault.ts'
 
 type GrantLeases = Pick<
@@ -18,14 +19,38 @@ type GrantLeases = Pick<
   | 'recordFailure'
 >
 
-const isOne = ({ numUpdatedRows }: UpdateResult) => numUpdatedRows === 1n
+/** No lease ends later than this. One that does was written by a clock that has since been set back. */
+const LONGEST_LEASE_MS = LEASE_MS + SKEW_MS
+
+/** A query condition: no lease runs at `at`. */
+const isUnleased = (at: number) => (eb: ExpressionBuilder<Tables, 'grants'>) =>
+  eb.or([eb('lease_until', 'is', null), eb('lease_until', '<=', at), eb('lease_until', '>', at + LONGEST_LEASE_MS)])
+
+const updatedOne = ({ numUpdatedRows }: UpdateResult) => numUpdatedRows === 1n
+
+/** See `GrantStore.clearFutureTimes`. */
+async function clearFutureTimes(db: Kysely<Tables>, at: number): Promise<void> {
+  await db
+    .updateTable('grants')
+    .set({ due_at: at, tried_at: at })
+    .where('state', 'in', ['backing-off', 'paused'])
+    .where('tried_at', '>', at + SKEW_MS)
+    .where(isUnleased(at))
+    .execute()
+  await db
+    .updateTable('grants')
+    .set({ due_at: at, intent_at: at, lease_owner: null, lease_until: null })
+    .where('intent_at', 'is not', null)
+    .where(({ eb, or }) => or([eb('intent_at', '>', at + SKEW_MS), eb('lease_until', '>', at + LONGEST_LEASE_MS)]))
+    .execute()
+}
 
 /**
- * How processes share the renewal of grants. Each method is one UPDATE: its WHERE is the condition under which the
- * transition of docs/tokens.md is allowed, and the database decides who was first.
+ * How processes share the renewal of grants. Each method except `clearFutureTimes` is one UPDATE. Its WHERE clause is
+ * the condition under which docs/tokens.md allows the transition, so the database decides which process was first.
  */
 export function createGrantLeases(db: Kysely<Tables>, cipher: Cipher, skipsLocked: boolean): GrantLeases {
-  /** `due_at` moves with the lease: where its owner dies, the grant is due when the lease ends. */
+  /** `due_at` moves with the lease: if the owner dies, the grant is due when the lease ends. */
   const claim = ({ owner, at, until }: Lease) =>
     db
       .updateTable('grants')
@@ -38,20 +63,20 @@ export function createGrantLeases(db: Kysely<Tables>, cipher: Cipher, skipsLocke
       }))
       .returningAll()
 
-  /** What is due and nobody's, and what this process can open: the key of a row may be one that only others have. */
+  /** One grant that is due, unleased, and not sealed with a key that only other processes have. */
   const due = (at: number) =>
     db
       .selectFrom('grants')
       .select('subject')
       .where('due_at', '<=', at)
-      .where(isFree(at))
+      .where(isUnleased(at))
       .where(({ eb, or }) => or([eb('key_id', 'is', null), eb('key_id', 'in', cipher.keyIds)]))
       .limit(1)
 
-  const claimFirst = async (lease: Lease, first: ReturnType<typeof due>): Promise<Grant | undefined> => {
-    const free = skipsLocked ? first.forUpdate().skipLocked() : first
-    const row = await claim(lease).where('subject', '=', free).executeTakeFirst()
-    return row && grantOf(cipher, row)
+  const claimFirst = async (lease: Lease, candidates: ReturnType<typeof due>): Promise<Grant | undefined> => {
+    const candidate = skipsLocked ? candidates.forUpdate().skipLocked() : candidates
+    const row = await claim(lease).where('subject', '=', candidate).executeTakeFirst()
+    return row && toGrant(cipher, row)
   }
 
   return {
@@ -60,9 +85,9 @@ export function createGrantLeases(db: Kysely<Tables>, cipher: Cipher, skipsLocke
         .where('subject', '=', subject)
         .where('generation', '=', generation)
         .where('state', 'not in', ['reconnect-required', 'uninstalled'])
-        .where(isFree(lease.at))
+        .where(isUnleased(lease.at))
         .executeTakeFirst()
-      return row && grantOf(cipher, row)
+      return row && toGrant(cipher, row)
     },
 
     claimDue: (lease) => claimFirst(lease, due(lease.at).orderBy('due_at')),
@@ -73,36 +98,36 @@ export function createGrantLeases(db: Kysely<Tables>, cipher: Cipher, skipsLocke
     clearFutureTimes: (at) => clearFutureTimes(db, at),
 
     async extendLease(subject, owner, until) {
-      const extended = await db
+      const result = await db
         .updateTable('grants')
         .set({ lease_until: until, due_at: until })
         .where('subject', '=', subject)
         .where('lease_owner', '=', owner)
         .executeTakeFirst()
-      return isOne(extended)
+      return updatedOne(result)
     },
 
-    async saveIssued(fruit, after) {
-      const saved = await db
+    async saveIssued(issued, generation) {
+      const result = await db
         .updateTable('grants')
-        .set((eb) => ({ ...issuedRow(cipher, fruit), ...afterRenewal(eb, fruit), generation: after + 1 }))
-        .where('subject', '=', fruit.subject)
-        .where('generation', '=', after)
+        .set((eb) => ({ ...issuedColumns(cipher, issued), ...renewalColumns(eb, issued), generation: generation + 1 }))
+        .where('subject', '=', issued.subject)
+        .where('generation', '=', generation)
         .executeTakeFirst()
-      return isOne(saved)
+      return updatedOne(result)
     },
 
-    async recordFailure(subject, generation, owner, setback) {
-      const noted = await db
+    async recordFailure(subject, generation, owner, failure) {
+      const result = await db
         .updateTable('grants')
         .set({
-          state: setback.state,
-          state_since: setback.stateSince,
-          state_reason: setback.stateReason,
-          failures: setback.failures,
-          due_at: setback.dueAt,
-          tried_at: setback.triedAt,
-          intent_at: setback.intentAt,
+          state: failure.state,
+          state_since: failure.stateSince,
+          state_reason: failure.stateReason,
+          failures: failure.failures,
+          due_at: failure.dueAt,
+          tried_at: failure.triedAt,
+          intent_at: failure.intentAt,
           lease_owner: null,
           lease_until: null
         })
@@ -110,7 +135,7 @@ export function createGrantLeases(db: Kysely<Tables>, cipher: Cipher, skipsLocke
         .where('generation', '=', generation)
         .where('lease_owner', '=', owner)
         .executeTakeFirst()
-      return isOne(noted)
+      return updatedOne(result)
     }
   }
 }

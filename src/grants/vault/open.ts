@@ -1,42 +1,44 @@
 import { Kysely } from 'kysely'
 import type { BaseLogger } from 'pino'
+import { createApiKeyStore } from './api-keys.ts'
 import { type Cipher, CipherError, createCipher, type VaultKey } from './cipher.ts'
-import type { Database, Purpose } from './database.ts'
-import { createGrantStore } from './grants.ts'
-import { createGrantInstalls, createInstallReads } from './installs.ts'
-import { createKeyStore } from './keys.ts'
+import { type Database, OpenError, type Purpose, withAttempts } from './database.ts'
+import { createGrantQueries } from './grants.ts'
+import { createGrantInstalls } from './installs.ts'
 import { createGrantLeases } from './leases.ts'
 import { migrate, SchemaError } from './migrate.ts'
-import { OpenError } from './open-error.ts'
+import { createRekey } from './rekey.ts'
 import type { Tables } from './tables.ts'
 import { createTokenStatus } from './token-status.ts'
 import { createGrantUninstalls } from './uninstalls.ts'
 import type { Vault } from './vault.ts'
 import { createWebhookStore } from './webhooks.ts'
 
-/** Throws CipherError, naming the key ids, where VAULT_KEYS cannot open every row that the vault holds. */
-async function proveKeys(db: Kysely<Tables>, cipher: Cipher) {
+/**
+ * Checks that VAULT_KEYS has every key in use, and that each key is the one that its id says. Throws CipherError, naming
+ * the key ids.
+ */
+async function verifyKeys(db: Kysely<Tables>, cipher: Cipher) {
   const inUse = await db.selectFrom('grants').select('key_id').distinct().where('key_id', 'is not', null).execute()
   const missing = inUse.filter(({ key_id }) => key_id !== null && !cipher.keyIds.includes(key_id))
   if (missing.length > 0) {
     throw new CipherError(
       'unknown-key',
-      `VAULT_KEYS lacks ${missing.map(({ key_id }) => key_id).join(', ')}: grants are sealed under it`
+      `VAULT_KEYS lacks ${missing.map(({ key_id }) => key_id).join(', ')}: grants are sealed with it`
     )
   }
 
-  const identity = (id: string) => `vault_keys:${id}`
-  const proofs = await db
+  const associatedData = (id: string) => `vault_keys:${id}`
+  const samples = await db
     .selectFrom('vault_keys')
     .selectAll()
     .where('id', 'in', [...cipher.keyIds])
     .execute()
-  for (const { id, sealed } of proofs) cipher.open(sealed, identity(id))
+  for (const { id, sealed } of samples) cipher.open(sealed, associatedData(id))
   const id = cipher.sealingKeyId
-  const proof = { id, sealed: cipher.seal('records-gateway', identity(id)) }
   await db
     .insertInto('vault_keys')
-    .values(proof)
+    .values({ id, sealed: cipher.seal('records-gateway', associatedData(id)) })
     .onConflict((conflict) => conflict.doNothing())
     .execute()
 }
@@ -48,8 +50,8 @@ interface Options {
   log?: Pick<BaseLogger, 'debug'>
 }
 
-/** The drivers are loaded where they are used: each costs a good part of the time to start. */
-async function open(url: string, purpose: Purpose, log?: Pick<BaseLogger, 'debug'>): Promise<Database> {
+/** Imports the driver only when it is used: each one costs a good part of the start-up time. */
+async function openDatabase(url: string, purpose: Purpose, log: Options['log']): Promise<Database> {
   if (url.startsWith('sqlite:')) {
     const { openSqlite } = await import('./sqlite.ts')
     return openSqlite(url.slice('sqlite:'.length), purpose)
@@ -59,20 +61,20 @@ async function open(url: string, purpose: Purpose, log?: Pick<BaseLogger, 'debug
 }
 
 async function prepare(url: string, cipher: Cipher, log: Options['log']): Promise<void> {
-  const database = await open(url, 'setup', log)
-  const setup = new Kysely<Tables>({ dialect: database.dialect })
+  const database = await openDatabase(url, 'setup', log)
+  const db = new Kysely<Tables>({ dialect: database.dialect })
   try {
-    await database.attempt(() => migrate(setup, database.lockTables))
-    await database.attempt(() => proveKeys(setup, cipher))
+    await database.attempt(() => migrate(db, database.lockTables))
+    await database.attempt(() => verifyKeys(db, cipher))
   } finally {
-    await setup.destroy()
+    await db.destroy()
   }
 }
 
 /**
- * Opens the store named by `DATABASE_URL`, brings its tables up to date, proves the keys and that calls can be
- * served. Throws CipherError for a
- * key that is missing or wrong, SchemaError for tables that this release cannot work with, OpenError else.
+ * Opens the database named by `DATABASE_URL`: migrates its tables, verifies the vault keys and checks that it answers.
+ * Throws CipherError for a missing or wrong key, SchemaError for tables that this release cannot use, OpenError for
+ * anything else.
  */
 export async function openVault(
   url: string,
@@ -80,64 +82,28 @@ export async function openVault(
   { now = Date.now, purpose = 'serving', log }: Options = {}
 ): Promise<Vault> {
   const cipher = createCipher(keys)
-  const refuse = (error: unknown) => {
+  const rethrow = (error: unknown) => {
     throw error instanceof CipherError || error instanceof SchemaError ? error : new OpenError(url, error)
   }
-  await prepare(url, cipher, log).catch(refuse)
+  await prepare(url, cipher, log).catch(rethrow)
 
-  const database = await open(url, purpose, log)
+  const database = await openDatabase(url, purpose, log)
   const db = new Kysely<Tables>({ dialect: database.dialect })
-  const vault: Omit<Vault, 'close'> = {
-    ...createGrantStore(db, cipher),
+  const methods: Omit<Vault, 'close'> = {
+    ...createGrantQueries(db, cipher),
     ...createGrantLeases(db, cipher, database.skipsLocked),
     ...createGrantInstalls(db, cipher),
-    ...createInstallReads(db),
     ...createGrantUninstalls(db),
     ...createTokenStatus(db),
-    ...createKeyStore(db, now),
+    ...createRekey(db, cipher),
+    ...createApiKeyStore(db, now),
     ...createWebhookStore(db, now),
     ping: async () => void (await db.selectFrom('grants').select('subject').limit(1).execute()),
-    // Changes nothing, and is refused where nothing can be changed.
+    // Matches no row, and is still refused if the database is read-only.
     assertWritable: async () => void (await db.updateTable('vault_keys').set({ id: '' }).where('id', '=', '').execute())
   }
-  const opened = { ...eachAttempted(vault, database), close: () => db.destroy() }
-  // What could be prepared on one connection need not be open to those that serve.
-  await opened.ping().catch((error: unknown) => opened.close().then(() => refuse(error)))
-  return opened
-}
-
-const reads = new Set<string>([
-  'loadGrant',
-  'findGrant',
-  'findInstall',
-  'listCompanies',
-  'listLocations',
-  'countGrants',
-  'findKey',
-  'listKeys',
-  'hasWebhook',
-  'ping'
-] satisfies (keyof Vault)[])
-
-/** What is not begun where the store is not there any more. */
-const beginnings = new Set<string>([
-  'claimGrant',
-  'claimDue',
-  'claimUnknownOutcome',
-  'ping',
-  'assertWritable'
-] satisfies (keyof Vault)[])
-
-/** The same methods, each run by `attempt`. */
-function eachAttempted<Store extends object>(store: Store, { attempt, verify }: Database): Store {
-  const wrap = (name: string, method: (...args: unknown[]) => Promise<unknown>) => {
-    const isRead = reads.has(name)
-    const begins = beginnings.has(name)
-    return (...args: unknown[]) =>
-      attempt(async () => {
-        if (begins) verify?.()
-        return await method(...args)
-      }, isRead)
-  }
-  return Object.fromEntries(Object.entries(store).map(([name, method]) => [name, wrap(name, method)])) as Store
+  const vault = { ...withAttempts(methods, database), close: () => db.destroy() }
+  // The single connection of `prepare` succeeded, but the connections that serve may still fail.
+  await vault.ping().catch((error: unknown) => vault.close().then(() => rethrow(error)))
+  return vault
 }

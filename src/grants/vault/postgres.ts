@@ -6,35 +6,35 @@ import type { Database, Purpose } from './database.ts'
 import type { Tables } from './tables.ts'
 
 const CONNECTIONS = 10
-/** For a connection, and for a place in the pool. */
+/** For opening a connection, and for waiting until the pool has a free one. */
 const CONNECT_TIMEOUT_MS = 2_000
-/** The server ends a statement, and with it the wait for a lock, after this long: it is then known not to have happened. */
+/** The server aborts a statement, and its wait for a lock, after this. It is then known not to have happened. */
 const STATEMENT_TIMEOUT_MS = 5_000
-/** A connection on which nothing comes back for longer is dead: the network between may have swallowed it without a word. */
+/** A connection that stays silent for longer is dead: the network may have dropped it without notice. */
 const SILENCE_MS = 8_000
 const IDLE_MS = 5_000
 
 const INT8 = pg.types.builtins.INT8
 
-/** Times and generations are far below 2^53. */
+/** Parses bigint columns as numbers: times and generations are far below 2^53. */
 const types: pg.CustomTypesConfig = {
   getTypeParser: (id, format) => (id === INT8 ? Number : pg.types.getTypeParser(id, format))
 }
 
-/** The one that kysely takes, and earlier releases with it. */
+/** The advisory lock that kysely takes. Earlier releases of this service took it through kysely. */
 const MIGRATION_LOCK = 3_853_314_791_062_309_107n
 
 /**
- * Holds the lock of migrations until the transaction ends. kysely holds it for the session, and behind a pooler that
- * hands out connections by transaction the unlocking may reach another session.
+ * Holds the migration lock until the transaction ends. kysely would hold it for the session; but behind a pooler that
+ * assigns connections by transaction, the unlock may reach another session.
  */
 async function lockTables(transaction: Kysely<Tables>): Promise<void> {
-  // A serving connection's time-out may have stayed behind in such a pooler. A migration takes as long as it takes.
+  // Migrations have no time limit, but such a pooler may reuse a connection that still has a serving connection's.
   await sql`set local statement_timeout = 0`.execute(transaction)
   await sql`select pg_advisory_xact_lock(${sql.lit(MIGRATION_LOCK)})`.execute(transaction)
 }
 
-/** Takes no lock of its own: `lockTables` has it. */
+/** Takes no migration lock itself: `lockTables` does. */
 class UnlockedAdapter extends PostgresAdapter {
   override acquireMigrationLock = async () => undefined
   override releaseMigrationLock = async () => undefined
@@ -55,30 +55,32 @@ class SilenceError extends Error {
   }
 }
 
-/** The server ended the connection, or it is gone: idle ones are, after a restart, and only the next statement shows it. */
-const hasBroken = (error: unknown): boolean => {
+/**
+ * The connection is gone. An idle connection breaks when the server restarts, and only the next statement shows it.
+ */
+const isConnectionError = (error: unknown): boolean => {
   const { code, message } = error as { code?: unknown; message?: unknown }
   return /^(57P0|08|ECONNRESET|EPIPE|ETIMEDOUT)/.test(String(code)) || /^Connection terminated/.test(String(message))
 }
 
-/** Ends a connection on which a statement is under way and nothing comes back. */
-function breakSilence(stream: Socket): void {
+/** Closes the connection when a statement gets no data for SILENCE_MS. */
+function closeWhenSilent(stream: Socket): void {
   stream.setTimeout(SILENCE_MS, () => {
-    const heard = stream.bytesRead
-    // A process that stood still reads what has arrived first.
+    const bytesBefore = stream.bytesRead
+    // After the process was suspended, the timer fires before data that has already arrived is read.
     setImmediate(() => {
-      if (stream.bytesRead === heard) stream.destroy(new SilenceError())
+      if (stream.bytesRead === bytesBefore) stream.destroy(new SilenceError())
     })
   })
 }
 
 /**
- * Makes a new connection one for a server's calls. The time-out is set by a statement, since PgBouncer refuses it as a
- * parameter of the connection.
+ * Sets the time limits of a new serving connection. The statement timeout is set by a statement, because PgBouncer
+ * rejects it as a connection parameter.
  */
 async function prepareServing(client: pg.ClientBase): Promise<void> {
   const { stream } = (client as unknown as { connection: { stream: Socket } }).connection
-  breakSilence(stream)
+  closeWhenSilent(stream)
   const query = { text: `set statement_timeout = ${STATEMENT_TIMEOUT_MS}`, query_timeout: CONNECT_TIMEOUT_MS }
   await client.query(query).catch((error: unknown) => {
     stream.destroy()
@@ -87,9 +89,9 @@ async function prepareServing(client: pg.ClientBase): Promise<void> {
 }
 
 export function openPostgres(url: string, purpose: Purpose, log: Pick<BaseLogger, 'debug'> | undefined): Database {
-  // Connections break when the server restarts. What was asked on one rejects, and the pool replaces it; but without
-  // listeners, for the idle ones and for those in use, the process would end.
-  const broke = (err: Error) => log?.debug({ err }, 'a connection to the database broke')
+  // Connections break when the server restarts. Their statements reject and the pool replaces them; but without an
+  // error listener on both the pool and each client, the process would exit.
+  const onBroken = (err: Error) => log?.debug({ err }, 'a database connection broke')
   const pool = new pg.Pool({
     connectionString: url,
     application_name: 'records-gateway',
@@ -97,14 +99,14 @@ export function openPostgres(url: string, purpose: Purpose, log: Pick<BaseLogger
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     idleTimeoutMillis: IDLE_MS,
     onConnect(client) {
-      client.on('error', broke)
-      // A migration or a command may take as long as it takes.
+      client.on('error', onBroken)
+      // Migrations and commands have no time limit.
       return purpose === 'serving' ? prepareServing(client) : undefined
     },
     keepAlive: true,
     types
   })
-  pool.on('error', broke)
+  pool.on('error', onBroken)
 
   return {
     dialect: new UnlockedDialect({ pool }),
@@ -113,7 +115,7 @@ export function openPostgres(url: string, purpose: Purpose, log: Pick<BaseLogger
     attempt: (work, isRead = false) =>
       isRead
         ? work().catch((error: unknown) => {
-            if (hasBroken(error)) return work()
+            if (isConnectionError(error)) return work()
             throw error
           })
         : work()

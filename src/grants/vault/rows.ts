@@ -5,10 +5,10 @@ import type { Tables } from './tables.ts'
 
 type GrantRow = Selectable<Tables['grants']>
 
-/** What a ciphertext is bound to: one that is moved to another row does not open. */
-export const identity = (subject: string) => `grants:${subject}`
+/** What a row's sealed tokens are bound to: copied to another row, they do not open. */
+export const associatedData = (subject: string) => `grants:${subject}`
 
-export const summaryOf = (row: Omit<GrantRow, 'sealed' | 'key_id' | 'event_at' | 'install_id'>): GrantSummary => ({
+export const toSummary = (row: Omit<GrantRow, 'sealed' | 'key_id' | 'event_at' | 'install_id'>): GrantSummary => ({
   subject: row.subject,
   kind: row.kind,
   companyId: row.company_id,
@@ -29,38 +29,38 @@ export const summaryOf = (row: Omit<GrantRow, 'sealed' | 'key_id' | 'event_at' |
   uninstallReportedAt: row.uninstall_reported_at
 })
 
-export function grantOf(cipher: Cipher, row: GrantRow): Grant {
-  const { expiresAt: _, ...rest } = summaryOf(row)
+export function toGrant(cipher: Cipher, row: GrantRow): Grant {
+  const { expiresAt: _, ...rest } = toSummary(row)
   if (row.sealed === null) return { ...rest, tokens: null }
   try {
-    // What opens was sealed by this code: the authentication tag vouches for its shape.
-    return { ...rest, tokens: JSON.parse(cipher.open(row.sealed, identity(row.subject))) as Tokens }
+    // The cast is safe: the authentication tag proves that this code sealed the value.
+    return { ...rest, tokens: JSON.parse(cipher.open(row.sealed, associatedData(row.subject))) as Tokens }
   } catch (error) {
-    // A key that this process lacks is a fault of its configuration, and ends nothing.
+    // A key that this process lacks is a configuration error and must not end the grant.
     if (!(error instanceof CipherError && error.kind === 'damaged')) throw error
-    // Nobody can open it again, and a new install is what mends it.
+    // Damaged tokens are lost for good: only a new install helps.
     return { ...rest, tokens: null, state: 'reconnect-required', stateReason: error.message }
   }
 }
 
-/** The columns that a save decides: a connected grant, with no lease, no intent and no failure. */
-export const issuedRow = (cipher: Cipher, fruit: IssuedGrant) => ({
-  kind: fruit.kind,
-  company_id: fruit.companyId,
-  sealed: fruit.tokens && cipher.seal(JSON.stringify(fruit.tokens), identity(fruit.subject)),
-  key_id: fruit.tokens && cipher.sealingKeyId,
-  expires_at: fruit.tokens?.expiresAt ?? null,
-  scopes: fruit.scopes,
+/** The columns that a save sets: a connected grant without lease, intent or failures. */
+export const issuedColumns = (cipher: Cipher, issued: IssuedGrant) => ({
+  kind: issued.kind,
+  company_id: issued.companyId,
+  sealed: issued.tokens && cipher.seal(JSON.stringify(issued.tokens), associatedData(issued.subject)),
+  key_id: issued.tokens && cipher.sealingKeyId,
+  expires_at: issued.tokens?.expiresAt ?? null,
+  scopes: issued.scopes,
   state: 'connected' as const,
-  state_since: fruit.stateSince,
+  state_since: issued.stateSince,
   state_reason: null,
-  proven: fruit.verified ? 1 : 0,
+  proven: issued.verified ? 1 : 0,
   failures: 0,
   tried_at: null,
-  due_at: fruit.dueAt,
+  due_at: issued.dueAt,
   uninstall_reported_at: null,
-  ...unclaimed
+  ...noLease
 })
 
-/** Nobody renews the grant. */
-export const unclaimed = { intent_at: null, prior_intent_at: null, lease_owner: null, lease_until: null }
+/** No renewal is running, and none has an unknown outcome. */
+export const noLease = { intent_at: null, prior_intent_at: null, lease_owner: null, lease_until: null }

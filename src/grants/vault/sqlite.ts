@@ -1,32 +1,34 @@
 import { chmodSync, closeSync, existsSync, mkdirSync, openSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import Database from 'better-sqlite3'
+import BetterSqlite from 'better-sqlite3'
 import { type DialectAdapter, type Kysely, type MigrationLockOptions, SqliteAdapter, SqliteDialect, sql } from 'kysely'
-import type { Database as Opened, Purpose } from './database.ts'
+import type { Database, Purpose } from './database.ts'
 
 /**
- * How long a statement waits for another connection's write. The wait blocks the whole process, so only a command, which
- * has nothing else to do, spends much of it; a server waits between its tries, while its other work goes on.
+ * How long a statement waits for another connection's write. SQLite blocks the whole process while it waits, so only a
+ * command, which has nothing else to do, waits long. A server waits between its attempts instead (RETRY_PAUSE_MS).
  */
 const BUSY_TIMEOUT_MS: Record<Purpose, number> = { setup: 5, serving: 5, command: 5_000 }
-const TRIES_FOR_MS: Record<Purpose, number> = { setup: 10_000, serving: 2_000, command: 10_000 }
-const PAUSE_MS = 25
+/** How long a statement is repeated while the database is busy. */
+const RETRY_FOR_MS: Record<Purpose, number> = { setup: 10_000, serving: 2_000, command: 10_000 }
+const RETRY_PAUSE_MS = 25
 const OWNER_ONLY = 0o600
 
 /**
- * kysely knows no lock for SQLite and runs migrations outside a transaction. Here the first statement takes SQLite's
- * one write lock, so that processes that start together on a new file migrate it once and whole.
+ * kysely takes no lock on SQLite and runs migrations outside a transaction. This adapter runs them in one transaction
+ * whose first statement takes SQLite's single write lock: processes that start together on a new file migrate it once,
+ * and completely.
  */
 class LockingAdapter extends SqliteAdapter {
   override get supportsTransactionalDdl() {
     return true
   }
-  // biome-ignore lint/suspicious/noExplicitAny: the type is kysely's
+  // biome-ignore lint/suspicious/noExplicitAny: kysely's own type
   override async acquireMigrationLock(db: Kysely<any>, { lockTable, lockRowId }: MigrationLockOptions) {
     await sql`update ${sql.table(lockTable)} set is_locked = 1 where id = ${lockRowId}`.execute(db)
   }
-  // biome-ignore lint/suspicious/noExplicitAny: the type is kysely's
+  // biome-ignore lint/suspicious/noExplicitAny: kysely's own type
   override async releaseMigrationLock(db: Kysely<any>, { lockTable, lockRowId }: MigrationLockOptions) {
     await sql`update ${sql.table(lockTable)} set is_locked = 0 where id = ${lockRowId}`.execute(db)
   }
@@ -44,49 +46,49 @@ const isBusy = (error: unknown): boolean => {
 }
 
 /**
- * For its user alone, whatever the umask, and also where an earlier release made it. SQLite gives the files beside it the
- * mode that it finds here.
+ * Makes the file readable and writable by its owner alone, whatever the umask, and also if an earlier release created it.
+ * SQLite gives its WAL files the mode of this file.
  */
-function restrict(file: string): void {
+function restrictToOwner(file: string): void {
   try {
-    // Only made, never opened where it is there: to close it would give up the locks that this process has on it
+    // Never open an existing file: closing it would drop this process's locks on it
     // (https://www.sqlite.org/howtocorrupt.html, 2.2).
     if (!existsSync(file)) closeSync(openSync(file, 'wx', OWNER_ONLY))
   } catch {
-    // SQLite meets the same, and says it in its own words.
+    // SQLite is about to fail in the same way, with a better message.
     return
   }
-  for (const each of [file, `${file}-wal`, `${file}-shm`]) {
-    const found = statSync(each, { throwIfNoEntry: false })
-    // Whose it is not cannot change it, and whose it is has decided.
-    if (found?.isFile() && (found.mode & 0o077) !== 0 && found.uid === process.getuid?.()) chmodSync(each, OWNER_ONLY)
+  for (const path of [file, `${file}-wal`, `${file}-shm`]) {
+    const stats = statSync(path, { throwIfNoEntry: false })
+    // Only the owner may change the mode. A file of another user is left as that user has set it.
+    if (stats?.isFile() && (stats.mode & 0o077) !== 0 && stats.uid === process.getuid?.()) chmodSync(path, OWNER_ONLY)
   }
 }
 
-export function openSqlite(path: string, purpose: Purpose): Opened {
+export function openSqlite(path: string, purpose: Purpose): Database {
   const file = resolve(path)
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
-  restrict(file)
-  const database = new Database(file, { timeout: BUSY_TIMEOUT_MS[purpose] })
+  restrictToOwner(file)
+  const database = new BetterSqlite(file, { timeout: BUSY_TIMEOUT_MS[purpose] })
   database.pragma('journal_mode = WAL')
-  // A grant that is saved must outlive a power cut: WAL with the default of NORMAL may lose the last commits.
+  // A saved grant must survive a power cut. With NORMAL, the default under WAL, the last commits may be lost.
   database.pragma('synchronous = FULL')
 
   const { ino } = statSync(file)
   return {
     dialect: new LockingDialect({ database }),
     skipsLocked: false,
-    // SQLite goes on reading and writing a file that was deleted, and all of it would be gone with the process.
+    // SQLite keeps reading and writing a deleted file, and everything written is lost when the process ends.
     verify() {
       if (statSync(file, { throwIfNoEntry: false })?.ino !== ino)
-        throw new Error(`The file of the vault was deleted or replaced: ${file}`)
+        throw new Error(`The vault file was deleted or replaced: ${file}`)
     },
     async attempt(work) {
-      for (const givesUpAt = performance.now() + TRIES_FOR_MS[purpose]; ; await sleep(PAUSE_MS)) {
+      for (const giveUpAt = performance.now() + RETRY_FOR_MS[purpose]; ; await sleep(RETRY_PAUSE_MS)) {
         try {
           return await work()
         } catch (error) {
-          if (!isBusy(error) || performance.now() > givesUpAt) throw error
+          if (!isBusy(error) || performance.now() > giveUpAt) throw error
         }
       }
     }

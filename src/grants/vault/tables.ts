@@ -1,6 +1,6 @@
 import type { GrantKind, GrantState, Subject } from '../grant.ts'
 
-/** The tables as kysely sees them. `bigint` columns come back as numbers from both drivers; times are epoch milliseconds. */
+/** The tables for kysely. Both drivers return `bigint` columns as numbers. Times are epoch milliseconds. */
 export interface Tables {
   grants: {
     subject: Subject
@@ -14,11 +14,11 @@ export interface Tables {
     state: GrantState
     state_since: number
     state_reason: string | null
-    /** When the install or uninstall happened that the row stands for. */
+    /** When the latest install or uninstall happened: the event that this row reflects. */
     event_at: number
-    /** Of the code exchange that brought the first tokens of this connection. */
+    /** The id of the code exchange with which this connection began. */
     install_id: string | null
-    /** 1 or 0: SQLite has no booleans. */
+    /** `Grant.verified`, as 1 or 0: SQLite has no booleans. */
     proven: number
     failures: number
     tried_at: number | null
@@ -27,7 +27,7 @@ export interface Tables {
     prior_intent_at: number | null
     lease_owner: string | null
     lease_until: number | null
-    /** When an uninstall without a time was reported that HighLevel has not confirmed or denied yet. */
+    /** When an uninstall without a time was reported. Null once HighLevel has confirmed or disproved it. */
     uninstall_reported_at: number | null
   }
   api_keys: {

@@ -2,10 +2,10 @@ import type { Kysely } from 'kysely'
 import type { Tables } from './tables.ts'
 import type { GrantStore } from './vault.ts'
 
-type TokenVerdicts = Pick<GrantStore, 'markVerified' | 'markRefused'>
+type TokenStatus = Pick<GrantStore, 'markVerified' | 'markRefused'>
 
-/** What HighLevel made of a token when it was used. */
-export function createTokenStatus(db: Kysely<Tables>): TokenVerdicts {
+/** Records whether HighLevel accepted or refused a token that was used. */
+export function createTokenStatus(db: Kysely<Tables>): TokenStatus {
   return {
     async markVerified(subject, generation, at) {
       const ofGeneration = db.updateTable('grants').where('subject', '=', subject).where('generation', '=', generation)

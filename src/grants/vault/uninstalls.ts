@@ -1,7 +1,7 @@
 import type { ExpressionBuilder, Kysely } from 'kysely'
 import type { IssuedGrant } from '../grant.ts'
 import { VERIFY_EVERY_MS } from '../renewal/schedule.ts'
-import { unclaimed } from './rows.ts'
+import { noLease } from './rows.ts'
 import type { Tables } from './tables.ts'
 import type { GrantStore } from './vault.ts'
 
@@ -13,28 +13,31 @@ type GrantUninstalls = Pick<
 const COMPANY = 'company:'
 const UNINSTALLED = 'the app was uninstalled'
 
-/** No ask for tokens takes as long: a report of after it was noted by a clock that has been set back since. */
-const LONGEST_ASK_MS = 300_000
+/** No token request takes this long. A report that lies further ahead was written by a clock that was set back since. */
+const LONGEST_TOKEN_REQUEST_MS = 300_000
 
-/** The columns of a renewed grant: tokens that were asked for before an uninstall was reported do not disprove it. */
-export function afterRenewal(
+/**
+ * The columns that a renewal sets besides the issued ones. Tokens that were requested before an uninstall was reported
+ * do not disprove the report: it stays open, and the grant is renewed again soon.
+ */
+export function renewalColumns(
   eb: ExpressionBuilder<Tables, 'grants'>,
   { tokens, dueAt }: Pick<IssuedGrant, 'tokens' | 'dueAt'>
 ) {
   const issuedAt = tokens?.issuedAt ?? 0
-  const isOpen = eb.between('uninstall_reported_at', issuedAt + 1, issuedAt + LONGEST_ASK_MS)
+  const isStillOpen = eb.between('uninstall_reported_at', issuedAt + 1, issuedAt + LONGEST_TOKEN_REQUEST_MS)
   return {
-    uninstall_reported_at: eb.case().when(isOpen).then(eb.ref('uninstall_reported_at')).else(null).end(),
+    uninstall_reported_at: eb.case().when(isStillOpen).then(eb.ref('uninstall_reported_at')).else(null).end(),
     due_at: eb
       .case()
-      .when(isOpen)
+      .when(isStillOpen)
       .then(eb.val(issuedAt + VERIFY_EVERY_MS))
       .else(eb.cast<number | null>(eb.val(dueAt), 'bigint'))
       .end()
   }
 }
 
-const forgetFrom = (db: Kysely<Tables>) => (reason: string, at: number) =>
+const uninstall = (db: Kysely<Tables>, reason: string, at: number) =>
   db
     .updateTable('grants')
     .set(({ eb }) => ({
@@ -50,15 +53,14 @@ const forgetFrom = (db: Kysely<Tables>) => (reason: string, at: number) =>
       tried_at: null,
       due_at: null,
       uninstall_reported_at: null,
-      ...unclaimed
+      ...noLease
     }))
     .where('state', '!=', 'uninstalled')
 
-/** How grants go. */
+/** How grants end. */
 export function createGrantUninstalls(db: Kysely<Tables>): GrantUninstalls {
-  const forget = forgetFrom(db)
   const markCompanyUninstalled: GrantUninstalls['markCompanyUninstalled'] = async (companyId, reason, at) => {
-    const { numUpdatedRows } = await forget(reason, at)
+    const { numUpdatedRows } = await uninstall(db, reason, at)
       .where('event_at', '<=', at)
       .where('company_id', '=', companyId)
       .where(({ eb, or }) => or([eb('kind', '=', 'minted'), eb('subject', '=', `company:${companyId}`)]))
@@ -68,7 +70,7 @@ export function createGrantUninstalls(db: Kysely<Tables>): GrantUninstalls {
 
   return {
     async markUninstalled(subject, reason, at) {
-      const { numUpdatedRows } = await forget(reason, at)
+      const { numUpdatedRows } = await uninstall(db, reason, at)
         .where('event_at', '<=', at)
         .where('subject', '=', subject)
         .executeTakeFirst()
@@ -76,7 +78,7 @@ export function createGrantUninstalls(db: Kysely<Tables>): GrantUninstalls {
     },
 
     async recordUninstall(subject, at) {
-      const left = {
+      const uninstalled = {
         state: 'uninstalled',
         state_since: at,
         state_reason: UNINSTALLED,
@@ -84,7 +86,7 @@ export function createGrantUninstalls(db: Kysely<Tables>): GrantUninstalls {
       } as const
       await db
         .insertInto('grants')
-        .values({ subject, kind: 'oauth', generation: 1, scopes: '', proven: 1, failures: 0, ...left })
+        .values({ subject, kind: 'oauth', generation: 1, scopes: '', proven: 1, failures: 0, ...uninstalled })
         .onConflict((conflict) =>
           conflict
             .column('subject')
@@ -100,11 +102,14 @@ export function createGrantUninstalls(db: Kysely<Tables>): GrantUninstalls {
         .updateTable('grants')
         .set(({ eb, ref, or }) => {
           const isSooner = or([eb('due_at', 'is', null), eb('due_at', '>', dueAt)])
-          // One that is open already follows the pauses of its renewal.
-          const isDue = eb.and([eb('uninstall_reported_at', 'is', null), isSooner])
+          // While a report is open, the retries of the renewal set the due time.
+          const movesDueTime = eb.and([eb('uninstall_reported_at', 'is', null), isSooner])
           return {
             uninstall_reported_at: at,
-            due_at: dueAt === null ? ref('due_at') : eb.case().when(isDue).then(eb.val(dueAt)).else(ref('due_at')).end()
+            due_at:
+              dueAt === null
+                ? ref('due_at')
+                : eb.case().when(movesDueTime).then(eb.val(dueAt)).else(ref('due_at')).end()
           }
         })
         .where('subject', '=', subject)
@@ -114,7 +119,7 @@ export function createGrantUninstalls(db: Kysely<Tables>): GrantUninstalls {
     },
 
     async confirmUninstall(subject, at) {
-      const { numUpdatedRows } = await forget(UNINSTALLED, at)
+      const { numUpdatedRows } = await uninstall(db, UNINSTALLED, at)
         .where('subject', '=', subject)
         .where('state', '=', 'reconnect-required')
         .where('uninstall_reported_at', 'is not', null)

@@ -2,7 +2,7 @@ import type { Kysely } from 'kysely'
 import type { Tables } from './tables.ts'
 import type { WebhookStore } from './vault.ts'
 
-/** The webhooks part of the vault. */
+/** The webhooks that were processed. */
 export const createWebhookStore = (db: Kysely<Tables>, now: () => number): WebhookStore => ({
   async hasWebhook(id) {
     return (await db.selectFrom('webhooks').select('id').where('id', '=', id).executeTakeFirst()) !== undefined

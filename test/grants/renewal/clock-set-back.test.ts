@@ -2,7 +2,7 @@ import t, { type Test } from 'tap'
 import { SEED } from '../../simulator/seed.ts'
 import { createClock, startGateway, startSimulator, until } from '../../support/harness.ts'
 import { onEachStore } from '../../support/stores.ts'
-import { fruit, install, lease, ONE } from '../issued-grants.ts'
+import { install, issuedGrant, lease, ONE } from '../issued-grants.ts'
 
 const CHANGE = { properties: { customer_number: 5 } }
 const LOCATION = `location:${SEED.locationId}` as const
@@ -66,7 +66,7 @@ t.test('a token that was made at a time that is not yet is replaced when HighLev
 onEachStore(t, 'a lease that ends later than any process extends it is nobody’s', async (t, store) => {
   const vault = await store.open()
   const now = 10 * HOUR
-  await vault.installGrant(fruit('a', { dueAt: now }), install(1))
+  await vault.installGrant(issuedGrant('a', { dueAt: now }), install(1))
   await vault.claimGrant(ONE, 1, lease('ahead', now + HOUR))
 
   t.match(await vault.claimGrant(ONE, 1, lease('me', now)), { leaseOwner: 'me' })
@@ -76,7 +76,7 @@ onEachStore(t, 'a lease that ends later than any process extends it is nobody’
 onEachStore(t, 'what waits for a time that was never is made due, and nothing else is', async (t, store) => {
   const vault = await store.open()
   const now = 10 * HOUR
-  await vault.installGrant(fruit('a', { dueAt: now + 1 }), install(1))
+  await vault.installGrant(issuedGrant('a', { dueAt: now + 1 }), install(1))
   await vault.clearFutureTimes(now)
   t.match(await vault.loadGrant(ONE), { dueAt: now + 1 })
 

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { onEachStore, type Store } from '../../support/stores.ts'
-import { fruit, install, lease, ONE } from '../issued-grants.ts'
+import { install, issuedGrant, lease, ONE } from '../issued-grants.ts'
 
 const AT = 10_000
 const SETBACK = {
@@ -15,7 +15,7 @@ const SETBACK = {
 
 async function withGrant({ open }: Store) {
   const vault = await open()
-  await vault.installGrant(fruit('a', { dueAt: AT }), install(1))
+  await vault.installGrant(issuedGrant('a', { dueAt: AT }), install(1))
   return vault
 }
 
@@ -89,8 +89,8 @@ onEachStore(
     await vault.claimGrant(ONE, 1, lease('me', AT))
     await vault.claimGrant(ONE, 1, lease('you', AT + 8_000))
 
-    const saved = await vault.saveIssued(fruit('mine'), 1)
-    const yours = [await vault.saveIssued(fruit('yours'), 1), await vault.recordFailure(ONE, 1, 'you', SETBACK)]
+    const saved = await vault.saveIssued(issuedGrant('mine'), 1)
+    const yours = [await vault.saveIssued(issuedGrant('yours'), 1), await vault.recordFailure(ONE, 1, 'you', SETBACK)]
 
     t.strictSame([saved, ...yours], [true, false, false])
     t.match(await vault.loadGrant(ONE), {
@@ -112,7 +112,7 @@ onEachStore(t, 'a setback keeps the generation, so that a late fruit of it still
   const noted = await vault.recordFailure(ONE, 1, 'me', end)
   const ended = await vault.loadGrant(ONE)
   const claims = [await vault.claimGrant(ONE, 1, lease('you', AT)), await vault.claimDue(lease('you', AT + 1e9))]
-  const late = await vault.saveIssued(fruit('late'), 1)
+  const late = await vault.saveIssued(issuedGrant('late'), 1)
 
   t.equal(noted, true)
   t.match(ended, { generation: 1, ...end, tokens: { accessToken: 'a' }, leaseOwner: null, intentAt: null })
@@ -148,7 +148,7 @@ onEachStore(
       ['never', null],
       ['b', 2]
     ] as const)
-      await vault.installGrant(fruit(id, { subject: `location:${id}`, dueAt }), install(1))
+      await vault.installGrant(issuedGrant(id, { subject: `location:${id}`, dueAt }), install(1))
     await vault.markUninstalled('location:c', 'gone', 1)
 
     const claims = [
@@ -166,8 +166,8 @@ onEachStore(
 
 onEachStore(t, 'a token is proven, and a refused private one shows and heals', async (t, store) => {
   const vault = await store.open()
-  await vault.installGrant(fruit('a', { verified: false }), install(1))
-  await vault.installGrant(fruit('p', { subject: 'location:pit', kind: 'private' }), install(1))
+  await vault.installGrant(issuedGrant('a', { verified: false }), install(1))
+  await vault.installGrant(issuedGrant('p', { subject: 'location:pit', kind: 'private' }), install(1))
 
   await vault.markVerified(ONE, 1, AT)
   await vault.markRefused('location:pit', 1, AT)
@@ -191,13 +191,13 @@ onEachStore(
   async (t, store) => {
     const vault = await store.open()
     for (let n = 0; n < 20; n += 1)
-      await vault.installGrant(fruit(`${n}`, { subject: `location:due${n}`, dueAt: n }), install(1))
+      await vault.installGrant(issuedGrant(`${n}`, { subject: `location:due${n}`, dueAt: n }), install(1))
     for (const [id, at] of [
       ['old', AT - 40_000],
       ['late', AT - 9_000],
       ['early', AT - 20_000]
     ] as const) {
-      await vault.installGrant(fruit(id, { subject: `location:${id}`, dueAt: at }), install(1))
+      await vault.installGrant(issuedGrant(id, { subject: `location:${id}`, dueAt: at }), install(1))
       await vault.claimGrant(`location:${id}`, 1, lease('dead', at))
     }
     await vault.claimGrant('location:due3', 1, lease('alive', AT))
@@ -231,7 +231,7 @@ onEachStore(
 
 onEachStore(t, 'a mint has no refresh token to lose, and stands in no renewal’s way', async (t, store) => {
   const vault = await store.open()
-  await vault.installGrant(fruit('m', { subject: 'location:minted', kind: 'minted', dueAt: 1 }), install(1))
+  await vault.installGrant(issuedGrant('m', { subject: 'location:minted', kind: 'minted', dueAt: 1 }), install(1))
   await vault.claimGrant('location:minted', 1, lease('dead', AT - 20_000))
 
   t.equal(await vault.claimUnknownOutcome(lease('rescue', AT), AT - 30_000), undefined)

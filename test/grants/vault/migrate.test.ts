@@ -6,7 +6,7 @@ import { grantsAndKeys } from '../../../src/grants/vault/migrations/001-grants-a
 import { openPostgres } from '../../../src/grants/vault/postgres.ts'
 import { openSqlite } from '../../../src/grants/vault/sqlite.ts'
 import { key, onEachStore, type Store } from '../../support/stores.ts'
-import { fruit, install, ONE, tokens } from '../issued-grants.ts'
+import { install, issuedGrant, ONE, tokens } from '../issued-grants.ts'
 
 const FIRST = { '001-grants-and-keys': grantsAndKeys }
 
@@ -66,7 +66,7 @@ onEachStore(
 
 onEachStore(t, 'a store that is opened again holds all that it held', async (t, store) => {
   const first = await store.open()
-  await first.installGrant(fruit('a'), install(1))
+  await first.installGrant(issuedGrant('a'), install(1))
   await first.addKey({ id: 'key_1', name: 'One', hash: 'hash-1', locations: ['*'] })
   await first.close()
 
@@ -82,7 +82,7 @@ onEachStore(t, 'a release that is older than the tables says so and does not sta
 
   await t.rejects(store.open(), {
     name: 'SchemaError',
-    message: 'The database was made by a newer release (004-of-tomorrow): run that release, or a later one'
+    message: 'The database belongs to a newer release (004-of-tomorrow): run that release or a later one'
   })
 })
 
@@ -97,7 +97,7 @@ onEachStore(
     await t.rejects(store.open(), {
       name: 'SchemaError',
       message:
-        /^The database lacks 002-leases-and-webhooks, 003-installs-and-uninstalls and cannot be brought up to date: .*webhooks/
+        /^The database lacks 002-leases-and-webhooks, 003-installs-and-uninstalls and cannot be migrated: .*webhooks/
     })
     t.notOk(JSON.stringify(await store.sql('select * from grants')).includes('due_at'), 'and nothing of it was done')
   }

@@ -3,7 +3,7 @@ import { openVault } from '../../../src/grants/vault/open.ts'
 import { hasPgBouncer, NO_PGBOUNCER, startPgBouncer } from '../../support/pgbouncer.ts'
 import { NO_POSTGRES, postgresClient, postgresDatabase } from '../../support/postgres.ts'
 import { key, sql } from '../../support/stores.ts'
-import { fruit, install, lease, ONE } from '../issued-grants.ts'
+import { install, issuedGrant, lease, ONE } from '../issued-grants.ts'
 
 const KEYS = [key('k1', 1)]
 
@@ -31,9 +31,9 @@ const open = async (t: Test, url: string) => {
 throughPgBouncer('grants are kept, claimed by one alone, and saved', async (t, { url }) => {
   const vault = await open(t, url)
 
-  await vault.installGrant(fruit('a', { dueAt: 0 }), install(1))
+  await vault.installGrant(issuedGrant('a', { dueAt: 0 }), install(1))
   const claims = await Promise.all(['x', 'y', 'z'].map((owner) => vault.claimDue(lease(owner, 1))))
-  const saved = await vault.saveIssued(fruit('b'), 1)
+  const saved = await vault.saveIssued(issuedGrant('b'), 1)
 
   t.equal(claims.filter((claim) => claim !== undefined).length, 1)
   t.equal(saved, true)
@@ -45,7 +45,7 @@ throughPgBouncer('the server ends a statement that waits for a lock', async (t, 
   const locker = await postgresClient(t, direct)
   await locker.query('begin; lock table grants in exclusive mode')
 
-  await t.rejects(vault.installGrant(fruit('a'), install(1)), { code: '57014' })
+  await t.rejects(vault.installGrant(issuedGrant('a'), install(1)), { code: '57014' })
 
   await locker.query('rollback')
   t.equal(await vault.loadGrant(ONE), undefined)

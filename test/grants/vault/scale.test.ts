@@ -1,14 +1,14 @@
 import { type CompiledQuery, Kysely } from 'kysely'
 import t from 'tap'
 import { createCipher } from '../../../src/grants/vault/cipher.ts'
-import { createGrantStore } from '../../../src/grants/vault/grants.ts'
+import { createGrantQueries } from '../../../src/grants/vault/grants.ts'
 import { createGrantLeases } from '../../../src/grants/vault/leases.ts'
 import { openPostgres } from '../../../src/grants/vault/postgres.ts'
 import { openSqlite } from '../../../src/grants/vault/sqlite.ts'
 import type { Tables } from '../../../src/grants/vault/tables.ts'
 import { createTokenStatus } from '../../../src/grants/vault/token-status.ts'
 import { key, onEachStore, type Store } from '../../support/stores.ts'
-import { fruit, lease } from '../issued-grants.ts'
+import { issuedGrant, lease } from '../issued-grants.ts'
 
 const GRANTS = 100_000
 const NOW = 1_000_000_000
@@ -32,7 +32,7 @@ function listenIn({ url }: Store) {
   const db = new Kysely<Tables>({ dialect, log: ({ query }) => void queries.push(query) })
   const cipher = createCipher([key('k1', 1)])
   const store = {
-    ...createGrantStore(db, cipher),
+    ...createGrantQueries(db, cipher),
     ...createGrantLeases(db, cipher, skipsLocked),
     ...createTokenStatus(db)
   }
@@ -56,7 +56,7 @@ onEachStore(t, 'with a hundred thousand grants neither a sweep nor a call scans 
   const claimed = await store.claimDue(lease('sweep', NOW + 1_500))
   await store.extendLease('location:l1', 'sweep', NOW + 9_000)
   await store.claimGrant('location:l9', 1, lease('call', NOW))
-  await store.saveIssued(fruit('a', { subject: 'location:l9' }), 1)
+  await store.saveIssued(issuedGrant('a', { subject: 'location:l9' }), 1)
   await store.markVerified('location:l9', 2, NOW)
 
   t.equal(claimed?.subject, 'location:l1')

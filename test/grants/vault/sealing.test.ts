@@ -5,7 +5,7 @@ import Database from 'better-sqlite3'
 import t from 'tap'
 import { NO_POSTGRES } from '../../support/postgres.ts'
 import { key, onEachStore, openStore, type Store } from '../../support/stores.ts'
-import { fruit, install, lease, ONE, tokens } from '../issued-grants.ts'
+import { install, issuedGrant, lease, ONE, tokens } from '../issued-grants.ts'
 
 const [K1, K2] = [key('k1', 1), key('k2', 2)]
 const AT = 1_500
@@ -24,9 +24,9 @@ async function everything({ url, sql }: Store): Promise<Buffer> {
 onEachStore(t, 'nothing of the store holds a token in clear', async (t, store) => {
   const vault = await store.open()
 
-  await vault.installGrant(fruit('clear-access-token'), install(AT))
+  await vault.installGrant(issuedGrant('clear-access-token'), install(AT))
   const rotated = { ...tokens('clear-access-token-2'), previousRefreshToken: 'clear-access-token-refresh' }
-  await vault.saveIssued(fruit('', { tokens: rotated }), 1)
+  await vault.saveIssued(issuedGrant('', { tokens: rotated }), 1)
 
   const bytes = await everything(store)
   t.ok(bytes.includes(ONE), 'the row is in what was searched')
@@ -36,8 +36,8 @@ onEachStore(t, 'nothing of the store holds a token in clear', async (t, store) =
 
 onEachStore(t, 'what is sealed for one row does not open in another', async (t, { open, sql }) => {
   const vault = await open()
-  await vault.installGrant(fruit('a'), install(AT))
-  await vault.installGrant(fruit('b', { subject: 'location:two' }), install(AT))
+  await vault.installGrant(issuedGrant('a'), install(AT))
+  await vault.installGrant(issuedGrant('b', { subject: 'location:two' }), install(AT))
 
   await sql(
     "update grants set sealed = (select sealed from grants where subject = 'location:two') where subject = 'location:one'"
@@ -46,7 +46,7 @@ onEachStore(t, 'what is sealed for one row does not open in another', async (t, 
   t.match(await vault.loadGrant(ONE), {
     tokens: null,
     state: 'reconnect-required',
-    stateReason: 'What is sealed for grants:location:one does not open under the key k1'
+    stateReason: 'The value sealed for grants:location:one cannot be opened with key k1'
   })
   t.match(await vault.loadGrant('location:two'), { tokens: { accessToken: 'b' } })
 })
@@ -56,15 +56,15 @@ onEachStore(
   'a vault does not open without a key under which grants are sealed, and names it',
   async (t, { open }) => {
     const vault = await open(K1)
-    await vault.installGrant(fruit('a'), install(AT))
+    await vault.installGrant(issuedGrant('a'), install(AT))
 
-    await t.rejects(open(K2), { name: 'CipherError', message: 'VAULT_KEYS lacks k1: grants are sealed under it' })
+    await t.rejects(open(K2), { name: 'CipherError', message: 'VAULT_KEYS lacks k1: grants are sealed with it' })
   }
 )
 
 onEachStore(t, 'a key may leave once no grant is sealed under it', async (t, { open }) => {
   const vault = await open(K1)
-  await vault.installGrant(fruit('a'), install(AT))
+  await vault.installGrant(issuedGrant('a'), install(AT))
   await vault.markUninstalled(ONE, 'removed', AT)
 
   const opened = await open(K2)
@@ -79,7 +79,7 @@ onEachStore(
     await open(K1)
 
     for (const keys of [[key('k1', 9)], [K2, key('k1', 9)]])
-      await t.rejects(open(...keys), { name: 'CipherError', message: /does not open under the key k1$/ })
+      await t.rejects(open(...keys), { name: 'CipherError', message: /cannot be opened with key k1$/ })
     t.ok(await open(K1), 'and the right one does')
   }
 )
@@ -89,13 +89,14 @@ onEachStore(
   'rekeying seals every row under the first key while others save, and the old key can then go',
   async (t, { open, sql }) => {
     const old = await open(K1)
-    for (let n = 0; n < 250; n += 1) await old.installGrant(fruit(`t${n}`, { subject: `location:l${n}` }), install(AT))
+    for (let n = 0; n < 250; n += 1)
+      await old.installGrant(issuedGrant(`t${n}`, { subject: `location:l${n}` }), install(AT))
     await old.markUninstalled('location:l7', 'gone', AT)
     const rekeying = await open(K2, K1)
 
     const [counts] = await Promise.all([
       rekeying.rekeyGrants(),
-      rekeying.saveIssued(fruit('renewed', { subject: 'location:l3' }), 1),
+      rekeying.saveIssued(issuedGrant('renewed', { subject: 'location:l3' }), 1),
       rekeying.loadGrant('location:l4')
     ])
     await old.close()
@@ -112,8 +113,8 @@ onEachStore(
 
 onEachStore(t, 'rekeying passes over a row that does not open, and counts it', async (t, { open, sql }) => {
   const old = await open(K1)
-  await old.installGrant(fruit('a'), install(AT))
-  await old.installGrant(fruit('b', { subject: 'location:two' }), install(AT))
+  await old.installGrant(issuedGrant('a'), install(AT))
+  await old.installGrant(issuedGrant('b', { subject: 'location:two' }), install(AT))
   await sql("update grants set sealed = 'k1.AAAA' where subject = 'location:one'")
 
   const vault = await open(K2, K1)
@@ -126,12 +127,12 @@ onEachStore(
   'with a second key in front, old grants open and new saves are sealed under the new key',
   async (t, { open, sql }) => {
     const before = await open(K1)
-    await before.installGrant(fruit('old'), install(AT))
-    await before.installGrant(fruit('other', { subject: 'location:two' }), install(AT))
+    await before.installGrant(issuedGrant('old'), install(AT))
+    await before.installGrant(issuedGrant('other', { subject: 'location:two' }), install(AT))
 
     const vault = await open(K2, K1)
     const old = await vault.loadGrant(ONE)
-    await vault.saveIssued(fruit('new'), 1)
+    await vault.saveIssued(issuedGrant('new'), 1)
 
     t.match(old, { tokens: { accessToken: 'old' } })
     t.match(await vault.loadGrant(ONE), { tokens: { accessToken: 'new' } })
@@ -146,7 +147,7 @@ t.test('a dump of PostgreSQL shows no token', async (t) => {
   const store = await openStore(t, 'postgres')
   if (store === undefined) return void t.pass('not run', { skip: NO_POSTGRES })
   const vault = await store.open()
-  await vault.installGrant(fruit('clear-access-token'), install(AT))
+  await vault.installGrant(issuedGrant('clear-access-token'), install(AT))
 
   const { status, stdout } = spawnSync('pg_dump', ['--inserts', store.url], { encoding: 'utf8' })
 
@@ -191,7 +192,7 @@ onEachStore(
   async (t, { open }) => {
     const behind = await open(K1)
     const ahead = await open(K2, K1)
-    await ahead.installGrant(fruit('new', { dueAt: 1 }), install(AT))
+    await ahead.installGrant(issuedGrant('new', { dueAt: 1 }), install(AT))
 
     await t.rejects(behind.loadGrant(ONE), { name: 'CipherError', message: 'VAULT_KEYS lacks the key k2' })
     t.equal(await behind.claimDue(lease('behind', AT)), undefined)

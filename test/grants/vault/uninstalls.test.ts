@@ -1,6 +1,6 @@
 import t from 'tap'
 import { onEachStore } from '../../support/stores.ts'
-import { enrolled, fruit, install, lease, ONE, tokens } from '../issued-grants.ts'
+import { install, issuedGrant, lease, mintOptions, ONE, tokens } from '../issued-grants.ts'
 
 const AT = 10_000
 const issuedAt = (at: number) => ({ tokens: { ...tokens('renewed'), issuedAt: at } })
@@ -16,7 +16,7 @@ const ended = (reason: string) => ({
 
 onEachStore(t, 'a reported uninstall makes the grant due, and changes nothing else', async (t, { open }) => {
   const vault = await open()
-  await vault.installGrant(fruit('a', { dueAt: AT + 500 }), install(1))
+  await vault.installGrant(issuedGrant('a', { dueAt: AT + 500 }), install(1))
 
   await vault.reportUninstall(ONE, AT, AT)
   const reported = await vault.loadGrant(ONE)
@@ -29,12 +29,12 @@ onEachStore(t, 'a reported uninstall makes the grant due, and changes nothing el
 
 onEachStore(t, 'tokens disprove an uninstall that was reported before they were asked for', async (t, { open }) => {
   const vault = await open()
-  await vault.installGrant(fruit('a'), install(1))
+  await vault.installGrant(issuedGrant('a'), install(1))
   await vault.reportUninstall(ONE, AT, AT)
 
-  await vault.saveIssued(fruit('b', { ...issuedAt(AT - 1), dueAt: AT * 9 }), 1)
+  await vault.saveIssued(issuedGrant('b', { ...issuedAt(AT - 1), dueAt: AT * 9 }), 1)
   const before = await vault.loadGrant(ONE)
-  await vault.saveIssued(fruit('c', { ...issuedAt(AT), dueAt: AT * 9 }), 2)
+  await vault.saveIssued(issuedGrant('c', { ...issuedAt(AT), dueAt: AT * 9 }), 2)
   const after = await vault.loadGrant(ONE)
 
   t.match(before, { uninstallReportedAt: AT, dueAt: AT - 1 + 60_000 }, 'to be asked again, and not at once')
@@ -46,7 +46,7 @@ onEachStore(
   'a grant is forgotten once HighLevel has ended it and its uninstall was reported',
   async (t, { open }) => {
     const vault = await open()
-    await vault.installGrant(fruit('a'), install(1))
+    await vault.installGrant(issuedGrant('a'), install(1))
     await vault.claimGrant(ONE, 1, lease('me', AT))
 
     const outcomes = [await vault.confirmUninstall(ONE, AT)]
@@ -67,9 +67,9 @@ onEachStore(
 
 onEachStore(t, 'an install after the report has nothing to do with it', async (t, { open }) => {
   const vault = await open()
-  await vault.installGrant(fruit('a'), install(1))
+  await vault.installGrant(issuedGrant('a'), install(1))
   await vault.reportUninstall(ONE, AT, AT)
-  await vault.installGrant(fruit('b'), install(AT + 1))
+  await vault.installGrant(issuedGrant('b'), install(AT + 1))
 
   t.match(await vault.loadGrant(ONE), { uninstallReportedAt: null, state: 'connected' })
   t.equal(await vault.confirmUninstall(ONE, AT + 2), false)
@@ -81,10 +81,10 @@ onEachStore(
   async (t, store) => {
     const vault = await store.open()
     const hour = 3_600_000
-    await vault.installGrant(fruit('a'), install(AT + hour))
+    await vault.installGrant(issuedGrant('a'), install(AT + hour))
     await vault.reportUninstall(ONE, AT + hour, AT)
 
-    await vault.saveIssued(fruit('b', { ...issuedAt(AT), dueAt: AT * 9 }), 1)
+    await vault.saveIssued(issuedGrant('b', { ...issuedAt(AT), dueAt: AT * 9 }), 1)
     const disproved = await vault.loadGrant(ONE)
     await vault.reportUninstall(ONE, AT + 1, AT + 1)
     await vault.claimGrant(ONE, 2, lease('me', AT + 1))
@@ -98,9 +98,9 @@ onEachStore(
 onEachStore(t, 'a company that has left takes what was minted from it', async (t, { open }) => {
   const vault = await open()
   const subject = 'company:company1'
-  await vault.installGrant(fruit('c', { subject }), install(1))
-  await vault.addMintedLocation('minted', 'company1', 2, enrolled())
-  await vault.installGrant(fruit('own'), install(2))
+  await vault.installGrant(issuedGrant('c', { subject }), install(1))
+  await vault.addMintedLocation('minted', 'company1', 2, mintOptions())
+  await vault.installGrant(issuedGrant('own'), install(2))
   await vault.reportUninstall(subject, AT, AT)
   await vault.claimGrant(subject, 1, lease('me', AT))
   await vault.recordFailure(subject, 1, 'me', ended('spent'))

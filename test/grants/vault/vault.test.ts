@@ -1,16 +1,19 @@
 import t from 'tap'
 import { onEachStore } from '../../support/stores.ts'
-import { enrolled, fruit, install, lease, ONE } from '../issued-grants.ts'
+import { install, issuedGrant, lease, mintOptions, ONE } from '../issued-grants.ts'
 
 const AT = 1_500
 
 onEachStore(t, 'a grant is loaded as it was installed, connected and unclaimed', async (t, { open }) => {
   const vault = await open()
-  const company = fruit('b', { subject: 'company:two', companyId: null })
-  const bare = fruit('c', { subject: 'location:bare', kind: 'minted', tokens: null, dueAt: null })
-  const fixed = fruit('d', { subject: 'location:fixed', tokens: { accessToken: 'd', expiresAt: null, issuedAt: 1 } })
+  const company = issuedGrant('b', { subject: 'company:two', companyId: null })
+  const bare = issuedGrant('c', { subject: 'location:bare', kind: 'minted', tokens: null, dueAt: null })
+  const fixed = issuedGrant('d', {
+    subject: 'location:fixed',
+    tokens: { accessToken: 'd', expiresAt: null, issuedAt: 1 }
+  })
 
-  for (const one of [fruit('a'), company, bare, fixed]) {
+  for (const one of [issuedGrant('a'), company, bare, fixed]) {
     await vault.installGrant(one, install(AT))
     t.strictSame(await vault.loadGrant(one.subject), {
       ...one,
@@ -31,14 +34,17 @@ onEachStore(t, 'a grant is loaded as it was installed, connected and unclaimed',
 
 onEachStore(t, 'of two saves of one generation one wins, and the other changes nothing', async (t, { open }) => {
   const vault = await open()
-  await vault.installGrant(fruit('a'), install(AT))
+  await vault.installGrant(issuedGrant('a'), install(AT))
 
-  const outcomes = await Promise.all([vault.saveIssued(fruit('b'), 1), vault.saveIssued(fruit('c'), 1)])
+  const outcomes = await Promise.all([vault.saveIssued(issuedGrant('b'), 1), vault.saveIssued(issuedGrant('c'), 1)])
 
   t.strictSame([...outcomes].sort(), [false, true])
   const winner = outcomes[0] ? 'b' : 'c'
   t.match(await vault.loadGrant(ONE), { generation: 2, tokens: { accessToken: winner } })
-  t.strictSame([await vault.saveIssued(fruit('d'), 1), await vault.saveIssued(fruit('d'), 3)], [false, false])
+  t.strictSame(
+    [await vault.saveIssued(issuedGrant('d'), 1), await vault.saveIssued(issuedGrant('d'), 3)],
+    [false, false]
+  )
 })
 
 onEachStore(
@@ -46,12 +52,12 @@ onEachStore(
   'an install follows whatever is held, and a save of what it replaced comes too late',
   async (t, store) => {
     const [one, two] = [await store.open(), await store.open()]
-    await one.installGrant(fruit('a'), install(AT))
+    await one.installGrant(issuedGrant('a'), install(AT))
     await one.claimGrant(ONE, 1, lease('me', 100))
 
-    await two.installGrant(fruit('b'), install(AT))
+    await two.installGrant(issuedGrant('b'), install(AT))
 
-    t.equal(await one.saveIssued(fruit('c'), 1), false)
+    t.equal(await one.saveIssued(issuedGrant('c'), 1), false)
     t.match(await one.loadGrant(ONE), { generation: 2, tokens: { accessToken: 'b' }, leaseOwner: null, intentAt: null })
   }
 )
@@ -61,11 +67,11 @@ onEachStore(
   'a forgotten grant has no tokens, says why, and is not brought back by a save under way',
   async (t, store) => {
     const vault = await store.open()
-    await vault.installGrant(fruit('a'), install(AT))
+    await vault.installGrant(issuedGrant('a'), install(AT))
     await vault.claimGrant(ONE, 1, lease('me', 100))
 
     const forgotten = await vault.markUninstalled(ONE, 'a person did', AT + 1)
-    const late = await vault.saveIssued(fruit('b'), 1)
+    const late = await vault.saveIssued(issuedGrant('b'), 1)
     const again = [
       await vault.markUninstalled(ONE, 'twice', AT + 2),
       await vault.markUninstalled('location:two', 'never', AT)
@@ -89,7 +95,7 @@ onEachStore(
 
 onEachStore(t, 'an uninstall of before the install that is held changes nothing', async (t, { open }) => {
   const vault = await open()
-  await vault.installGrant(fruit('a'), install(AT))
+  await vault.installGrant(issuedGrant('a'), install(AT))
 
   t.equal(await vault.markUninstalled(ONE, 'late news', AT - 1), false)
   t.match(await vault.loadGrant(ONE), { generation: 1, state: 'connected', tokens: { accessToken: 'a' } })
@@ -97,9 +103,9 @@ onEachStore(t, 'an uninstall of before the install that is held changes nothing'
 
 onEachStore(t, 'a location is enrolled unless it holds working tokens or left later', async (t, { open }) => {
   const vault = await open()
-  const own = fruit('own', { subject: 'location:own' })
-  const dead = fruit('dead', { subject: 'location:dead' })
-  const gone = fruit('gone', { subject: 'location:gone' })
+  const own = issuedGrant('own', { subject: 'location:own' })
+  const dead = issuedGrant('dead', { subject: 'location:dead' })
+  const gone = issuedGrant('gone', { subject: 'location:gone' })
   for (const one of [own, dead, gone]) await vault.installGrant(one, install(AT))
   await vault.claimGrant('location:dead', 1, lease('me', 100))
   const setback = {
@@ -116,14 +122,14 @@ onEachStore(t, 'a location is enrolled unless it holds working tokens or left la
 
   const outcomes = []
   for (const id of ['new', 'own', 'dead', 'gone'])
-    outcomes.push(await vault.addMintedLocation(id, 'company2', AT + 5, enrolled({ dueAt: 7 })))
+    outcomes.push(await vault.addMintedLocation(id, 'company2', AT + 5, mintOptions({ dueAt: 7 })))
 
   t.strictSame(outcomes, [true, false, true, false])
   const minted = { kind: 'minted', companyId: 'company2', tokens: null, state: 'connected', dueAt: 7 }
   t.match(await vault.loadGrant('location:new'), { ...minted, generation: 1 })
   t.match(await vault.loadGrant('location:dead'), { ...minted, generation: 2, failures: 0 })
   t.match(await vault.loadGrant('location:own'), { kind: 'oauth', companyId: 'company1' })
-  t.equal(await vault.addMintedLocation('gone', 'company2', AT + 11, enrolled()), true)
+  t.equal(await vault.addMintedLocation('gone', 'company2', AT + 11, mintOptions()), true)
 })
 
 onEachStore(
@@ -132,17 +138,17 @@ onEachStore(
   async (t, { open }) => {
     const vault = await open()
     const first = install(AT)
-    await vault.installGrant(fruit('a'), first)
-    await vault.saveIssued(fruit('renewed'), 1)
-    await vault.installGrant(fruit('a'), { ...first, isRepeated: true })
+    await vault.installGrant(issuedGrant('a'), first)
+    await vault.saveIssued(issuedGrant('renewed'), 1)
+    await vault.installGrant(issuedGrant('a'), { ...first, isRepeated: true })
     const renewed = await vault.loadGrant(ONE)
     await vault.markUninstalled(ONE, 'left', AT + 1)
-    await vault.installGrant(fruit('a'), { ...first, isRepeated: true })
+    await vault.installGrant(issuedGrant('a'), { ...first, isRepeated: true })
     const forgotten = await vault.loadGrant(ONE)
-    await vault.installGrant(fruit('b'), install(AT + 5))
-    await vault.installGrant(fruit('c'), install(AT + 4, { isRepeated: true }))
+    await vault.installGrant(issuedGrant('b'), install(AT + 5))
+    await vault.installGrant(issuedGrant('c'), install(AT + 4, { isRepeated: true }))
     const newer = await vault.loadGrant(ONE)
-    await vault.installGrant(fruit('d'), install(AT + 4))
+    await vault.installGrant(issuedGrant('d'), install(AT + 4))
 
     t.match(renewed, { generation: 2, tokens: { accessToken: 'renewed' } })
     t.match(forgotten, { state: 'uninstalled', tokens: null })
@@ -153,9 +159,9 @@ onEachStore(
 
 onEachStore(t, 'a repeated install takes the place of a location that only waits', async (t, { open }) => {
   const vault = await open()
-  await vault.addMintedLocation('one', 'company1', AT + 9, enrolled({ waits: true }))
+  await vault.addMintedLocation('one', 'company1', AT + 9, mintOptions({ waitsForCompany: true }))
 
-  await vault.installGrant(fruit('a'), install(AT, { isRepeated: true }))
+  await vault.installGrant(issuedGrant('a'), install(AT, { isRepeated: true }))
 
   t.match(await vault.loadGrant(ONE), { kind: 'oauth', tokens: { accessToken: 'a' } })
 })
@@ -166,8 +172,8 @@ onEachStore(t, 'that the app left is remembered, of a location that was never kn
   await vault.recordUninstall(ONE, AT + 20)
   await vault.recordUninstall(ONE, AT + 10)
 
-  const late = await vault.addMintedLocation('one', 'company1', AT + 15, enrolled())
-  const anew = await vault.addMintedLocation('one', 'company1', AT + 25, enrolled())
+  const late = await vault.addMintedLocation('one', 'company1', AT + 15, mintOptions())
+  const anew = await vault.addMintedLocation('one', 'company1', AT + 25, mintOptions())
   await vault.recordUninstall(ONE, AT + 30)
 
   t.strictSame([late, anew], [false, true])
@@ -176,11 +182,11 @@ onEachStore(t, 'that the app left is remembered, of a location that was never kn
 
 onEachStore(t, 'what waits for its company is due once the company works, and nothing else is', async (t, { open }) => {
   const vault = await open()
-  await vault.addMintedLocation('waiting', 'company1', AT, enrolled({ waits: true }))
-  await vault.addMintedLocation('elsewhere', 'company2', AT, enrolled({ waits: true }))
-  await vault.addMintedLocation('lazy', 'company1', AT, enrolled())
-  await vault.installGrant(fruit('a', { subject: 'location:own' }), install(AT))
-  await vault.installGrant(fruit('m', { subject: 'location:minted', kind: 'minted' }), install(AT))
+  await vault.addMintedLocation('waiting', 'company1', AT, mintOptions({ waitsForCompany: true }))
+  await vault.addMintedLocation('elsewhere', 'company2', AT, mintOptions({ waitsForCompany: true }))
+  await vault.addMintedLocation('lazy', 'company1', AT, mintOptions())
+  await vault.installGrant(issuedGrant('a', { subject: 'location:own' }), install(AT))
+  await vault.installGrant(issuedGrant('m', { subject: 'location:minted', kind: 'minted' }), install(AT))
   const due = async (id: string) => (await vault.loadGrant(`location:${id}`))?.dueAt
 
   await vault.rescheduleCompany('company1', 41, ['another reason'])
@@ -196,10 +202,10 @@ onEachStore(t, 'what waits for its company is due once the company works, and no
 
 onEachStore(t, 'a company is forgotten with what was minted from it, and with no more', async (t, { open }) => {
   const vault = await open()
-  await vault.installGrant(fruit('c', { subject: 'company:company1' }), install(AT))
-  await vault.installGrant(fruit('m', { subject: 'location:minted', kind: 'minted' }), install(AT))
-  await vault.installGrant(fruit('o', { subject: 'location:own' }), install(AT))
-  await vault.addMintedLocation('other', 'company2', AT, enrolled())
+  await vault.installGrant(issuedGrant('c', { subject: 'company:company1' }), install(AT))
+  await vault.installGrant(issuedGrant('m', { subject: 'location:minted', kind: 'minted' }), install(AT))
+  await vault.installGrant(issuedGrant('o', { subject: 'location:own' }), install(AT))
+  await vault.addMintedLocation('other', 'company2', AT, mintOptions())
 
   t.equal(await vault.markCompanyUninstalled('company1', 'gone', AT + 1), 2)
 
@@ -221,7 +227,7 @@ onEachStore(
   async (t, { open }) => {
     const vault = await open()
     for (const subject of ['location:b', 'company:c', 'location:a', 'location:d'] as const)
-      await vault.installGrant(fruit('secret', { subject }), install(AT))
+      await vault.installGrant(issuedGrant('secret', { subject }), install(AT))
     await vault.markUninstalled('location:d', 'gone', AT)
 
     const first = await vault.listLocations({ limit: 2 })
@@ -243,7 +249,7 @@ onEachStore(t, 'a survey counts grants by state and names what is due first', as
     ['b', 10],
     ['c', null]
   ] as const)
-    await vault.installGrant(fruit(id, { subject: `location:${id}`, dueAt }), install(AT))
+    await vault.installGrant(issuedGrant(id, { subject: `location:${id}`, dueAt }), install(AT))
   await vault.markUninstalled('location:a', 'gone', AT)
 
   const { states, oldestDueAt } = await vault.countGrants()

@@ -1,8 +1,8 @@
 import type { Kysely, Selectable } from 'kysely'
 import type { Tables } from './tables.ts'
-import type { ApiKey, KeyStore } from './vault.ts'
+import type { ApiKey, ApiKeyStore } from './vault.ts'
 
-const apiKey = (row: Selectable<Tables['api_keys']>): ApiKey => ({
+const toApiKey = (row: Selectable<Tables['api_keys']>): ApiKey => ({
   id: row.id,
   name: row.name,
   hash: row.hash,
@@ -11,11 +11,11 @@ const apiKey = (row: Selectable<Tables['api_keys']>): ApiKey => ({
   revokedAt: row.revoked_at
 })
 
-/** The API keys part of the vault. It sees hashes only. */
-export const createKeyStore = (db: Kysely<Tables>, now: () => number): KeyStore => ({
+/** API keys, of which the vault sees only hashes. */
+export const createApiKeyStore = (db: Kysely<Tables>, now: () => number): ApiKeyStore => ({
   async findKey(hash) {
     const row = await db.selectFrom('api_keys').selectAll().where('hash', '=', hash).executeTakeFirst()
-    return row && apiKey(row)
+    return row && toApiKey(row)
   },
 
   async addKey({ id, name, hash, locations }) {
@@ -25,15 +25,15 @@ export const createKeyStore = (db: Kysely<Tables>, now: () => number): KeyStore 
 
   async listKeys() {
     const rows = await db.selectFrom('api_keys').selectAll().orderBy('created_at').execute()
-    return rows.map(apiKey)
+    return rows.map(toApiKey)
   },
 
   async revokeKey(id) {
-    const found = await db
+    const result = await db
       .updateTable('api_keys')
       .set(({ fn, val }) => ({ revoked_at: fn.coalesce('revoked_at', val(now())) }))
       .where('id', '=', id)
       .executeTakeFirst()
-    return found.numUpdatedRows === 1n
+    return result.numUpdatedRows === 1n
   }
 })
