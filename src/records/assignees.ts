@@ -1,58 +1,60 @@
 import type { Assignees, RecordPatch } from './schemas.ts'
 
-/** HighLevel's form of a change of users. */
+/** A change to owners or followers, in HighLevel's form. */
 export interface AssigneesDelta {
   add?: readonly string[]
   remove?: readonly string[]
 }
 
-const isList = (users: Assignees): users is readonly string[] => Array.isArray(users)
+const isList = (assignees: Assignees): assignees is readonly string[] => Array.isArray(assignees)
 
-/** Whether HighLevel's form can only be told from the record as it is now. */
-export const needsRecord = (users: Assignees | undefined): boolean => users !== undefined && isList(users)
+/** A wanted list needs the stored record to become a delta. */
+export const isWantedList = (assignees: Assignees | undefined): boolean => assignees !== undefined && isList(assignees)
 
-type Held = Record<string, unknown>
+type StoredRecord = Record<string, unknown>
 
-/** Reads answer with `owners` or `owner`, `followers` or `follower`, depending on the endpoint. */
+/** HighLevel's answers name the members differently, depending on the endpoint. */
 const memberNames = { owner: ['owners', 'owner'], followers: ['followers', 'follower'] } as const
 
-const shownUsers = (record: Held, member: keyof typeof memberNames): readonly unknown[] | undefined =>
+const storedList = (record: StoredRecord, member: keyof typeof memberNames): readonly unknown[] | undefined =>
   memberNames[member].map((name) => record[name]).find(Array.isArray)
 
-const currentUsers = (record: Held, member: keyof typeof memberNames): readonly string[] =>
-  (shownUsers(record, member) ?? []).filter((id): id is string => typeof id === 'string')
+const storedIds = (record: StoredRecord, member: keyof typeof memberNames): readonly string[] =>
+  (storedList(record, member) ?? []).filter((id): id is string => typeof id === 'string')
 
-export const ownersOf = (record: Held) => currentUsers(record, 'owner')
-export const followersOf = (record: Held) => currentUsers(record, 'followers')
+export const ownersOf = (record: StoredRecord) => storedIds(record, 'owner')
+export const followersOf = (record: StoredRecord) => storedIds(record, 'followers')
 
-const once = (ids: readonly string[]): readonly string[] => [...new Set(ids)]
+const unique = (ids: readonly string[]): readonly string[] => [...new Set(ids)]
 
-/** Somebody is to be added and removed. */
-export const isConflict = (users: Assignees | undefined): boolean => {
-  if (users === undefined || isList(users)) return false
-  const { add, remove = [] } = users
+/** Whether a delta adds and removes the same user. */
+export const hasConflict = (assignees: Assignees | undefined): boolean => {
+  if (assignees === undefined || isList(assignees)) return false
+  const { add, remove = [] } = assignees
   return add?.some((id) => remove.includes(id)) ?? false
 }
 
-/** The change that makes `current` the wanted users; `undefined` where there is nothing to change. */
+/** The delta from `current` to the wanted assignees. `undefined` where nothing changes. */
 export function assigneesDelta(wanted: Assignees, current: readonly string[]): AssigneesDelta | undefined {
   const { add = [], remove = [] } = isList(wanted)
     ? { add: wanted.filter((id) => !current.includes(id)), remove: current.filter((id) => !wanted.includes(id)) }
     : wanted
   if (add.length === 0 && remove.length === 0) return undefined
-  return { ...(add.length > 0 && { add: once(add) }), ...(remove.length > 0 && { remove: once(remove) }) }
+  return { ...(add.length > 0 && { add: unique(add) }), ...(remove.length > 0 && { remove: unique(remove) }) }
 }
 
-/** Members whose users a record does not show as asked. One that shows no list of ids says nothing of them. */
+/**
+ * The members whose assignees differ from the patch. A member for which the record shows no list of ids is left out.
+ */
 export const unstoredAssignees = (
   patch: RecordPatch,
-  record: Held,
-  before: Held = {}
+  record: StoredRecord,
+  before: StoredRecord = {}
 ): readonly ('owner' | 'followers')[] =>
   (['owner', 'followers'] as const).filter((member) => {
-    const [wanted, shown] = [patch[member], shownUsers(record, member)]
-    if (wanted === undefined || shown === undefined || !shown.every((id) => typeof id === 'string')) return false
-    // Of a wanted list only the change counts: others may have added somebody since.
-    const { add = [], remove = [] } = assigneesDelta(wanted, currentUsers(before, member)) ?? {}
-    return add.some((id) => !shown.includes(id)) || remove.some((id) => shown.includes(id) && !add.includes(id))
+    const [wanted, stored] = [patch[member], storedList(record, member)]
+    if (wanted === undefined || stored === undefined || !stored.every((id) => typeof id === 'string')) return false
+    // Only the delta of a wanted list counts: others may have added a user since.
+    const { add = [], remove = [] } = assigneesDelta(wanted, storedIds(before, member)) ?? {}
+    return add.some((id) => !stored.includes(id)) || remove.some((id) => stored.includes(id) && !add.includes(id))
   })

@@ -4,7 +4,7 @@ import { fieldOf, type ObjectSchema } from '../schemas/object-schema.ts'
 import { escapePointerToken, unescapePointerToken } from '../shared/json.ts'
 import type { RecordPatch } from './schemas.ts'
 
-/** One member of a patch's properties, and its field where that is known. */
+/** One member of a patch's properties, with its field if that is known. */
 interface Member {
   name: string
   key: string
@@ -21,8 +21,11 @@ const membersOf = ({ properties = {} }: RecordPatch, schema: ObjectSchema | unde
     return { name, key: field?.key ?? name, field, value }
   })
 
-/** Where the caller has written what HighLevel knows by a key: a box of a list stands in an object of its own. */
-export function createPointerOf(patch: RecordPatch, schema: ObjectSchema | undefined): (key: string) => string {
+/**
+ * Returns a function from HighLevel's key to the place in the caller's body. For HighLevel a text box is a property of
+ * its own, for the caller it may be a member of the list's object.
+ */
+export function createPointerLookup(patch: RecordPatch, schema: ObjectSchema | undefined): (key: string) => string {
   const members = membersOf(patch, schema)
 
   return (key) => {
@@ -31,59 +34,59 @@ export function createPointerOf(patch: RecordPatch, schema: ObjectSchema | undef
     const list = members.find((member) => key.startsWith(`${member.key}.`) && typeof member.value === 'object')
     if (list === undefined) return pointerTo(key)
     const box = key.slice(list.key.length + 1)
-    const names = Object.keys(list.value ?? {})
-    const name = names.find((one) => one === box || list.field?.options.keyOf.get(one) === box)
+    const boxNames = Object.keys(list.value ?? {})
+    const name = boxNames.find((boxName) => boxName === box || list.field?.options.keyOf.get(boxName) === box)
     return name === undefined ? pointerTo(list.name) : `${pointerTo(list.name)}/${escapePointerToken(name)}`
   }
 }
 
-const isWord = (char: string | undefined) => char !== undefined && /[\p{L}\p{N}_]/u.test(char)
+const isWordChar = (char: string | undefined) => char !== undefined && /[\p{L}\p{N}_]/u.test(char)
 
-/** Whether a sentence of HighLevel's has this name in it, and not as a part of a longer word. */
+/** Whether a message contains the name as a word of its own. */
 function mentions(message: string, name: string): boolean {
   for (let at = message.indexOf(name); at !== -1; at = message.indexOf(name, at + 1)) {
-    if (!isWord(message[at - 1]) && !isWord(message[at + name.length])) return true
+    if (!isWordChar(message[at - 1]) && !isWordChar(message[at + name.length])) return true
   }
   return false
 }
 
-/** The members whose names stand in a message. Where one name is a part of another, the longer one is meant. */
-function mentioned(message: string, members: readonly Member[], nameOf: (member: Member) => string | undefined) {
+/** The members that a message mentions. Where one name contains another, only the longer one counts. */
+function mentionedMembers(message: string, members: readonly Member[], nameOf: (member: Member) => string | undefined) {
   const found = members
-    .map((member) => ({ member, said: nameOf(member) }))
-    .filter((one): one is { member: Member; said: string } => one.said !== undefined && mentions(message, one.said))
+    .map((member) => ({ member, name: nameOf(member) }))
+    .filter((one): one is { member: Member; name: string } => one.name !== undefined && mentions(message, one.name))
   return found
-    .filter(({ said }) => !found.some((other) => other.said.length > said.length && other.said.includes(said)))
+    .filter(({ name }) => !found.some((other) => other.name.length > name.length && other.name.includes(name)))
     .map(({ member }) => member)
 }
 
-const rejected = ({ name }: Member): FieldError => ({
+const rejectedError = ({ name }: Member): FieldError => ({
   pointer: pointerTo(name),
   code: 'rejected',
-  detail: 'was refused by HighLevel: see upstream.message'
+  detail: 'was rejected by HighLevel: see upstream.message'
 })
 
 /**
- * A refusal with pointers to the members that it is about, as the caller has named them: HighLevel names a field in its
- * message, or else its key.
+ * Adds pointers to the members that HighLevel rejected, under the caller's names for them. HighLevel's message mentions
+ * a field by its name or by its key.
  */
 function addPointers(problem: Problem, schema: ObjectSchema | undefined, patch: RecordPatch): Problem {
   const { errors, upstream } = problem.extras
   if (errors !== undefined) {
-    const pointerOf = createPointerOf(patch, schema)
-    const own = (pointer: string) => pointerOf(unescapePointerToken(pointer.slice(ROOT.length)))
+    const lookup = createPointerLookup(patch, schema)
+    const translate = (pointer: string) => lookup(unescapePointerToken(pointer.slice(ROOT.length)))
     return problem.with({
-      errors: errors.map((fault) => ('pointer' in fault ? { ...fault, pointer: own(fault.pointer) } : fault))
+      errors: errors.map((error) => ('pointer' in error ? { ...error, pointer: translate(error.pointer) } : error))
     })
   }
   if (upstream?.message === undefined) return problem
   const members = membersOf(patch, schema)
-  const named = mentioned(upstream.message, members, ({ field }) => field?.name)
-  const found = named.length > 0 ? named : mentioned(upstream.message, members, ({ key }) => key)
-  return found.length === 0 ? problem : problem.with({ errors: found.map(rejected) })
+  const byName = mentionedMembers(upstream.message, members, ({ field }) => field?.name)
+  const found = byName.length > 0 ? byName : mentionedMembers(upstream.message, members, ({ key }) => key)
+  return found.length === 0 ? problem : problem.with({ errors: found.map(rejectedError) })
 }
 
-/** HighLevel's refusal of the values, with pointers; `undefined` for any other error. */
+/** HighLevel's rejection of values, with pointers. `undefined` for any other error. */
 export const withPointers = (error: unknown, schema: ObjectSchema | undefined, patch: RecordPatch) =>
   error instanceof Problem && (error.code === 'upstream-rejected' || error.code === 'duplicate-value')
     ? addPointers(error, schema, patch)

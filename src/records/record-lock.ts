@@ -13,7 +13,10 @@ declare module 'ioredis' {
   }
 }
 
-/** A place in the queue outlives its call by this: nothing is sent after the call's deadline, but what was sent before may still arrive. */
+/**
+ * A place in the queue outlives its call by this: nothing is sent after the call's deadline, but what was sent before
+ * may still arrive.
+ */
 const SLACK_MS = 1_000
 /** Only one writer of each process queues for a record at a time, so it may ask often at first. */
 const LEAST_DELAY_MS = 2
@@ -25,7 +28,10 @@ const LEAVE_EVERY_MS = 100
 /** For how long Redis is waited for by who asks for a condition, and would rather wait than have it not hold. */
 const PATIENCE_MS = 500
 
-/** Joins the queue, drops those at its head whose time is over, and tells whether it is one's turn. First come, first served. */
+/**
+ * Joins the queue, drops those at its head whose time is over, and tells whether it is one's turn. First come, first
+ * served.
+ */
 const QUEUE = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -57,8 +63,8 @@ export type Release = () => void
 
 export interface RecordLock {
   /**
-   * Resolves when no other process writes the record on what it has read. Rejects with a Problem. `isPatient` where it is
-   * worth a wait for a Redis that does not answer.
+   * Resolves when no other process writes the record on what it has read. Rejects with a Problem. `isPatient` where it
+   * is worth a wait for a Redis that does not answer.
    */
   acquire(record: string, context: CallContext, isPatient: boolean): Promise<Release>
   /** Whoever waits is told to go elsewhere. */
@@ -78,9 +84,9 @@ async function repeat(until: number, tell: () => Promise<unknown>): Promise<void
 }
 
 /**
- * Keeps processes that share a Redis from writing a record between another's reading and writing of it. While Redis does
- * not answer, only the order within each process is left. A process that dies keeps its place until its call would have
- * ended.
+ * Keeps processes that share a Redis from writing a record between another's reading and writing of it. While Redis
+ * does not answer, only the order within each process is left. A process that dies keeps its place until its call would
+ * have ended.
  */
 export function createRecordLock(redis: SharedRedis | undefined): RecordLock {
   const closing = new AbortController()

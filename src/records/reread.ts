@@ -8,9 +8,9 @@ const isSame = (a: UnstoredValue, b: UnstoredValue) => a.key === b.key && a.isMe
 
 /**
  * Reads the record once more where the answer to its write contradicts what was asked: it may be older than the write.
- * Lost is what the record shows neither time. What it showed once was stored, and another writer has changed it since; what
- * another writer changed before that cannot be told from what was never stored, and counts as lost: the record is not as
- * it was asked for. Where it cannot be read, the answer stands.
+ * Lost is what the record shows neither time. What it showed once was stored, and another writer has changed it since;
+ * what another writer changed before that cannot be told from what was never stored, and counts as lost: the record is
+ * not as it was asked for. Where it cannot be read, the answer stands.
  */
 export async function reread(
   upstream: HighLevelClient,

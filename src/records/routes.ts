@@ -15,34 +15,34 @@ interface Options extends CallOptions {
   readRecord: HighLevelClient['getRecord']
 }
 
-const fieldsOf = ({ properties, owner, followers }: RecordPatch): string[] => {
+const changedFields = ({ properties, owner, followers }: RecordPatch): string[] => {
   const fields = properties === undefined ? [] : Object.keys(properties)
   if (owner !== undefined) fields.push('owner')
   if (followers !== undefined) fields.push('followers')
   return fields
 }
 
-const writeFaults = ({ caller, query, body }: FastifyRequest): readonly FieldError[] => [
+const writeErrors = ({ caller, query, body }: FastifyRequest): readonly FieldError[] => [
   ...locationErrors(caller, query),
   ...bodyLimitErrors(body)
 ]
-const readFaults = ({ caller, query }: FastifyRequest): readonly FieldError[] => locationErrors(caller, query)
+const readErrors = ({ caller, query }: FastifyRequest): readonly FieldError[] => locationErrors(caller, query)
 
-/** HighLevel's answer as it came. A string, not bytes: Node writes it in one piece with the headers. */
+/** Sends HighLevel's answer unchanged. A string, not bytes: Node then writes it in one piece with the headers. */
 function sendRecord(reply: FastifyReply, { text, record }: RecordAnswer): FastifyReply {
   const tag = etagOf(record)
   if (tag !== undefined) reply.header('etag', tag)
   return reply.header('content-type', 'application/json').send(text)
 }
 
-const common = { tags: ['records'], security: [{ caller: [] }], params: RecordPath }
+const shared = { tags: ['records'], security: [{ caller: [] }], params: RecordPath }
 
 const recordRoutes: FastifyPluginAsyncTypebox<Options> = async (app, options) => {
   const { updateRecord, readRecord } = options
   const calls = createCallContexts(options)
 
   const write = {
-    ...common,
+    ...shared,
     operationId: 'updateRecord',
     summary: 'Change fields, owner or followers of a record',
     consumes: ['application/json', 'application/merge-patch+json'],
@@ -52,16 +52,16 @@ const recordRoutes: FastifyPluginAsyncTypebox<Options> = async (app, options) =>
   }
   app.patch(
     '/records/:schemaKey/:id',
-    { schema: write, config: { requestFaults: writeFaults } },
+    { schema: write, config: { requestFaults: writeErrors } },
     async (request, reply) => {
       const { schemaKey, id } = request.params
       const ref = { locationId: locationOf(request.caller, request.query), schemaKey, id }
-      const subject = { locationId: ref.locationId, schemaKey, id, fields: fieldsOf(request.body) }
+      const subject = { locationId: ref.locationId, schemaKey, id, fields: changedFields(request.body) }
       const conditions = { ifMatch: request.headers['if-match'], isDry: request.query.dryRun === 'true' }
       const context = calls.begin(request, reply, subject)
       try {
-        const outcome = await updateRecord(ref, request.body, conditions, context)
-        return 'record' in outcome ? sendRecord(reply, outcome) : reply.send(outcome)
+        const result = await updateRecord(ref, request.body, conditions, context)
+        return 'record' in result ? sendRecord(reply, result) : reply.send(result)
       } finally {
         calls.end(request, reply)
       }
@@ -69,7 +69,7 @@ const recordRoutes: FastifyPluginAsyncTypebox<Options> = async (app, options) =>
   )
 
   const read = {
-    ...common,
+    ...shared,
     operationId: 'readRecord',
     summary: 'Read a record',
     querystring: RecordQuery,
@@ -77,7 +77,7 @@ const recordRoutes: FastifyPluginAsyncTypebox<Options> = async (app, options) =>
   }
   app.get(
     '/records/:schemaKey/:id',
-    { schema: read, config: { requestFaults: readFaults } },
+    { schema: read, config: { requestFaults: readErrors } },
     async (request, reply) => {
       const { schemaKey, id } = request.params
       const ref = { locationId: locationOf(request.caller, request.query), schemaKey, id }

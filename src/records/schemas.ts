@@ -9,7 +9,7 @@ const UserId = Type.String({ pattern: ID.source, description: 'a user id' })
 export const RecordPath = Type.Object({ schemaKey: SchemaKey, id: RecordId })
 export type RecordPath = Static<typeof RecordPath>
 
-/** Left out where the caller's key is bound to exactly one location. */
+/** `locationId` is optional for a caller that may access exactly one location. */
 export const RecordQuery = Type.Object({ locationId: Type.Optional(LocationId) }, { additionalProperties: false })
 export type RecordQuery = Static<typeof RecordQuery>
 
@@ -27,16 +27,16 @@ export const WriteQuery = Type.Object(
 )
 export type WriteQuery = Static<typeof WriteQuery>
 
-const noOther = notTaken('a write takes If-Match')
+const unsupported = notTaken('a write takes If-Match')
 
 export const WriteHeaders = Type.Object({
   'if-match': Type.Optional(Tags),
-  'if-none-match': noOther,
-  'if-unmodified-since': noOther,
+  'if-none-match': unsupported,
+  'if-unmodified-since': unsupported,
   'x-request-timeout-ms': Type.Optional(TimeoutMs)
 })
 
-const users = (max: number) => {
+const assigneesSchema = (max: number) => {
   const ids = Type.Array(UserId, { maxItems: max, description: `a list of at most ${max} user ids` })
   const delta = Type.Object(
     {
@@ -45,10 +45,10 @@ const users = (max: number) => {
     },
     { additionalProperties: false, minProperties: 1, description: 'an object with add, remove or both' }
   )
-  return Type.Union([ids, delta], { description: 'the wanted list of user ids, or { "add": [...], "remove": [...] }' })
+  return Type.Union([ids, delta], { description: 'a list of user ids, or { "add": [...], "remove": [...] }' })
 }
 
-/** The wanted users, or a change of them. */
+/** User ids: a wanted list or a delta. */
 export type Assignees = readonly string[] | { add?: readonly string[]; remove?: readonly string[] }
 
 export const RecordPatch = Type.Object(
@@ -57,11 +57,12 @@ export const RecordPatch = Type.Object(
       Type.Unsafe<Record<string, unknown>>({
         type: 'object',
         minProperties: 1,
-        description: 'an object with one member for each field to change: short field key, new value, null to clear'
+        description:
+          'an object with a member for each field to change: its short key and its new value, or null to clear it'
       })
     ),
-    owner: Type.Optional(users(1)),
-    followers: Type.Optional(users(10))
+    owner: Type.Optional(assigneesSchema(1)),
+    followers: Type.Optional(assigneesSchema(10))
   },
   { additionalProperties: false, minProperties: 1, description: 'an object with properties, owner or followers' }
 )

@@ -1,6 +1,6 @@
 import type { Field } from '../schemas/fields/field.ts'
 import { isObject } from '../shared/json.ts'
-import { bareText } from './same-value.ts'
+import { normalizeText } from './same-value.ts'
 
 type List = readonly unknown[]
 
@@ -33,10 +33,10 @@ export function lacksOption(add: List, stored: List, field: Field | undefined): 
   if (missing.length === 0 || stored.some((one) => typeof one !== 'string')) return false
   const keyOf = (text: unknown) => field?.options.keyOf.get(String(text))
   const keys = new Set(stored.map(keyOf))
-  const texts = new Set(stored.filter((text) => keyOf(text) === undefined).map((text) => bareText(String(text))))
+  const texts = new Set(stored.filter((text) => keyOf(text) === undefined).map((text) => normalizeText(String(text))))
   return missing.some((text) => {
     const key = keyOf(text)
-    return !(key !== undefined && keys.has(key)) && !texts.has(bareText(key ?? String(text)))
+    return !(key !== undefined && keys.has(key)) && !texts.has(normalizeText(key ?? String(text)))
   })
 }
 
@@ -56,7 +56,7 @@ function shapeOf(file: unknown): Shape {
   const text = urlOf(file) ?? ''
   const url = URL.canParse(text) ? new URL(text) : undefined
   const last = url?.pathname.replace(/^.*\//, '').replace(/%[0-9a-f]{2}/gi, '') ?? ''
-  return { url, file: bareText(last), name: isObject(file) ? file['name'] : undefined }
+  return { url, file: normalizeText(last), name: isObject(file) ? file['name'] : undefined }
 }
 
 /** Whether HighLevel may show the one file as the other, with another URL: it copies files to servers of its own. */
@@ -72,8 +72,8 @@ const MAX_PAIRS = 10_000
 const urlsOf = (files: List): List => (files.length === 0 ? files : files.map(urlOf))
 
 /**
- * A file that was to come is not there, neither under its URL nor is there one that may be it under another; or one that
- * was to go is, and is not that other. What else the record held `before` is no file that came.
+ * A file that was to come is not there, neither under its URL nor is there one that may be it under another; or one
+ * that was to go is, and is not that other. What else the record held `before` is no file that came.
  */
 export function lacksFileChange(add: List, remove: List, stored: List, before: List): boolean {
   const [added, leaving, held] = [urlsOf(add), urlsOf(remove), urlsOf(stored)]

@@ -2,7 +2,7 @@ import { type FieldError, Problem } from '../problems/problem.ts'
 import { fieldOf, type ObjectSchema } from '../schemas/object-schema.ts'
 import { isObject } from '../shared/json.ts'
 import { unstoredAssignees } from './assignees.ts'
-import { createPointerOf } from './error-pointers.ts'
+import { createPointerLookup } from './error-pointers.ts'
 import { isSameValue } from './same-value.ts'
 import type { RecordPatch } from './schemas.ts'
 import { keepsOption, lacksFileChange, lacksOption } from './verify-lists.ts'
@@ -109,7 +109,7 @@ export function unstoredErrors(
   patch: RecordPatch,
   schema: ObjectSchema | undefined
 ): readonly FieldError[] {
-  const pointerOf = createPointerOf(patch, schema)
+  const pointerOf = createPointerLookup(patch, schema)
   return losses.map(({ key, isMember, isEmpty: isNothing }) => ({
     pointer: isMember ? `/${key}` : pointerOf(key),
     code: 'not-stored',

@@ -2,7 +2,7 @@ import type { RecordRef } from '../highlevel/record-ref.ts'
 import type { FieldError } from '../problems/problem.ts'
 import type { ObjectSchema } from '../schemas/object-schema.ts'
 import { type PropertiesPlan, planProperties, planUnchecked, resolveWanted } from '../schemas/plan-properties.ts'
-import { type AssigneesDelta, assigneesDelta, followersOf, isConflict, needsRecord, ownersOf } from './assignees.ts'
+import { type AssigneesDelta, assigneesDelta, followersOf, hasConflict, isWantedList, ownersOf } from './assignees.ts'
 import type { RecordPatch } from './schemas.ts'
 
 /** Which of its two services to a write the gateway does. */
@@ -49,7 +49,7 @@ const misplaced = (member: string): FieldError => ({
 function memberFaults({ schemaKey }: RecordRef, patch: RecordPatch, schema: ObjectSchema | undefined) {
   if (patch.owner === undefined && patch.followers === undefined) return none
   if (!(schema?.isStandard ?? schemaKey === 'business')) {
-    return usersMembers.filter((member) => isConflict(patch[member])).map(conflict)
+    return usersMembers.filter((member) => hasConflict(patch[member])).map(conflict)
   }
   return usersMembers.filter((member) => patch[member] !== undefined).map(misplaced)
 }
@@ -70,7 +70,8 @@ export function planWrite(
     errors: misplacedFaults.length === 0 ? found : [...found, ...misplacedFaults],
     properties: translates ? planned : undefined,
     translates,
-    needsRecord: translates && ((planned?.wantedLists.length ?? 0) > 0 || needsRecord(owner) || needsRecord(followers))
+    needsRecord:
+      translates && ((planned?.wantedLists.length ?? 0) > 0 || isWantedList(owner) || isWantedList(followers))
   }
 }
 

@@ -22,8 +22,9 @@ function table(t: Test, schema: TSchema, place: typeof inBody | typeof inRequest
 }
 
 const WHOLE = 'must be an object with properties, owner or followers'
-const MEMBERS = 'must be an object with one member for each field to change: short field key, new value, null to clear'
-const USERS = 'must be the wanted list of user ids, or { "add": [...], "remove": [...] }'
+const MEMBERS =
+  'must be an object with a member for each field to change: its short key and its new value, or null to clear it'
+const USERS = 'must be a list of user ids, or { "add": [...], "remove": [...] }'
 const ID = 'must be a user id'
 const DELTA = 'must be an object with add, remove or both'
 
