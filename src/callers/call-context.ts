@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { type CallContext, createTrace } from '../highlevel/call.ts'
+import { type CallContext, createCallRecord } from '../highlevel/call.ts'
+import { createWriteState } from '../highlevel/write-outcome.ts'
 import type { CallSubject } from '../observability/request-log.ts'
 import { Problem } from '../problems/problem.ts'
 
@@ -26,15 +27,16 @@ export function createCallContexts({ inFlight, deadlineMs, lastAnswerAt }: CallO
   return {
     /** Throws a Problem where there are too many already: that call need not be ended. */
     begin(request: FastifyRequest, reply: FastifyReply, subject: CallSubject): CallContext {
-      const trace = createTrace()
-      request.work = { subject, trace }
+      const callRecord = createCallRecord()
+      const write = createWriteState()
+      request.work = { subject, callRecord, write }
       const wantedMs = Number(request.headers['x-request-timeout-ms'] ?? deadlineMs)
       // From when the call came in: what was done for it so far is a part of its time.
       const startedAt = performance.now() - reply.elapsedTime
       const deadlineAt = Math.min(startedAt + Math.min(wantedMs, deadlineMs), lastAnswerAt())
       if (inFlight.calls >= MAX_CALLS) throw tooMany()
       inFlight.calls += 1
-      return { deadlineAt, trace, caller: { id: request.caller.id, response: reply.raw } }
+      return { deadlineAt, callRecord, write, caller: { id: request.caller.id, response: reply.raw } }
     },
 
     end(request: FastifyRequest, reply: FastifyReply): void {

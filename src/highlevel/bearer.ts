@@ -47,7 +47,7 @@ export const bearer =
       try {
         return await withDeadline(call.deadlineAt, wait, lateToken)
       } finally {
-        call.trace.tokenMs += performance.now() - startedAt
+        call.callRecord.tokenMs += performance.now() - startedAt
       }
     }
 

@@ -1,5 +1,20 @@
-/** What one caller's call has cost so far; the log line is made from it. Times are milliseconds. */
-export interface Trace {
+/**
+ * What is known of the write that one caller's request makes, over all its attempts.
+ * `sent`: on the wire, or refused before HighLevel did anything. `applied`: HighLevel answered with a success.
+ * `unknown`: an attempt got no answer that tells.
+ */
+export type WriteOutcome = 'not-sent' | 'sent' | 'applied' | 'unknown'
+
+/** Shared by all calls of one request. Only `write-outcome.ts` changes it. */
+export interface WriteState {
+  outcome: WriteOutcome
+}
+
+/**
+ * What one caller's request has cost so far, for its log line and the metrics. The layers write it, and nothing is
+ * decided by it. Times are milliseconds.
+ */
+export interface CallRecord {
   attempts: number
   upstreamStatus: number | undefined
   upstreamTraceId: string | undefined
@@ -9,22 +24,16 @@ export interface Trace {
   schemaMs: number
   /** In line: for the location's quota, and behind earlier writes of the record. */
   queueMs: number
-  /** A write was put on the wire. */
-  wrote: boolean
-  /** An attempt to write got no answer that says whether it was carried out. */
-  unsure: boolean
 }
 
-export const createTrace = (): Trace => ({
+export const createCallRecord = (): CallRecord => ({
   attempts: 0,
   upstreamStatus: undefined,
   upstreamTraceId: undefined,
   upstreamMs: 0,
   tokenMs: 0,
   schemaMs: 0,
-  queueMs: 0,
-  wrote: false,
-  unsure: false
+  queueMs: 0
 })
 
 /** Who waits for a call, as those see it who let it wait. */
@@ -51,18 +60,23 @@ export function onGone({ response }: CallerConnection, listener: () => void): ()
 export interface CallContext {
   /** When the answer is of no more use, on the clock of `performance.now()`. */
   deadlineAt: number
-  trace: Trace
+  callRecord: CallRecord
+  write: WriteState
   caller: CallerConnection
 }
 
 /** One request to HighLevel. */
-export interface Call extends Pick<CallContext, 'deadlineAt' | 'trace'> {
+export interface Call extends Pick<CallContext, 'deadlineAt' | 'callRecord' | 'write'> {
   method: 'GET' | 'PUT' | 'POST'
   /** Path and query, percent-encoded. */
   path: string
   body?: string | undefined
   contentType?: 'application/json' | 'application/x-www-form-urlencoded'
   authorization?: string | undefined
+  /** Whether its latest attempt went on the wire. */
+  isSent: boolean
+  /** Called each time it goes on the wire. */
+  onSent?: (() => void) | undefined
   /** Whether an answer is another call's. Asked before its connection carries a further call; absent where nothing tells. */
   isMismatched?: (answer: Answer) => boolean
 }

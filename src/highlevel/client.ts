@@ -8,7 +8,7 @@ import { traceIdOf } from './errors/error-body.ts'
 import { problemOf } from './errors/to-problem.ts'
 import { isOtherObject, isOtherRecord } from './mismatched-answer.ts'
 import { type ObjectRef, objectPath, type RecordRef, recordPath } from './record-ref.ts'
-import { appliedAfter } from './write-outcome.ts'
+import { appliedAfter, markSucceeded, withWriteOutcome } from './write-outcome.ts'
 
 /** HighLevel's answer to a call for one record: its text as it came, and what the gateway reads of it. */
 export interface RecordAnswer {
@@ -26,7 +26,7 @@ const unreadable = (call: LocationCall, answer: Answer, detail: string) =>
 function readObject(call: LocationCall, answer: Answer): { text: string; object: Record<string, unknown> } {
   const body = bodyOf(answer)
   if ('unreadable' in body) throw unreadable(call, answer, body.unreadable)
-  call.trace.upstreamTraceId = traceIdOf(body.object)
+  call.callRecord.upstreamTraceId = traceIdOf(body.object)
   return body
 }
 
@@ -35,17 +35,6 @@ function readRecord(call: LocationCall, answer: Answer): RecordAnswer {
   const record = object['record']
   if (!isObject(record)) throw unreadable(call, answer, 'HighLevel’s answer holds no record')
   return { text, record }
-}
-
-/**
- * A problem says how the last attempt went; an earlier one may have been carried out nevertheless, and so may this one
- * where others follow it.
- */
-export function markUncertain<P>({ trace }: Pick<CallContext, 'trace'>, problem: P): P {
-  if (!(problem instanceof Problem)) return problem
-  if (problem.extras.applied === 'unknown') trace.unsure = true
-  else if (trace.unsure) return problem.with({ applied: 'unknown' }) as P & Problem
-  return problem
 }
 
 /** HighLevel documents 200 alone. Of the rest of 2xx, 202 does not say that it is done, and 206 not that it is whole. */
@@ -58,15 +47,18 @@ const callOf = (
   locationId: string,
   isMismatched: (answer: Answer) => boolean,
   body: string | undefined,
-  { deadlineAt, trace, caller }: CallContext
+  { deadlineAt, callRecord, write, caller }: CallContext
 ): LocationCall => ({
   method,
   path,
   body,
   authorization: undefined,
+  isSent: false,
+  onSent: undefined,
   isMismatched,
   deadlineAt,
-  trace,
+  callRecord,
+  write,
   caller,
   locationId,
   isProbe: false,
@@ -85,11 +77,15 @@ export function createHighLevelClient(send: Send<LocationCall>, { tokenFor }: Pi
     try {
       answer = await send(call)
     } catch (problem) {
-      throw markUncertain(call, problem)
+      throw withWriteOutcome(call, problem)
     }
-    if (isDone(answer)) return read(call, answer)
-    const problem = markUncertain(call, problemOf(call, answer, sent))
-    call.trace.upstreamTraceId = problem.extras.upstream?.traceId
+    if (isDone(answer)) {
+      const result = read(call, answer)
+      markSucceeded(call)
+      return result
+    }
+    const problem = withWriteOutcome(call, problemOf(call, answer, sent))
+    call.callRecord.upstreamTraceId = problem.extras.upstream?.traceId
     throw problem
   }
 
@@ -114,13 +110,14 @@ export function createHighLevelClient(send: Send<LocationCall>, { tokenFor }: Pi
       await withDeadline(deadlineAt, Promise.resolve(tokenFor(locationId)), lateToken)
     },
 
-    /** What HighLevel says of an object and its fields. */
-    getObject: async (ref: ObjectRef, context: CallContext): Promise<unknown> =>
+    /** What HighLevel says of an object and its fields. `onSent` is called when the read goes on the wire. */
+    getObject: async (ref: ObjectRef, context: CallContext, onSent?: () => void): Promise<unknown> =>
       (
         await ask(
           {
             ...callOf('GET', objectPath(ref), ref.locationId, isOtherObject(ref), undefined, context),
-            isBackground: true
+            isBackground: true,
+            onSent
           },
           undefined,
           readObject

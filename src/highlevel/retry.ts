@@ -2,7 +2,7 @@ import { Problem } from '../problems/problem.ts'
 import { retryAfterMs } from './answer-headers.ts'
 import { type Answer, isGone, type Layer, type LocationCall } from './call.ts'
 import { callerGone, pause } from './deadline.ts'
-import { appliedAfter } from './write-outcome.ts'
+import { markFailed } from './write-outcome.ts'
 
 const MAX_ATTEMPTS = 4
 const FIRST_DELAY_MS = 100
@@ -31,10 +31,6 @@ const answerReason = ({ status }: Answer): RetryReason | undefined => {
 /** The same of what came in place of an answer. A call that ran into its time-out has had its time. */
 const problemReason = (problem: unknown): RetryReason | undefined =>
   problem instanceof Problem && problem.code === 'upstream-failed' ? 'broken' : undefined
-
-/** Whether the write may have been carried out all the same. */
-const isUnsure = (call: LocationCall, answer: Answer | undefined, problem: unknown): boolean =>
-  answer ? appliedAfter(call, answer) === 'unknown' : problem instanceof Problem && problem.extras.applied === 'unknown'
 
 const isQuotaProblem = (problem: unknown): boolean =>
   problem instanceof Problem &&
@@ -79,7 +75,7 @@ export function createRetry({ count, closing, random = Math.random }: Deps): Lay
         throw problem
       }
       if (reason !== 'refused') budget -= 1
-      if (isUnsure(call, answer, problem)) call.trace.unsure = true
+      markFailed(call, answer, problem)
       if (wait > 0) await pause(wait, call, closing)
       else if (isGone(call.caller)) throw callerGone()
       count(reason)

@@ -1,8 +1,8 @@
 import { type Dispatcher, errors } from 'undici'
 import { Problem } from '../problems/problem.ts'
-import { type Answer, type Call, type Send, writes } from './call.ts'
+import type { Answer, Call, Send } from './call.ts'
 import type { AnswerHandler, ConnectionPool } from './connection-pool.ts'
-import { type Applied, appliedAfter } from './write-outcome.ts'
+import { type Applied, appliedAfter, markSent } from './write-outcome.ts'
 
 /** The longest answer that is read. HighLevel's records and schemas stay far below. */
 const MAX_ANSWER_BYTES = 2 * 1024 * 1024
@@ -53,6 +53,7 @@ export function createTransport(
 
   return (call) =>
     new Promise<Answer>((resolve, reject) => {
+      call.isSent = false
       const leftMs = call.deadlineAt - performance.now()
       if (leftMs <= 0) return reject(new Problem('deadline-exceeded', 'No time was left to call HighLevel'))
 
@@ -76,7 +77,6 @@ function collect(
   reject: (problem: Problem) => void
 ): AnswerHandler {
   const startedAt = performance.now()
-  const applied = (): Applied => (controller === undefined ? 'no' : appliedAfter(call))
   const chunks: Buffer[] = []
   let size = 0
   let status = 0
@@ -93,8 +93,12 @@ function collect(
   const expire = () => {
     if (isSettled) return
     expired = isDeadline
-      ? new Problem('deadline-exceeded', 'The time of the call ended before HighLevel’s answer', { applied: applied() })
-      : new Problem('upstream-timeout', `HighLevel did not answer within ${budgetMs} ms`, { applied: applied() })
+      ? new Problem('deadline-exceeded', 'The time of the call ended before HighLevel’s answer', {
+          applied: appliedAfter(call)
+        })
+      : new Problem('upstream-timeout', `HighLevel did not answer within ${budgetMs} ms`, {
+          applied: appliedAfter(call)
+        })
     settle()
     reject(expired)
     controller?.abort(expired)
@@ -103,7 +107,7 @@ function collect(
   const settle = () => {
     isSettled = true
     clearTimeout(timer)
-    call.trace.upstreamMs += performance.now() - startedAt
+    call.callRecord.upstreamMs += performance.now() - startedAt
   }
 
   return {
@@ -114,8 +118,9 @@ function collect(
       // Too late: the call waited for a socket until its time was over. Nothing of it may be sent now.
       if (expired !== undefined) return started.abort(expired)
       controller = started
-      call.trace.attempts += 1
-      if (writes(call)) call.trace.wrote = true
+      call.callRecord.attempts += 1
+      markSent(call)
+      call.onSent?.()
     },
     onResponseStart(_, statusCode, responseHeaders) {
       status = statusCode
@@ -126,12 +131,12 @@ function collect(
       if (size <= MAX_ANSWER_BYTES) chunks.push(chunk)
       else
         responding.abort(
-          new Problem('upstream-unreadable', 'HighLevel’s answer is longer than 2 MiB', { applied: applied() })
+          new Problem('upstream-unreadable', 'HighLevel’s answer is longer than 2 MiB', { applied: appliedAfter(call) })
         )
     },
     onResponseEnd() {
       settle()
-      call.trace.upstreamStatus = status
+      call.callRecord.upstreamStatus = status
       const body = chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, size)
       const answer: Answer = { status, headers, body, read: undefined }
       if (call.isMismatched?.(answer) !== true) return resolve(answer)
@@ -141,15 +146,15 @@ function collect(
       reject(
         new Problem('upstream-unreadable', 'HighLevel’s answer belongs to another call', {
           upstream: { status },
-          applied: applied()
+          applied: appliedAfter(call)
         })
       )
     },
     onResponseError(_, error) {
       if (expired !== undefined) return
       settle()
-      if (status !== 0) call.trace.upstreamStatus = status
-      reject(problemOf(error, controller !== undefined, status !== 0, applied()))
+      if (status !== 0) call.callRecord.upstreamStatus = status
+      reject(problemOf(error, call.isSent, status !== 0, appliedAfter(call)))
     }
   }
 }

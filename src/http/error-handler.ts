@@ -78,12 +78,6 @@ export function createSendProblem({ connectUrl }: ErrorOptions) {
 
 export type SendProblem = ReturnType<typeof createSendProblem>
 
-/** Whatever failed inside the gateway, or was cut off, HighLevel may have stored the write by then. */
-const honest = (request: FastifyRequest, problem: Problem): Problem =>
-  (problem.code === 'internal' || problem.code === 'shutting-down') && request.work?.trace.wrote === true
-    ? problem.with({ applied: 'unknown' })
-    : problem
-
 export const noRoute = (request: FastifyRequest) =>
   new Problem('route-not-found', `There is no route for ${request.method} on this path`)
 
@@ -91,7 +85,7 @@ export const noRoute = (request: FastifyRequest) =>
 export default fp(
   async (app: FastifyInstance, { sendProblem }: { sendProblem: SendProblem }) => {
     app.decorateRequest('problem', undefined)
-    app.setErrorHandler((error, request, reply) => sendProblem(request, reply, honest(request, toProblem(error))))
+    app.setErrorHandler((error, request, reply) => sendProblem(request, reply, toProblem(error)))
     app.setNotFoundHandler((request, reply) => sendProblem(request, reply, noRoute(request)))
   },
   { name: 'errors' }

@@ -1,7 +1,8 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import type { BaseLogger } from 'pino'
-import type { Trace } from '../highlevel/call.ts'
+import type { CallRecord, WriteState } from '../highlevel/call.ts'
+
 import { traceparent } from '../http/request-id.ts'
 import type { WriteLine } from './log.ts'
 import type { Metrics } from './metrics.ts'
@@ -35,7 +36,8 @@ export interface CallSubject {
 
 interface Work {
   subject: CallSubject
-  trace: Trace
+  callRecord: CallRecord
+  write: WriteState
 }
 
 /** Field names come from callers, so their number and length in the log are bounded. */
@@ -72,13 +74,13 @@ const line = (request: FastifyRequest, reply: FastifyReply, route: string | unde
     object: work?.subject.schemaKey,
     record: work?.subject.id,
     fields: work?.subject.fields && names(work.subject.fields),
-    upstreamStatus: work?.trace.upstreamStatus,
-    upstreamTraceId: work?.trace.upstreamTraceId,
-    attempts: work?.trace.attempts,
-    queueMs: work && round(work.trace.queueMs),
-    tokenMs: work && round(work.trace.tokenMs),
-    schemaMs: work && work.trace.schemaMs > 0 ? round(work.trace.schemaMs) : undefined,
-    upstreamMs: work && round(work.trace.upstreamMs)
+    upstreamStatus: work?.callRecord.upstreamStatus,
+    upstreamTraceId: work?.callRecord.upstreamTraceId,
+    attempts: work?.callRecord.attempts,
+    queueMs: work && round(work.callRecord.queueMs),
+    tokenMs: work && round(work.callRecord.tokenMs),
+    schemaMs: work && work.callRecord.schemaMs > 0 ? round(work.callRecord.schemaMs) : undefined,
+    upstreamMs: work && round(work.callRecord.upstreamMs)
   }
 }
 
@@ -107,9 +109,9 @@ export default fp(
       metrics.countCall(url ?? 'none', record.status, record.hungUp ? 'hung-up' : (request.problem?.code ?? 'none'))
       if (request.work) {
         metrics.observe('total', reply.elapsedTime)
-        if (request.work.trace.queueMs > 0) metrics.observe('queue', request.work.trace.queueMs)
-        if (request.work.trace.tokenMs > 0) metrics.observe('token', request.work.trace.tokenMs)
-        if (request.work.trace.attempts > 0) metrics.observe('upstream', request.work.trace.upstreamMs)
+        if (request.work.callRecord.queueMs > 0) metrics.observe('queue', request.work.callRecord.queueMs)
+        if (request.work.callRecord.tokenMs > 0) metrics.observe('token', request.work.callRecord.tokenMs)
+        if (request.work.callRecord.attempts > 0) metrics.observe('upstream', request.work.callRecord.upstreamMs)
       }
       if (record.status < 500) writeLine('info', record, 'call')
       else log.error({ ...record, err: request.problem?.extras.cause }, 'call')

@@ -22,7 +22,7 @@ export function createKnownFields(catalog: Pick<Catalog, 'find' | 'recheck'>, { 
     try {
       return await wait
     } finally {
-      context.trace.schemaMs += performance.now() - since
+      context.callRecord.schemaMs += performance.now() - since
     }
   }
 

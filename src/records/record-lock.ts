@@ -127,7 +127,7 @@ export function createRecordLock(redis: SharedRedis | undefined): RecordLock {
         leave()
         throw problem
       } finally {
-        context.trace.queueMs += performance.now() - since
+        context.callRecord.queueMs += performance.now() - since
       }
     },
 

@@ -26,7 +26,7 @@ export function createRecordMutex(max: number): RecordMutex {
     take: turns.take,
     pass: turns.pass,
 
-    wait(record, { deadlineAt, caller, trace }) {
+    wait(record, { deadlineAt, caller, callRecord }) {
       if (isClosed) throw closingProblem()
       if (turns.waiting(record) >= max) {
         throw new Problem('overloaded', 'Too many writes wait for this record', { retryAfterSeconds: 1 })
@@ -37,7 +37,7 @@ export function createRecordMutex(max: number): RecordMutex {
           clearTimeout(timer)
           off()
           waiting.delete(giveUp)
-          trace.queueMs += performance.now() - since
+          callRecord.queueMs += performance.now() - since
         }
         const leave = turns.wait(record, () => {
           end()

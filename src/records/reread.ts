@@ -1,6 +1,7 @@
 import type { CallContext } from '../highlevel/call.ts'
 import type { HighLevelClient, RecordAnswer } from '../highlevel/client.ts'
 import type { RecordRef } from '../highlevel/record-ref.ts'
+import { markUnknown } from '../highlevel/write-outcome.ts'
 import { Problem } from '../problems/problem.ts'
 import { type Asked, findUnstored, type UnstoredValue } from './verify-stored.ts'
 
@@ -20,7 +21,7 @@ export async function reread(
   answer: RecordAnswer,
   missed: readonly UnstoredValue[]
 ): Promise<{ answer: RecordAnswer; lost: readonly UnstoredValue[] }> {
-  context.trace.unsure = true
+  markUnknown(context)
   try {
     const again = await upstream.getRecord(ref, context)
     const lost = findUnstored(asked, again.record).filter((loss) => missed.some((one) => isSame(one, loss)))

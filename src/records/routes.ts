@@ -3,6 +3,8 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { type CallOptions, createCallContexts } from '../callers/call-context.ts'
 import { locationErrors, locationOf } from '../callers/location-access.ts'
 import type { HighLevelClient, RecordAnswer } from '../highlevel/client.ts'
+import { withWriteOutcome } from '../highlevel/write-outcome.ts'
+import { toProblem } from '../http/error-handler.ts'
 import { isKnown } from '../http/etag.ts'
 import type { FieldError } from '../problems/problem.ts'
 import { bodyLimitErrors } from './body-limits.ts'
@@ -40,6 +42,11 @@ const shared = { tags: ['records'], security: [{ caller: [] }], params: RecordPa
 const recordRoutes: FastifyPluginAsyncTypebox<Options> = async (app, options) => {
   const { updateRecord, readRecord } = options
   const calls = createCallContexts(options)
+  // Whatever fails after a write was sent, HighLevel may have stored it. The server's own error handler comes next.
+  app.setErrorHandler((error, request) => {
+    const problem = toProblem(error)
+    throw request.work ? withWriteOutcome(request.work, problem) : problem
+  })
 
   const write = {
     ...shared,

@@ -1,7 +1,8 @@
 import type { CallContext } from '../highlevel/call.ts'
-import { type HighLevelClient, markUncertain, type RecordAnswer } from '../highlevel/client.ts'
+import type { HighLevelClient, RecordAnswer } from '../highlevel/client.ts'
 import { unlessGone } from '../highlevel/deadline.ts'
 import { type RecordRef, recordPath } from '../highlevel/record-ref.ts'
+import { withWriteOutcome } from '../highlevel/write-outcome.ts'
 import { type FieldError, Problem } from '../problems/problem.ts'
 import type { Catalog, KnownSchema } from '../schemas/catalog.ts'
 import { formerTypeErrors } from '../schemas/plan-properties.ts'
@@ -126,7 +127,7 @@ export function createUpdateRecord({ upstream, catalog, turns, lock, rules, coun
       return { problem: unstoredProblem(write.losses), isFinal }
     } catch (error) {
       const problem = withPointers(error, schema, patch)
-      if (problem === undefined) throw markUncertain(context, error)
+      if (problem === undefined) throw withWriteOutcome(context, error)
       return { problem, isFinal: problem.code === 'duplicate-value' }
     }
   }
@@ -138,7 +139,7 @@ export function createUpdateRecord({ upstream, catalog, turns, lock, rules, coun
       const { outcome, problem, isFinal } = await attempt(write, known)
       if (outcome !== undefined) return outcome
       const fresh = isFinal ? undefined : await fields.newer(write, known)
-      if (fresh === undefined) throw markUncertain(write.context, problem)
+      if (fresh === undefined) throw withWriteOutcome(write.context, problem)
       known = fresh
     }
   }

@@ -1,6 +1,7 @@
 import type { BaseLogger } from 'pino'
-import type { CallContext } from '../highlevel/call.ts'
+import { type CallContext, createCallRecord } from '../highlevel/call.ts'
 import type { ObjectRef } from '../highlevel/record-ref.ts'
+import { createWriteState } from '../highlevel/write-outcome.ts'
 import { Problem } from '../problems/problem.ts'
 import { type ObjectSchema, readObjectSchema } from './object-schema.ts'
 import { createSchemaCache } from './schema-cache.ts'
@@ -23,8 +24,11 @@ const isRefusal = (error: unknown): error is Problem =>
   error instanceof Problem && error.extras.upstream !== undefined && error.code !== 'upstream-unreadable'
 
 interface Deps {
-  /** Resolves with the body of HighLevel's answer. Rejects with a Problem. */
-  getObject: (ref: ObjectRef, context: CallContext) => Promise<unknown>
+  /**
+   * Resolves with the body of HighLevel's answer. Calls `onSent` when the request goes on the wire. Rejects with a
+   * Problem.
+   */
+  getObject: (ref: ObjectRef, context: CallContext, onSent?: () => void) => Promise<unknown>
   /** Rejects with a Problem where the location is not connected. */
   requireConnected: (locationId: string, context: CallContext) => Promise<void>
   /** The bound of the cache, in characters of what HighLevel sent. */
@@ -36,6 +40,14 @@ interface Deps {
 
 /** Never hangs up: when the caller that started a fetch leaves, others still wait for it. */
 const response = { destroyed: false, once: () => undefined, off: () => undefined }
+
+/** With a queueing identity of its own: neither behind the caller's other calls nor ahead of other callers. */
+const fetchContext = (callerId: string): CallContext => ({
+  deadlineAt: performance.now() + FETCH_TIMEOUT_MS,
+  callRecord: createCallRecord(),
+  write: createWriteState(),
+  caller: { id: `${callerId} objects`, response }
+})
 
 const keyOf = ({ locationId, schemaKey }: ObjectRef) => `${locationId} ${schemaKey}`
 
@@ -57,10 +69,10 @@ export function createCatalog({ getObject, requireConnected, maxChars, now, log,
   const runFetch = async (ref: ObjectRef, callerId: string, isRecheck: boolean, schemaFetch: SchemaFetch) => {
     const key = keyOf(ref)
     try {
-      // A queueing identity of its own: neither behind the caller's other calls nor ahead of other callers.
-      const caller = { id: `${callerId} objects`, response }
-      const context = { deadlineAt: performance.now() + FETCH_TIMEOUT_MS, trace: schemaFetch.trace, caller }
-      const schema = parseSchema(await getObject(ref, context))
+      const onSent = () => {
+        schemaFetch.isSent = true
+      }
+      const schema = parseSchema(await getObject(ref, fetchContext(callerId), onSent))
       // Fetch again, unless a newer fetch has filled the cache already.
       if (schemaFetch.isOutdated)
         return cache.get(key) === undefined ? await load(ref, callerId, isRecheck).done : undefined

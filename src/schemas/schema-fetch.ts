@@ -1,4 +1,3 @@
-import { createTrace, type Trace } from '../highlevel/call.ts'
 import { Problem } from '../problems/problem.ts'
 import { waitAtMost } from '../shared/timeout.ts'
 
@@ -15,7 +14,8 @@ const POLL_MS = 20
 export interface SchemaFetch {
   /** Settles when the fetch has ended. */
   done: Promise<void>
-  trace: Trace
+  /** It went on the wire. */
+  isSent: boolean
   /** When it was first seen on the wire, on the clock of `performance.now()`. */
   sentAt: number | undefined
   isDone: boolean
@@ -27,7 +27,7 @@ export interface SchemaFetch {
 
 export const createSchemaFetch = (): SchemaFetch => ({
   done: Promise.resolve(),
-  trace: createTrace(),
+  isSent: false,
   sentAt: undefined,
   isDone: false,
   refusal: undefined,
@@ -42,7 +42,7 @@ const deadlineExceeded = () =>
  * the fetch, it has none for the write either.
  */
 async function waitUntilSent(schemaFetch: SchemaFetch, deadlineAt: number): Promise<void> {
-  while (!schemaFetch.isDone && schemaFetch.trace.attempts === 0) {
+  while (!schemaFetch.isDone && !schemaFetch.isSent) {
     const leftMs = deadlineAt - performance.now()
     if (leftMs <= 0) throw deadlineExceeded()
     await waitAtMost(Math.min(leftMs, POLL_MS), () => schemaFetch.done)

@@ -1,18 +1,8 @@
 import t from 'tap'
-import { type Answer, createTrace, type LocationCall } from '../../src/highlevel/call.ts'
+import type { Answer } from '../../src/highlevel/call.ts'
 import { createRetry } from '../../src/highlevel/retry.ts'
+import { createLocationCall } from './calls.ts'
 
-const call = (): LocationCall => ({
-  method: 'GET',
-  path: '/',
-  locationId: 'location',
-  isProbe: false,
-  isRepeat: false,
-  isBackground: false,
-  deadlineAt: performance.now() + 5_000,
-  trace: createTrace(),
-  caller: { id: 'caller', response: { destroyed: false, once: () => undefined, off: () => undefined } }
-})
 const answer = (status: number, headers: Answer['headers'] = {}): Answer => ({ status, headers, body: Buffer.alloc(0) })
 
 t.test('repeats that are not made cost others nothing', async (t) => {
@@ -22,7 +12,7 @@ t.test('repeats that are not made cost others nothing', async (t) => {
     retry(async () => {
       attempts += 1
       return attempts === 1 ? first : answer(200)
-    })(call())
+    })(createLocationCall('GET'))
 
   for (let n = 0; n < 25; n += 1) {
     attempts = 0

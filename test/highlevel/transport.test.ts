@@ -6,10 +6,10 @@ import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { Worker } from 'node:worker_threads'
 import t from 'tap'
-import { createTrace } from '../../src/highlevel/call.ts'
 import { openConnectionPool } from '../../src/highlevel/connection-pool.ts'
 import { createTransport } from '../../src/highlevel/transport.ts'
 import { temporaryFolder, until } from '../support/harness.ts'
+import { createCall } from './calls.ts'
 
 /** A server that answers after 100 ms, on a thread of its own: it runs while this one stands still. */
 const SERVER = `
@@ -27,17 +27,16 @@ t.test('an answer that arrived while the process was paused is read, although it
   const sockets = openConnectionPool(origin, 16)
   t.teardown(() => sockets.destroy())
   const send = createTransport(sockets, { origin, apiVersion: '2021-07-28', userAgent: 'test' }, 300, () => undefined)
-  const trace = createTrace()
+  const call = createCall('GET', 60_000)
 
-  const answer = send({ method: 'GET', path: '/', deadlineAt: performance.now() + 60_000, trace })
-  await until(() => trace.attempts === 1)
+  const answer = send(call)
+  await until(() => call.isSent)
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 600)
 
   t.match(await answer, { status: 200 })
 })
 
 const options = { apiVersion: '2021-07-28', userAgent: 'test' }
-const get = () => ({ method: 'GET' as const, path: '/', deadlineAt: performance.now() + 5_000, trace: createTrace() })
 
 t.test('a certificate that nobody vouches for is not trusted, and nothing is sent', async (t) => {
   const folder = temporaryFolder(t)
@@ -56,7 +55,7 @@ t.test('a certificate that nobody vouches for is not trusted, and nothing is sen
   const sockets = openConnectionPool(origin, 16)
   t.teardown(() => sockets.destroy())
 
-  const call = createTransport(sockets, { origin, ...options }, 3_000, () => undefined)(get())
+  const call = createTransport(sockets, { origin, ...options }, 3_000, () => undefined)(createCall('GET'))
 
   await t.rejects(call, { code: 'upstream-failed', detail: /No connection/, extras: { applied: 'no' } })
   t.equal(requests, 0)
@@ -78,7 +77,7 @@ t.test('connections are kept, but not for ever: a change of addresses is noticed
   let calls = 0
 
   while (performance.now() < until) {
-    if ((await send(get())).status === 200) calls += 1
+    if ((await send(createCall('GET'))).status === 200) calls += 1
   }
 
   t.ok(calls > 50)

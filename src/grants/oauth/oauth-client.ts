@@ -1,7 +1,7 @@
 import Type from 'typebox'
 import { Compile } from 'typebox/compile'
-import { type Answer, createTrace, type Send } from '../../highlevel/call.ts'
-import { isRefusal } from '../../highlevel/write-outcome.ts'
+import { type Answer, type Call, createCallRecord, type Send } from '../../highlevel/call.ts'
+import { createWriteState, isRefusal } from '../../highlevel/write-outcome.ts'
 import { Problem } from '../../problems/problem.ts'
 import type { Subject } from '../grant.ts'
 import { type Ask, refusalOf } from './read-refusal.ts'
@@ -59,24 +59,29 @@ const changedNothing = (failure: unknown, wasSent: boolean): boolean =>
   (failure instanceof TokenRefusal && failure.kind !== 'in-progress' && isRefusal(failure.status)) ||
   (failure instanceof Problem && failure.extras.upstream?.status === 429)
 
+const callFor = ({ path, form, accessToken }: Question): Call => ({
+  method: form ? 'POST' : 'GET',
+  path,
+  ...(form && { body: new URLSearchParams(form).toString(), contentType: 'application/x-www-form-urlencoded' }),
+  ...(accessToken !== undefined && { authorization: `Bearer ${accessToken}` }),
+  deadlineAt: performance.now() + TOKEN_CALL_TIMEOUT_MS,
+  callRecord: createCallRecord(),
+  write: createWriteState(),
+  isSent: false
+})
+
 /** HighLevel's OAuth endpoints. Reject with TokenRefusal where HighLevel said no, with a Problem where it said nothing. */
 export function createOAuthClient(send: Send, { clientId, clientSecret, redirectUri, now, foreign }: Options) {
-  const answerTo = async ({ ask, path, form, accessToken }: Question, trace = createTrace()): Promise<unknown> => {
-    const answer = await send({
-      method: form ? 'POST' : 'GET',
-      path,
-      ...(form && { body: new URLSearchParams(form).toString(), contentType: 'application/x-www-form-urlencoded' }),
-      ...(accessToken !== undefined && { authorization: `Bearer ${accessToken}` }),
-      deadlineAt: performance.now() + TOKEN_CALL_TIMEOUT_MS,
-      trace
-    })
+  const answerTo = async (question: Question, call = callFor(question)): Promise<unknown> => {
+    const { ask, form, accessToken } = question
+    const answer = await send(call)
     if (answer.status < 200 || answer.status >= 300) throw refusalOf(ask, answer, form, accessToken)
     return parse(answer)
   }
 
-  const issue = async (question: Question, trace = createTrace()): Promise<Issued> => {
+  const issue = async (question: Question, call = callFor(question)): Promise<Issued> => {
     const issuedAt = now()
-    const issued = readIssued(await answerTo(question, trace), issuedAt)
+    const issued = readIssued(await answerTo(question, call), issuedAt)
     if (issued === undefined) throw new Problem('upstream-unreadable', 'HighLevel’s token answer holds no token')
     if (!isForeign(issued, question)) return issued
     foreign(question.path)
@@ -102,7 +107,7 @@ export function createOAuthClient(send: Send, { clientId, clientSecret, redirect
 
     /** Rejects with an UnknownOutcome where HighLevel may have rotated and no pair came back. */
     async refresh(refreshToken: string, subject: Subject): Promise<Issued> {
-      const [askedAt, trace] = [now(), createTrace()]
+      const askedAt = now()
       const isCompany = subject.startsWith('company:')
       const id = subject.slice(subject.indexOf(':') + 1)
       const form = {
@@ -113,10 +118,12 @@ export function createOAuthClient(send: Send, { clientId, clientSecret, redirect
         redirect_uri: redirectUri
       }
       const holder = isCompany ? { companyId: id } : { locationId: id }
+      const question: Question = { ask: 'refresh', path: '/oauth/token', form, holder }
+      const call = callFor(question)
       try {
-        return await issue({ ask: 'refresh', path: '/oauth/token', form, holder }, trace)
+        return await issue(question, call)
       } catch (failure) {
-        throw changedNothing(failure, trace.attempts > 0) ? failure : new UnknownOutcome(failure, askedAt)
+        throw changedNothing(failure, call.isSent) ? failure : new UnknownOutcome(failure, askedAt)
       }
     },
 

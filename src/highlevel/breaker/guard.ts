@@ -93,12 +93,12 @@ export function createBreaker({ log, onChange }: Deps) {
 
   const probe = async (next: Send<LocationCall>, call: LocationCall, circuit: Circuit, nextAt: number) => {
     circuit.probeAt = nextAt
-    const { attempts } = call.trace
+    const probeCall = { ...call, isProbe: true, isSent: false }
     try {
-      return await next({ ...call, isProbe: true })
+      return await next(probeCall)
     } catch (error) {
       // It was not even tried, for want of quota or of a caller: another may find out at once.
-      const isTried = call.trace.attempts > attempts || failureOf(error) !== undefined
+      const isTried = probeCall.isSent || failureOf(error) !== undefined
       if (!isTried && circuit.probeAt === nextAt) circuit.probeAt = performance.now()
       throw error
     }

@@ -34,12 +34,12 @@ export interface QuotaReport {
   dayResetMs: number
 }
 
-async function inLine(turn: Promise<Permit>, { trace }: LocationCall): Promise<Permit> {
+async function inLine(turn: Promise<Permit>, { callRecord }: LocationCall): Promise<Permit> {
   const since = performance.now()
   try {
     return await turn
   } finally {
-    trace.queueMs += performance.now() - since
+    callRecord.queueMs += performance.now() - since
   }
 }
 
@@ -76,7 +76,6 @@ export function createQuota({ log, countLow, countRefusal, circuit, ...deps }: D
       throw refusal
     }
 
-    const { attempts } = call.trace
     let outcome: unknown
     let isCounted = false
     let at = 0
@@ -94,7 +93,7 @@ export function createQuota({ log, countLow, countRefusal, circuit, ...deps }: D
     } catch (error) {
       at = performance.now()
       outcome = error
-      isCounted = call.trace.attempts > attempts
+      isCounted = call.isSent
       throw error
     } finally {
       circuit.end(call, outcome, at)

@@ -3,21 +3,15 @@ import t from 'tap'
 import { createBreaker } from '../../../src/highlevel/breaker/guard.ts'
 import { createInFlight, SILENCE_MS } from '../../../src/highlevel/breaker/in-flight.ts'
 import { createBreakerStats } from '../../../src/highlevel/breaker/stats.ts'
-import { type Answer, createTrace, type LocationCall } from '../../../src/highlevel/call.ts'
+import type { Answer, LocationCall } from '../../../src/highlevel/call.ts'
 import { Problem } from '../../../src/problems/problem.ts'
+import { createLocationCall } from '../calls.ts'
 
 const log = { warn: () => undefined, info: () => undefined }
 const ok: Answer = { status: 200, headers: {}, body: Buffer.alloc(0) }
 const call = (locationId: string, isProbe = false): LocationCall => ({
-  method: 'PUT',
-  path: '/',
-  locationId,
-  isProbe,
-  isRepeat: false,
-  isBackground: false,
-  deadlineAt: performance.now() + 60_000,
-  trace: createTrace(),
-  caller: { id: 'caller', response: { destroyed: false, once: () => undefined, off: () => undefined } }
+  ...createLocationCall('PUT', locationId, 60_000),
+  isProbe
 })
 const broken = () => new Problem('upstream-failed', 'The connection broke')
 
@@ -59,7 +53,7 @@ t.test('a probe that is never sent leaves its turn to the next call', async (t) 
   const breaker = openCircuit()
   const ask = breaker.guard(async (one) => {
     if (one.locationId === 'exhausted') throw new Problem('location-daily-exhausted', 'No calls are left today')
-    one.trace.attempts += 1
+    one.isSent = true
     breaker.begin(one)
     breaker.end(one, ok, performance.now())
     return ok

@@ -1,10 +1,11 @@
 import t from 'tap'
-import { type Answer, type Call, createTrace } from '../../../src/highlevel/call.ts'
+import type { Answer } from '../../../src/highlevel/call.ts'
 import { readUpstreamError } from '../../../src/highlevel/errors/error-body.ts'
 import { isTokenFault, problemOf } from '../../../src/highlevel/errors/to-problem.ts'
 import type { ProblemCode } from '../../../src/problems/catalog.ts'
+import { createCall } from '../calls.ts'
 
-const PUT: Call = { method: 'PUT', path: '/', deadlineAt: 0, trace: createTrace() }
+const PUT = createCall('PUT')
 const answer = (status: number, body: string, type = 'application/json'): Answer => ({
   status,
   headers: { 'content-type': type },

@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { createTrace } from '../../../src/highlevel/call.ts'
 import { withoutValues } from '../../../src/highlevel/errors/redact.ts'
 import { problemOf } from '../../../src/highlevel/errors/to-problem.ts'
+import { createCall } from '../calls.ts'
 
 t.test('a value that was sent is taken out of a message, wherever and however often it stands', async (t) => {
   const rows: [message: string, sent: unknown, clean: string][] = [
@@ -46,7 +46,7 @@ t.test('a long text that HighLevel repeats as a whole is taken out of its messag
   const notes = 'Confidential note. '.repeat(632).slice(0, 12_001)
   const message = `${notes} exceeds the 12,000 character limit for Notes.`
   const answer = { status: 400, headers: {}, body: Buffer.from(JSON.stringify({ message, statusCode: 400 })) }
-  const call = { method: 'PUT' as const, path: '/', deadlineAt: 0, trace: createTrace() }
+  const call = createCall('PUT')
 
   const problem = problemOf(call, answer, { properties: { notes } })
 
@@ -55,7 +55,7 @@ t.test('a long text that HighLevel repeats as a whole is taken out of its messag
 })
 
 t.test('what a value says does not decide what a refusal means', async (t) => {
-  const call = { method: 'PUT' as const, path: '/', deadlineAt: 0, trace: createTrace() }
+  const call = createCall('PUT')
 
   for (const notes of [
     'An API version is missing',

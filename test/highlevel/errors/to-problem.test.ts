@@ -1,10 +1,10 @@
 import t from 'tap'
-import { type Answer, type Call, createTrace } from '../../../src/highlevel/call.ts'
+import type { Answer, Call } from '../../../src/highlevel/call.ts'
 import { isTokenFault, problemOf } from '../../../src/highlevel/errors/to-problem.ts'
 import { catalog, type ProblemCode } from '../../../src/problems/catalog.ts'
+import { createCall } from '../calls.ts'
 
-const call = (method: Call['method']): Call => ({ method, path: '/', deadlineAt: 0, trace: createTrace() })
-const PUT = call('PUT')
+const PUT = createCall('PUT')
 
 const json = (status: number, body: unknown, headers: Answer['headers'] = {}): Answer => ({
   status,
@@ -116,7 +116,7 @@ const readRows: [status: number, message: string | string[], record: ProblemCode
 
 for (const [status, message, ofRecord, ofObject] of readRows) {
   t.test(`a read that is refused with ${status} “${message}” is told as one`, async (t) => {
-    const get = { ...call('GET'), isBackground: false }
+    const get = { ...createCall('GET'), isBackground: false }
     for (const [read, code] of [
       [get, ofRecord],
       [{ ...get, isBackground: true }, ofObject]
@@ -135,7 +135,7 @@ t.test('an error of HighLevel’s own leaves a write unknown, and a read unwritt
   const answer = says(503, 'Service Unavailable')
 
   t.equal(problemOf(PUT, answer, {}).extras.applied, 'unknown')
-  t.equal(problemOf(call('GET'), answer, undefined).extras.applied, 'no')
+  t.equal(problemOf(createCall('GET'), answer, undefined).extras.applied, 'no')
 })
 
 t.test(
@@ -144,7 +144,7 @@ t.test(
     const refusals = [400, 401, 403, 404, 422, 429]
     const statuses = Array.from({ length: 900 }, (_, n) => n + 100).filter((status) => status !== 200 && status !== 201)
     const appliedOf = (method: Call['method'], status: number) =>
-      problemOf(call(method), says(status, 'Words that nobody has seen yet'), {}).extras.applied ?? 'no'
+      problemOf(createCall(method), says(status, 'Words that nobody has seen yet'), {}).extras.applied ?? 'no'
 
     t.strictSame(
       statuses.filter((status) => appliedOf('PUT', status) === 'no'),
@@ -208,7 +208,7 @@ t.test('the fields of errors that are no clash are not shown as one', async (t) 
 t.test('a status outside 3xx to 5xx is unreadable, and what it did to a record is unknown', async (t) => {
   for (const status of [101, 600, 999]) {
     t.match(problemOf(PUT, json(status, {}), {}), { code: 'upstream-unreadable', extras: { applied: 'unknown' } })
-    t.match(problemOf(call('GET'), json(status, {}), undefined), { extras: { applied: 'no' } })
+    t.match(problemOf(createCall('GET'), json(status, {}), undefined), { extras: { applied: 'no' } })
   }
 })
 
