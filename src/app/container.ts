@@ -109,7 +109,7 @@ export async function openContainer(config: Config, log: BaseLogger, now: () => 
     inFlight,
 
     /** The end has begun: what need not be begun is not. Calls go on. */
-    drain: grants.stop,
+    drain: grants.stopWorker,
 
     /** Has every call answered now. */
     async cut(): Promise<void> {
@@ -128,10 +128,10 @@ export async function openContainer(config: Config, log: BaseLogger, now: () => 
       await upstream.cut()
       await upstream.close()
       await redis?.close()
-      await grants.settle(withinMs)
+      await grants.finishRenewals(withinMs)
       await oauth?.close()
       // What was cut off is noted with its grant.
-      await grants.settle(left())
+      await grants.finishRenewals(left())
       await grants.drain()
       await waitAtMost(left(), vault.close)
     }

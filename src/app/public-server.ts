@@ -117,7 +117,7 @@ function installOf({ config, parts, now, log }: ServerOptions) {
     saveInstall,
     retryInBackground,
     vault,
-    dropCachedToken: tokens.forget,
+    dropCachedToken: tokens.drop,
     now,
     log
   })
@@ -138,7 +138,7 @@ function webhooksOf({ config, parts, now, log }: ServerOptions) {
   const handleEvent = createHandleEvent({
     vault,
     appId,
-    dropCachedToken: tokens.forget,
+    dropCachedToken: tokens.drop,
     dropCachedSchemas: catalog.drop,
     findCompany,
     now,

@@ -123,5 +123,5 @@ export function createAccessTokens({ vault, saves, renew, now, log }: Deps) {
     }
   }
 
-  return { ...source, remember, forget: (locationId: string) => cache.drop(locationId) }
+  return { ...source, remember, drop: (locationId: string) => cache.drop(locationId) }
 }

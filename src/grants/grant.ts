@@ -1,22 +1,22 @@
-/** Whose grant it is: one location's, or a company's from which its locations' tokens are minted. */
+/** Whose grant it is: one location's, or that of a company, from which the tokens of its locations are minted. */
 export type Subject = `location:${string}` | `company:${string}`
 
 /**
- * `oauth`: rotates by its own refresh token. `minted`: made anew from the company's grant. `private`: a private
+ * `oauth`: renewed with its own refresh token. `minted`: issued with the token of the company. `private`: a private
  * integration token, which never changes.
  */
 export type GrantKind = 'oauth' | 'minted' | 'private'
 
-/** `backing-off`: renewals fail and are tried again. What may follow what is in docs/tokens.md. */
+/** `backing-off`: renewals fail and are tried again. docs/tokens.md has the transitions. */
 export type GrantState = 'connected' | 'backing-off' | 'paused' | 'reconnect-required' | 'uninstalled'
 
 export interface Tokens {
   accessToken: string
   /** Single use. Absent for kinds that do not rotate. */
   refreshToken?: string
-  /** The one before it, for the case that HighLevel never came to know of the rotation. */
+  /** The refresh token before it. Tried if the current one is refused: HighLevel may have lost the rotation. */
   previousRefreshToken?: string
-  /** Epoch milliseconds; `null` where the token does not expire. */
+  /** Epoch milliseconds; `null` if the token does not expire. */
   expiresAt: number | null
   issuedAt: number
 }
@@ -25,7 +25,7 @@ export interface Grant {
   subject: Subject
   kind: GrantKind
   companyId: string | null
-  /** Grows by one with every change of the tokens, and with nothing else: who holds the fruit of a generation may save it. */
+  /** Grows by one with every change of the tokens, and with nothing else. A save names the generation it comes from. */
   generation: number
   /** `null` before the first mint and after an uninstall. */
   tokens: Tokens | null
@@ -35,35 +35,44 @@ export interface Grant {
   /** Epoch milliseconds. */
   stateSince: number
   stateReason: string | null
-  /** False from a renewal that a 401 forced until HighLevel takes the new token: a lasting 401 forces no second one. */
+  /**
+   * False after a renewal that a 401 forced, until HighLevel accepts the new token. An unverified token that is refused
+   * does not force another renewal.
+   */
   verified: boolean
   /** Renewals that failed in a row. */
   failures: number
-  /** Epoch milliseconds of the last failure; `null` where there was none since the last success. */
+  /** Epoch milliseconds of the last failure; `null` if there was none since the last success. */
   triedAt: number | null
-  /** Epoch milliseconds from which a sweep acts on the grant; `null`: not by itself. */
+  /** Epoch milliseconds from which the renewal worker acts on the grant; `null`: never. */
   dueAt: number | null
-  /** When HighLevel was last asked for the successor of this generation, where the outcome is not known; else `null`. */
+  /** When HighLevel was last asked for the successor of this generation, if the outcome is unknown; else `null`. */
   intentAt: number | null
-  /** The same of the ask before: whoever asked then may hold an answer and be about to save it. */
+  /** The intent before `intentAt`: the process that asked then may hold an answer and be about to save it. */
   priorIntentAt: number | null
-  /** Until when one process alone may renew the grant. */
+  /** Until then, only the lease's owner may renew the grant. Epoch milliseconds. */
   leaseUntil: number | null
   leaseOwner: string | null
-  /** When an uninstall was reported that is to be verified with HighLevel; `null` where none was. */
+  /** When an uninstall was reported that is still to be verified with HighLevel; `null` if none was. */
   uninstallReportedAt: number | null
 }
 
-/** A grant without its tokens: what lists and logs may show. */
+/** A grant without its tokens, for lists and logs. */
 export type GrantSummary = Omit<Grant, 'tokens'> & { expiresAt: number | null }
 
+/** Whether the grant has an access token that has not expired. Such a token is used, whatever the grant's state. */
+export const isUsable = (grant: Grant, now: number): grant is Grant & { tokens: Tokens } =>
+  grant.tokens !== null && (grant.tokens.expiresAt === null || now < grant.tokens.expiresAt)
+
+/** Which part of the list of locations to return. */
 export interface LocationPage {
+  /** The location id after which the page begins. */
   after?: string | undefined
   limit: number
   state?: GrantState | undefined
 }
 
-/** The right to renew a grant for a while. It bounds who asks HighLevel, not who may save. */
+/** The right to renew a grant for a while. It limits who asks HighLevel, not who may save what HighLevel issued. */
 export interface Lease {
   owner: string
   /** Epoch milliseconds. */
@@ -71,25 +80,25 @@ export interface Lease {
   until: number
 }
 
-/** What a renewal or an install brings: the parts of a grant that a save decides. */
+/** The parts of a grant that a renewal or an install brings. */
 export type IssuedGrant = Pick<
   Grant,
   'subject' | 'kind' | 'companyId' | 'tokens' | 'scopes' | 'stateSince' | 'verified' | 'dueAt'
 >
 
-/** What a failed renewal makes of its grant. */
+/** The parts of a grant that a failed renewal changes. */
 export type RenewalFailure = Pick<
   Grant,
   'state' | 'stateSince' | 'stateReason' | 'failures' | 'dueAt' | 'triedAt' | 'intentAt'
 >
 
-/**
- * One code exchange. `at`: when. `isRepeated`: an earlier try to store it may have been carried out. `after`: it counts
- * only while this generation is held, of which it keeps a part.
- */
+/** One exchanged authorization code. */
 export interface Install {
   id: string
+  /** When it was exchanged, in epoch milliseconds. */
   at: number
+  /** An earlier try to save this install may have succeeded unnoticed. */
   isRepeated: boolean
+  /** The save counts only while the grant has this generation, because it keeps that generation's refresh token. */
   after?: number | undefined
 }

@@ -7,7 +7,7 @@ import type { OAuthClient } from './oauth/oauth-client.ts'
 import { createPendingSaves } from './pending-saves.ts'
 import { COMPANY_REASONS, createAcquireTokens } from './renewal/acquire-tokens.ts'
 import { createBackgroundRetries } from './renewal/background-retries.ts'
-import { createFailures, type RenewalResult } from './renewal/failures.ts'
+import { createFailureHandler, type RenewalResult } from './renewal/failures.ts'
 import { createRecovery } from './renewal/recovery.ts'
 import { createRenewal } from './renewal/renew.ts'
 import { startRenewalWorker } from './renewal/worker.ts'
@@ -15,38 +15,36 @@ import type { Vault } from './vault/vault.ts'
 
 const COMPANY = 'company:'
 
-/** How often the log says that the end of the process waits for the store. */
-const REMIND_MS = 5_000
+/** How often the log repeats that shutdown waits for unsaved grants. */
+const REMIND_EVERY_MS = 5_000
 
 interface Deps {
   vault: Vault
-  /** Absent where the gateway has no client credentials: then nothing is renewed. */
+  /** Absent if the gateway has no client credentials. Nothing is renewed then. */
   oauth: OAuthClient | undefined
   now: () => number
   log: BaseLogger
   count: (result: RenewalResult) => void
 }
 
-/** Everything that keeps grants alive, put together. The sweep runs from here on. */
+/** Wires up everything that keeps grants alive, and starts the renewal worker. */
 export function openGrants({ vault, oauth, now, log, count }: Deps) {
-  const ending = new AbortController()
+  const shutdown = new AbortController()
+  const ending = shutdown.signal
   const saves = createPendingSaves(vault, log)
-  const followUps = createBackgroundRetries({ log, ending: ending.signal })
+  const retries = createBackgroundRetries({ log, ending })
   const leases = createLeases({ vault, now, log })
-  const issue = createAcquireTokens({
-    vault,
-    saves,
-    oauth,
-    recover: createRecovery({ saves, now, ending: ending.signal }),
-    now
-  })
-  const setbacks = createFailures({ vault, saves, now, log, count })
-  const renewed = (grant: Grant, saved: Promise<void>): void => {
+  const recover = createRecovery({ saves, now, ending })
+  const acquireTokens = createAcquireTokens({ vault, saves, oauth, recover, now })
+  const failureHandler = createFailureHandler({ vault, saves, now, log, count })
+
+  const onRenewed = (grant: Grant, saved: Promise<void>): void => {
     tokens.remember(grant)
     if (!grant.subject.startsWith(COMPANY)) return
     const companyId = grant.subject.slice(COMPANY.length)
-    // While the new tokens were in memory alone another process may have given the company up, and its locations with it.
-    followUps.start('the locations of a company wait for it', async () => {
+    // While only this process had the new tokens, another may have found the company's grant ended, and with it the
+    // grants of its locations. Those are tried again.
+    retries.start('the locations of a renewed company could not be rescheduled', async () => {
       await saved
       await vault.rescheduleCompany(companyId, now(), COMPANY_REASONS)
     })
@@ -55,45 +53,45 @@ export function openGrants({ vault, oauth, now, log, count }: Deps) {
     vault,
     saves,
     leases,
-    issue,
-    setbacks,
+    acquireTokens,
+    failureHandler,
     now,
     log,
-    ending: ending.signal,
+    ending,
     count,
-    renewed
+    onRenewed
   })
   const tokens = createAccessTokens({ vault, saves, renew: renewal.renew, now, log })
-  const sweep = oauth && startRenewalWorker({ vault, leases, renewClaimed: renewal.renewClaimed, now, log })
+  const worker = oauth && startRenewalWorker({ vault, leases, renewClaimed: renewal.renewClaimed, now, log })
 
   return {
     saves,
     leases,
-    retryInBackground: followUps.start,
+    retryInBackground: retries.start,
     tokens,
 
-    /** Sweeps no more. */
-    stop: () => sweep?.stop(),
+    /** Stops the renewal worker. Renewals in progress go on, and calls can still start renewals. */
+    stopWorker: () => worker?.stop(),
 
     /**
-     * Begins no renewal more, and resolves when those under way have ended, or after `withinMs`. What HighLevel has not
-     * answered by then is to be cut off: another process asks again with the same token, within HighLevel's grace.
+     * Starts no more renewals, and resolves when those in progress have ended, or after `withinMs`. The caller then cuts
+     * off what HighLevel has not answered: another process asks again with the same token, within HighLevel's grace.
      */
-    settle(withinMs: number): Promise<void> {
-      sweep?.stop()
-      ending.abort()
+    finishRenewals(withinMs: number): Promise<void> {
+      worker?.stop()
+      shutdown.abort()
       return waitAtMost(withinMs, async () => {
-        await sweep?.settled()
+        await worker?.settled()
         await renewal.settled()
       })
     },
 
-    /** Resolves when no new tokens are in memory alone any more, however long the store takes. */
+    /** Resolves when no new tokens are held in memory alone, however long the vault takes to save them. */
     async drain(): Promise<void> {
-      const remind = () => log.warn({ subjects: saves.unsaved() }, 'the end waits until the store takes unsaved grants')
-      const timer = setInterval(remind, REMIND_MS)
+      const remind = () => log.warn({ subjects: saves.unsaved() }, 'shutdown is waiting for unsaved grants')
+      const timer = setInterval(remind, REMIND_EVERY_MS)
       await saves.drain()
-      await followUps.drain()
+      await retries.drain()
       clearInterval(timer)
     }
   }

@@ -1,7 +1,6 @@
 import type { BaseLogger } from 'pino'
-import type { Grant, Subject } from '../grants/grant.ts'
+import { type Grant, isUsable, type Subject } from '../grants/grant.ts'
 import { VERIFY_EVERY_MS } from '../grants/renewal/schedule.ts'
-import { isUsable } from '../grants/usable.ts'
 import type { Vault } from '../grants/vault/vault.ts'
 import { EVENT_ID_KEPT_MS, type WebhookEvent } from './event.ts'
 import type { FindCompany } from './find-company.ts'

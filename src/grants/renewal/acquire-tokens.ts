@@ -1,17 +1,16 @@
 import type { ProblemCode } from '../../problems/catalog.ts'
 import { Problem } from '../../problems/problem.ts'
-import type { Grant, GrantKind, Lease, Subject, Tokens } from '../grant.ts'
+import { type Grant, type GrantKind, isUsable, type Lease, type Subject, type Tokens } from '../grant.ts'
 import type { Issued, OAuthClient } from '../oauth/oauth-client.ts'
 import { repeatRefresh } from '../oauth/repeat-refresh.ts'
 import { speaksOfGrant, TokenRefusal } from '../oauth/token-refusal.ts'
 import type { PendingSaves } from '../pending-saves.ts'
-import { isUsable } from '../usable.ts'
 import type { GrantStore } from '../vault/vault.ts'
 import type { Recover } from './recovery.ts'
 import type { Renew } from './renew.ts'
 
 /** What HighLevel issued in place of a grant's tokens, and by which way. */
-export interface Renewed {
+export interface AcquiredTokens {
   kind: GrantKind
   tokens: Tokens
   scopes: string
@@ -22,7 +21,7 @@ export interface Renewed {
  * with the grant in force. Rejects with a TokenRefusal where HighLevel says no, with an UnknownOutcome where it may have
  * rotated, with a Problem else.
  */
-export type AcquireTokens = (grant: Grant, lease: Lease, renew: Renew) => Promise<Renewed | Grant>
+export type AcquireTokens = (grant: Grant, lease: Lease, renew: Renew) => Promise<AcquiredTokens | Grant>
 
 /** The company's grant cannot serve its locations: what that makes of theirs. */
 const companyEnded: Partial<Record<ProblemCode, TokenRefusal>> = {

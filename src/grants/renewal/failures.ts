@@ -1,15 +1,16 @@
 import type { BaseLogger } from 'pino'
 import { Problem } from '../../problems/problem.ts'
-import type { Grant, Lease, RenewalFailure } from '../grant.ts'
+import { type Grant, type GrantState, isUsable, type Lease, type RenewalFailure } from '../grant.ts'
 import { type RefusalKind, TokenRefusal } from '../oauth/token-refusal.ts'
 import { reasonFor, UnknownOutcome } from '../oauth/unknown-outcome.ts'
 import type { PendingSaves } from '../pending-saves.ts'
-import { isUsable } from '../usable.ts'
 import type { GrantStore } from '../vault/vault.ts'
-import { problemAfter, stateAfter } from './refusals.ts'
-import { retryAt, reviewAt } from './schedule.ts'
+import { callMayRetryAt, retryAt, reviewAt } from './schedule.ts'
 
 export type RenewalResult = 'renewed' | RefusalKind | 'failed'
+
+/** The states of a grant whose last renewal failed. */
+type FailedState = Extract<GrantState, 'backing-off' | 'paused' | 'reconnect-required'>
 
 interface Deps {
   vault: Pick<GrantStore, 'recordFailure' | 'confirmUninstall'>
@@ -19,23 +20,62 @@ interface Deps {
   count: (result: RenewalResult) => void
 }
 
-/** What is noted with a grant of a failure: HighLevel's words without secrets, or the problem's own. */
-const reasonOf = (cause: unknown): string =>
+/** A grant that could not be renewed for this long is logged as an error once: it may not recover without help. */
+const ALARM_AFTER_MS = 15 * 60_000
+
+const stateAfter: Record<RefusalKind, FailedState> = {
+  'invalid-grant': 'reconnect-required',
+  unrecognized: 'backing-off',
+  'in-progress': 'backing-off',
+  inactive: 'paused',
+  refused: 'backing-off'
+}
+
+const date = (epochMs: number) => new Date(epochMs).toISOString()
+
+/** The problem for a caller whose location is in this state and has no usable token. */
+const problems: Record<FailedState, (since: number, retryAfterSeconds: number, cause?: unknown) => Problem> = {
+  'reconnect-required': (since, _, cause) =>
+    new Problem('location-reconnect-required', `HighLevel ended the connection of this location on ${date(since)}`, {
+      cause
+    }),
+  paused: (since, _, cause) =>
+    new Problem('location-paused', `HighLevel has reported this location as not active since ${date(since)}`, {
+      cause
+    }),
+  'backing-off': (since, retryAfterSeconds, cause) =>
+    new Problem(
+      'upstream-unavailable',
+      `The token of this location has expired and could not be renewed since ${date(since)}`,
+      { retryAfterSeconds, cause }
+    )
+}
+
+const secondsUntil = (at: number, now: number) => Math.max(1, Math.ceil((at - now) / 1_000))
+
+/** Throws the problem of a grant that failed to be renewed and whose next try is not due: calls must not cause a storm. */
+export function assertRetryDue(grant: Grant, now: number): void {
+  const { state } = grant
+  if (state === 'connected' || state === 'uninstalled') return
+  const at = callMayRetryAt(grant, now)
+  if (state !== 'reconnect-required' && now >= at) return
+  throw problems[state](grant.stateSince, secondsUntil(at, now))
+}
+
+/** What is stored as the grant's state reason: HighLevel's words without secrets, or the detail of the problem. */
+const stateReasonOf = (cause: unknown): string =>
   cause instanceof TokenRefusal ? cause.message : cause instanceof Problem ? cause.detail : 'the gateway failed'
 
-/** What fails for longer may not pass by itself. */
-const LONG_MS = 15 * 60_000
-
 /**
- * When HighLevel was last asked with no known outcome. A refusal of this ask says nothing of an earlier one, whose
- * answer was lost: it may have rotated all the same.
+ * The time of the last refresh whose outcome is unknown. A refusal of the current refresh says nothing about an earlier
+ * one whose answer was lost: HighLevel may have rotated the tokens then.
  */
 const unknownSince = ({ kind, priorIntentAt }: Grant, failure: unknown): number | null =>
   kind !== 'oauth' ? null : failure instanceof UnknownOutcome ? failure.askedAt : priorIntentAt
 
-/** What becomes of a grant whose renewal failed. Only HighLevel's own word that the grant is spent ends it. */
-export function createFailures({ vault, saves, now, log, count }: Deps) {
-  const setbackOf = (grant: Grant, failure: unknown): RenewalFailure & { state: (typeof stateAfter)[RefusalKind] } => {
+/** Records failed renewals. A grant ends only if HighLevel says that its refresh token is spent. */
+export function createFailureHandler({ vault, saves, now, log, count }: Deps) {
+  const toRecord = (grant: Grant, failure: unknown): RenewalFailure & { state: FailedState } => {
     const cause = reasonFor(failure)
     const refusal = cause instanceof TokenRefusal ? cause : undefined
     const state = refusal ? stateAfter[refusal.kind] : 'backing-off'
@@ -44,7 +84,7 @@ export function createFailures({ vault, saves, now, log, count }: Deps) {
     return {
       state,
       stateSince,
-      stateReason: reasonOf(cause),
+      stateReason: stateReasonOf(cause),
       failures: grant.failures + 1,
       triedAt: now(),
       intentAt,
@@ -52,57 +92,56 @@ export function createFailures({ vault, saves, now, log, count }: Deps) {
     }
   }
 
-  const report = (
-    grant: Grant,
-    { state, stateSince, failures, triedAt, dueAt }: RenewalFailure,
-    err: unknown
-  ): void => {
+  const logFailure = (grant: Grant, failure: RenewalFailure, err: unknown): void => {
     const { subject } = grant
-    const isLong = (at: number | null) => at !== null && at - stateSince >= LONG_MS
+    const { state, stateSince, failures, triedAt, dueAt } = failure
+    const isOverdue = (at: number | null) => at !== null && at - stateSince >= ALARM_AFTER_MS
     if (state === 'reconnect-required' && grant.state !== state) {
-      // The one line to raise an alarm on: a person has to act.
+      // Alert on this line: a person has to act.
       log.error({ subject, state, err }, 'a grant has ended and must be connected again')
-    } else if (state === 'backing-off' && isLong(triedAt) && !isLong(grant.triedAt)) {
+    } else if (state === 'backing-off' && isOverdue(triedAt) && !isOverdue(grant.triedAt)) {
       log.error({ subject, state, failures, err }, 'a grant could not be renewed for a quarter of an hour')
     } else log.warn({ subject, state, failures, dueAt, err }, 'a renewal failed and will be tried again')
   }
 
-  /** HighLevel has ended the grant, and an uninstall was reported: it left, and nobody has to be alarmed. */
+  /** Whether the grant ended because of a reported uninstall. That is logged as information, not as an error. */
   const isUninstalled = async ({ subject }: Grant, { state }: RenewalFailure): Promise<boolean> => {
     if (state !== 'reconnect-required') return false
     try {
-      const isForgotten = await vault.confirmUninstall(subject, now())
-      if (isForgotten) log.info({ subject }, 'HighLevel confirms that the app was uninstalled')
-      return isForgotten
+      const isConfirmed = await vault.confirmUninstall(subject, now())
+      if (isConfirmed) log.info({ subject }, 'HighLevel confirms that the app was uninstalled')
+      return isConfirmed
     } catch (err) {
-      log.warn({ subject, err }, 'an uninstall could not be noted')
+      log.warn({ subject, err }, 'an uninstall could not be recorded')
       return false
     }
   }
 
   return {
     /**
-     * Notes why the renewal under `lease` failed, and throws the Problem for its callers. Resolves with the grant where
-     * it has been renewed by another meanwhile.
+     * Records why the renewal under `lease` failed, and throws the Problem for the waiting calls. If another process has
+     * renewed the grant meanwhile, resolves with that grant.
      */
-    async settle(grant: Grant, lease: Lease, failure: unknown): Promise<Grant> {
-      const cause = reasonFor(failure)
-      const setback = setbackOf(grant, failure)
-      const problem = problemAfter(setback.state, setback, now(), cause)
+    async handle(grant: Grant, lease: Lease, error: unknown): Promise<Grant> {
+      const cause = reasonFor(error)
+      const failure = toRecord(grant, error)
+      const at = now()
+      const retryAfterSeconds = secondsUntil(callMayRetryAt(failure, at), at)
+      const problem = problems[failure.state](failure.stateSince, retryAfterSeconds, cause)
       try {
-        if (await vault.recordFailure(grant.subject, grant.generation, lease.owner, setback)) {
+        if (await vault.recordFailure(grant.subject, grant.generation, lease.owner, failure)) {
           count(cause instanceof TokenRefusal ? cause.kind : 'failed')
-          if (!(await isUninstalled(grant, setback))) report(grant, setback, cause)
+          if (!(await isUninstalled(grant, failure))) logFailure(grant, failure, cause)
           throw problem
         }
-        const inForce = await saves.load(grant.subject)
-        if (inForce !== undefined && inForce.generation !== grant.generation && isUsable(inForce, now())) return inForce
+        const current = await saves.load(grant.subject)
+        if (current !== undefined && current.generation !== grant.generation && isUsable(current, now())) return current
       } catch (err) {
-        if (err !== problem) log.warn({ subject: grant.subject, err }, 'a failed renewal could not be noted')
+        if (err !== problem) log.warn({ subject: grant.subject, err }, 'a failed renewal could not be recorded')
       }
       throw problem
     }
   }
 }
 
-export type Failures = ReturnType<typeof createFailures>
+export type FailureHandler = ReturnType<typeof createFailureHandler>

@@ -3,7 +3,7 @@ import { Problem } from '../../problems/problem.ts'
 import type { Grant, Lease } from '../grant.ts'
 import { ended, speaksOfGrant, type TokenRefusal } from '../oauth/token-refusal.ts'
 import type { PendingSaves } from '../pending-saves.ts'
-import type { Renewed } from './acquire-tokens.ts'
+import type { AcquiredTokens } from './acquire-tokens.ts'
 import { GRACE_MS } from './schedule.ts'
 
 /** Longer than the pause between two tries of a process that holds a pair and could not save it while the store was away. */
@@ -20,16 +20,16 @@ export interface Refused {
   lease: Lease
   refusal: TokenRefusal
   /** Asks with the same refresh token; `undefined` where there is none. */
-  again: (() => Promise<Renewed>) | undefined
+  again: (() => Promise<AcquiredTokens>) | undefined
   /** Other ways to tokens, in the order in which they are tried. */
-  ways: readonly (() => Promise<Renewed>)[]
+  ways: readonly (() => Promise<AcquiredTokens>)[]
 }
 
 /**
  * Resolves with what one of the ways brought, or with the grant in force where another process has renewed it. Rejects
  * with a TokenRefusal of `invalid-grant` where nothing helped, and with whatever else one of the ways rejects with.
  */
-export type Recover = (refused: Refused) => Promise<Renewed | Grant>
+export type Recover = (refused: Refused) => Promise<AcquiredTokens | Grant>
 
 interface Deps {
   saves: Pick<PendingSaves, 'load'>
@@ -68,7 +68,7 @@ export function createRecovery({ saves, now, ending }: Deps): Recover {
   }
 
   /** Words that are not known may pass: asks again for as long as the grace lasts. Resolves with the last refusal. */
-  const insist = async (first: TokenRefusal, again: () => Promise<Renewed>): Promise<Renewed | TokenRefusal> => {
+  const insist = async (first: TokenRefusal, again: () => Promise<AcquiredTokens>): Promise<AcquiredTokens | TokenRefusal> => {
     const isOver = waitUntil(now() + GRACE_MS, GRACE_MS)
     let refusal = first
     while (refusal.kind === 'unrecognized' && !isOver()) {

@@ -2,14 +2,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { BaseLogger } from 'pino'
 import { Problem } from '../../problems/problem.ts'
 import { createSingleFlight } from '../../shared/single-flight.ts'
-import type { Grant, IssuedGrant, Lease, Subject } from '../grant.ts'
+import { type Grant, type IssuedGrant, isUsable, type Lease, type Subject } from '../grant.ts'
 import type { Leases } from '../leases.ts'
 import type { PendingSaves } from '../pending-saves.ts'
-import { isUsable } from '../usable.ts'
 import type { GrantStore } from '../vault/vault.ts'
-import type { AcquireTokens, Renewed } from './acquire-tokens.ts'
-import type { Failures } from './failures.ts'
-import { refuseStanding } from './refusals.ts'
+import type { AcquireTokens, AcquiredTokens } from './acquire-tokens.ts'
+import { assertRetryDue, type FailureHandler } from './failures.ts'
 import { renewAt } from './schedule.ts'
 
 /** How often a grant is looked at that another process is renewing. */
@@ -28,15 +26,15 @@ interface Deps {
   vault: Pick<GrantStore, 'claimGrant'>
   saves: Pick<PendingSaves, 'load' | 'save'>
   leases: Pick<Leases, 'create' | 'keepAlive'>
-  issue: AcquireTokens
-  setbacks: Failures
+  acquireTokens: AcquireTokens
+  failureHandler: FailureHandler
   now: () => number
   log: BaseLogger
   /** Aborted when the process ends: nothing is begun any more, nor waited for that others do. */
   ending: AbortSignal
   count: (result: 'renewed') => void
   /** Called with each grant that was renewed here, at once; `saved` resolves when the store has it. */
-  renewed: (grant: Grant, saved: Promise<void>) => void
+  onRenewed: (grant: Grant, saved: Promise<void>) => void
 }
 
 const notConnected = () => new Problem('location-not-connected', 'This location is not connected')
@@ -45,7 +43,7 @@ const notConnected = () => new Problem('location-not-connected', 'This location 
  * Renews grants: one flight a subject in this process, one lease a subject among all. The intent is committed with the
  * lease before HighLevel is asked, and the answer is saved whoever holds the lease by then (docs/tokens.md).
  */
-export function createRenewal({ vault, saves, leases, issue, setbacks, now, log, ending, count, renewed }: Deps) {
+export function createRenewal({ vault, saves, leases, acquireTokens, failureHandler, now, log, ending, count, onRenewed }: Deps) {
   const fly = createSingleFlight<Grant>()
   const underWay = new Set<Promise<unknown>>()
 
@@ -57,7 +55,7 @@ export function createRenewal({ vault, saves, leases, issue, setbacks, now, log,
       })
     })
 
-  const fruitOf = (grant: Grant, { kind, tokens, scopes }: Renewed, forced: boolean): IssuedGrant => {
+  const fruitOf = (grant: Grant, { kind, tokens, scopes }: AcquiredTokens, forced: boolean): IssuedGrant => {
     const spent = grant.tokens?.refreshToken
     const hasRotated = kind === 'oauth' && spent !== undefined && spent !== tokens.refreshToken
     return {
@@ -78,7 +76,7 @@ export function createRenewal({ vault, saves, leases, issue, setbacks, now, log,
     let saved = Promise.resolve()
     let inForce: Grant | undefined
     try {
-      const outcome = await issue(grant, lease, renew)
+      const outcome = await acquireTokens(grant, lease, renew)
       if ('generation' in outcome) inForce = outcome
       else {
         const kept = await saves.save(fruitOf(grant, outcome, forced), grant.generation)
@@ -87,14 +85,14 @@ export function createRenewal({ vault, saves, leases, issue, setbacks, now, log,
         count('renewed')
       }
     } catch (cause) {
-      inForce = await setbacks.settle(grant, lease, cause)
+      inForce = await failureHandler.handle(grant, lease, cause)
     } finally {
       // While the new pair is in memory alone nobody else has to ask for it.
       saved.then(release, release)
     }
     // It may have been removed meanwhile.
     if (inForce === undefined || !isUsable(inForce, now())) throw notConnected()
-    renewed(inForce, saved)
+    onRenewed(inForce, saved)
     return inForce
   }
 
@@ -105,7 +103,7 @@ export function createRenewal({ vault, saves, leases, issue, setbacks, now, log,
       const isRefused = refused !== undefined && grant.tokens?.accessToken === refused
       if (isUsable(grant, now()) && !isRefused) return grant
       if (isRefused && wasJustForced(grant, now())) return grant
-      refuseStanding(grant, now())
+      assertRetryDue(grant, now())
 
       const lease = leases.create()
       const claimed = await claim(grant, lease)

@@ -45,7 +45,7 @@ export const reviewAt = (refusal: { isDoubtful: boolean } | undefined, now: numb
   refusal?.isDoubtful ? now + REVIEW_MS : null
 
 /** When a call may have HighLevel asked again for the grant, of which the last renewal failed. */
-export const callMayTryAt = ({ dueAt, triedAt }: Pick<Grant, 'dueAt' | 'triedAt'>, now: number): number => {
+export const callMayRetryAt = ({ dueAt, triedAt }: Pick<Grant, 'dueAt' | 'triedAt'>, now: number): number => {
   if (triedAt !== null && triedAt > now + SKEW_MS) return now
   return Math.min(dueAt ?? 0, (triedAt ?? 0) + LONGEST_REFUSAL_MS)
 }
