@@ -10,7 +10,7 @@ import validation from '../http/validation.ts'
 import logging from '../observability/request-log.ts'
 import { Problem } from '../problems/problem.ts'
 import { ID } from '../shared/ids.ts'
-import { healthOf, type ServerOptions } from './public-server.ts'
+import { healthOf, httpOptions, type ServerOptions } from './public-server.ts'
 
 const PAGE = 1_000
 
@@ -63,7 +63,7 @@ const locationRoutes: FastifyPluginAsyncTypebox<Options> = async (app, { vault, 
 /** The second listener, for operators alone: the API gateway never exposes it. */
 export async function buildAdminServer(options: ServerOptions): Promise<FastifyInstance> {
   const { parts, log, writeLine, now } = options
-  const app = createServer({ ...options, maxConnections: parts.connections.admin })
+  const app = createServer(httpOptions(options, parts.connections.admin))
   const methods = createMethodGuard()
   await app.register(logging, { log, writeLine, metrics: parts.metrics })
   await app.register(validation)

@@ -45,7 +45,7 @@ export interface ServerOptions {
 /** The public listener: every register call of it, in order. */
 export async function buildPublicServer(options: ServerOptions): Promise<FastifyInstance> {
   const { config, parts, log, writeLine, now, lastAnswerAt } = options
-  const app = createServer({ ...options, maxConnections: parts.connections.accepted })
+  const app = createServer(httpOptions(options, parts.connections.accepted))
   const methods = createMethodGuard()
 
   await app.register(logging, { log, writeLine, metrics: parts.metrics })
@@ -97,6 +97,20 @@ function updateRecordOf({ config, parts }: ServerOptions) {
     countUnchecked: parts.metrics.upstream.countUnchecked
   })
 }
+
+/** Where a location can be connected; `undefined` without an app, as nobody can connect one then. */
+const connectUrlOf = ({ publicServer, highLevel }: Config) =>
+  highLevel.app === undefined ? undefined : `${publicServer.url}/oauth/install`
+
+export const httpOptions = ({ config, log, isDraining }: ServerOptions, maxConnections: number) => ({
+  connectUrl: connectUrlOf(config),
+  bodyLimitBytes: config.bodyLimitBytes,
+  trustProxy: config.publicServer.trustProxy,
+  requestDeadlineMs: config.requestDeadlineMs,
+  log,
+  isDraining,
+  maxConnections
+})
 
 export const healthOf = ({ parts, isDraining, onReadinessAsked }: ServerOptions) => ({
   ping: parts.vault.ping,

@@ -3,7 +3,8 @@ import fp from 'fastify-plugin'
 import { credentialHash } from '../grants/vault/credential-hash.ts'
 import { withDeadline } from '../highlevel/deadline.ts'
 import { Problem } from '../problems/problem.ts'
-import type { Caller, Callers } from './callers.ts'
+import type { Caller } from './caller.ts'
+import type { Callers } from './callers.ts'
 import type { FailureLimit } from './rate-limit.ts'
 
 declare module 'fastify' {

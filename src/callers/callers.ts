@@ -2,15 +2,8 @@ import type { BaseLogger } from 'pino'
 import type { Vault } from '../grants/vault/vault.ts'
 import { Problem } from '../problems/problem.ts'
 import { createFreshCache } from '../shared/fresh-cache.ts'
+import type { Caller } from './caller.ts'
 import { createJwtCallers, type JwtOptions, providerUnavailable } from './jwt.ts'
-
-/** Who calls, and for which locations. */
-export interface Caller {
-  id: string
-  locations: ReadonlySet<string> | '*'
-  /** Epoch milliseconds at which the credential ends by itself. */
-  expiresAt: number
-}
 
 /** A revoked key is refused after this long at the latest, and a JWT is held against the keys that are known by then. */
 const MAX_AGE_MS = 10_000

@@ -1,7 +1,7 @@
 import { errors, type JWTPayload, type JWTVerifyOptions, jwtVerify } from 'jose'
 import type { BaseLogger } from 'pino'
 import { Problem } from '../problems/problem.ts'
-import type { Caller } from './callers.ts'
+import type { Caller } from './caller.ts'
 import { createKeySet } from './jwks.ts'
 
 export interface JwtOptions {

@@ -1,5 +1,5 @@
 import { type FieldError, Problem } from '../problems/problem.ts'
-import type { Caller } from './callers.ts'
+import type { Caller } from './caller.ts'
 
 interface Query {
   /** Left out where the caller's key is bound to exactly one location. */

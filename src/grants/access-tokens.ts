@@ -4,7 +4,7 @@ import { Problem } from '../problems/problem.ts'
 import { createFreshCache } from '../shared/fresh-cache.ts'
 import type { Grant, Subject } from './grant.ts'
 import type { PendingSaves } from './pending-saves.ts'
-import type { Renew } from './renewal/renew.ts'
+import type { Renew } from './renewal/acquired-tokens.ts'
 import type { GrantStore } from './vault/vault.ts'
 
 /** Bounds how long a removed or replaced grant stays in use in a process that did not see the change. */

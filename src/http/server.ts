@@ -1,6 +1,5 @@
 import Fastify, { type FastifyInstance, LogController } from 'fastify'
 import type { Logger } from 'pino'
-import type { Config } from '../app/config.ts'
 import { Problem } from '../problems/problem.ts'
 import { answerConnect, createClientErrorHandler, MAX_URI_CHARS } from './connections/client-errors.ts'
 import { limitConnections } from './connections/connection-limit.ts'
@@ -14,7 +13,12 @@ import { requestId } from './request-id.ts'
 const IDLE_SOCKET_MS = 120_000
 
 interface Options {
-  config: Config
+  /** Where a location can be connected, for the problems that ask for it; absent where nobody can connect one. */
+  connectUrl: string | undefined
+  bodyLimitBytes: number
+  /** In Fastify's form. */
+  trustProxy: boolean | string[]
+  requestDeadlineMs: number
   log: Logger
   isDraining: () => boolean
   /** How many connections it may hold. */
@@ -31,17 +35,17 @@ function childless(log: Logger): Logger {
 }
 
 /** The bare server of either listener: what must be decided before anything is registered. */
-export function createServer({ config, log, isDraining, maxConnections }: Options): FastifyInstance {
-  const connectUrl = config.highLevel.app === undefined ? undefined : `${config.publicServer.url}/oauth/install`
-  const sendProblem = createSendProblem({ connectUrl })
+export function createServer(options: Options): FastifyInstance {
+  const { log, isDraining, maxConnections } = options
+  const sendProblem = createSendProblem({ connectUrl: options.connectUrl })
   const app = Fastify({
     loggerInstance: childless(log),
     // One line a call, written by http/logging.
     logController: new LogController({ disableRequestLogging: true }),
     genReqId: requestId,
     requestIdHeader: false,
-    bodyLimit: config.bodyLimitBytes,
-    trustProxy: config.publicServer.trustProxy,
+    bodyLimit: options.bodyLimitBytes,
+    trustProxy: options.trustProxy,
     routerOptions: { maxParamLength: MAX_URI_CHARS },
     // Before routing no hook runs, the one that logs calls included.
     frameworkErrors: (error, request, reply) => {
@@ -61,7 +65,7 @@ export function createServer({ config, log, isDraining, maxConnections }: Option
       requireHostHeader: false,
       joinDuplicateHeaders: true
     },
-    connectionTimeout: Math.max(IDLE_SOCKET_MS, config.requestDeadlineMs + 30_000),
+    connectionTimeout: Math.max(IDLE_SOCKET_MS, options.requestDeadlineMs + 30_000),
     // Longer than the 60 s of common load balancers, so that it is never this side that closes a socket in use.
     keepAliveTimeout: 72_000
   }) as unknown as FastifyInstance

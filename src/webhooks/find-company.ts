@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { BaseLogger } from 'pino'
-import type { OAuthClient } from '../grants/oauth/oauth-client.ts'
 import { isUsable } from '../grants/grant.ts'
+import type { OAuthClient } from '../grants/oauth/oauth-client.ts'
 import type { Vault } from '../grants/vault/vault.ts'
 import { Problem } from '../problems/problem.ts'
 

@@ -1,20 +1,13 @@
 import type { ProblemCode } from '../../problems/catalog.ts'
 import { Problem } from '../../problems/problem.ts'
-import { type Grant, type GrantKind, isUsable, type Lease, type Subject, type Tokens } from '../grant.ts'
+import { type Grant, type GrantKind, isUsable, type Lease, type Subject } from '../grant.ts'
 import type { Issued, OAuthClient } from '../oauth/oauth-client.ts'
 import { repeatRefresh } from '../oauth/repeat-refresh.ts'
 import { speaksOfGrant, TokenRefusal } from '../oauth/token-refusal.ts'
 import type { PendingSaves } from '../pending-saves.ts'
 import type { GrantStore } from '../vault/vault.ts'
+import type { AcquiredTokens, Renew } from './acquired-tokens.ts'
 import type { Recover } from './recovery.ts'
-import type { Renew } from './renew.ts'
-
-/** What HighLevel issued in place of a grant's tokens, and by which way. */
-export interface AcquiredTokens {
-  kind: GrantKind
-  tokens: Tokens
-  scopes: string
-}
 
 /**
  * Asks HighLevel for new tokens of a grant that is under `lease`; where another process has done so already, resolves

@@ -3,7 +3,7 @@ import { Problem } from '../../problems/problem.ts'
 import type { Grant, Lease } from '../grant.ts'
 import { ended, speaksOfGrant, type TokenRefusal } from '../oauth/token-refusal.ts'
 import type { PendingSaves } from '../pending-saves.ts'
-import type { AcquiredTokens } from './acquire-tokens.ts'
+import type { AcquiredTokens } from './acquired-tokens.ts'
 import { GRACE_MS } from './schedule.ts'
 
 /** Longer than the pause between two tries of a process that holds a pair and could not save it while the store was away. */
@@ -68,7 +68,10 @@ export function createRecovery({ saves, now, ending }: Deps): Recover {
   }
 
   /** Words that are not known may pass: asks again for as long as the grace lasts. Resolves with the last refusal. */
-  const insist = async (first: TokenRefusal, again: () => Promise<AcquiredTokens>): Promise<AcquiredTokens | TokenRefusal> => {
+  const insist = async (
+    first: TokenRefusal,
+    again: () => Promise<AcquiredTokens>
+  ): Promise<AcquiredTokens | TokenRefusal> => {
     const isOver = waitUntil(now() + GRACE_MS, GRACE_MS)
     let refusal = first
     while (refusal.kind === 'unrecognized' && !isOver()) {

@@ -6,7 +6,8 @@ import { type Grant, type IssuedGrant, isUsable, type Lease, type Subject } from
 import type { Leases } from '../leases.ts'
 import type { PendingSaves } from '../pending-saves.ts'
 import type { GrantStore } from '../vault/vault.ts'
-import type { AcquireTokens, AcquiredTokens } from './acquire-tokens.ts'
+import type { AcquireTokens } from './acquire-tokens.ts'
+import type { AcquiredTokens } from './acquired-tokens.ts'
 import { assertRetryDue, type FailureHandler } from './failures.ts'
 import { renewAt } from './schedule.ts'
 
@@ -43,7 +44,18 @@ const notConnected = () => new Problem('location-not-connected', 'This location 
  * Renews grants: one flight a subject in this process, one lease a subject among all. The intent is committed with the
  * lease before HighLevel is asked, and the answer is saved whoever holds the lease by then (docs/tokens.md).
  */
-export function createRenewal({ vault, saves, leases, acquireTokens, failureHandler, now, log, ending, count, onRenewed }: Deps) {
+export function createRenewal({
+  vault,
+  saves,
+  leases,
+  acquireTokens,
+  failureHandler,
+  now,
+  log,
+  ending,
+  count,
+  onRenewed
+}: Deps) {
   const fly = createSingleFlight<Grant>()
   const underWay = new Set<Promise<unknown>>()
 
@@ -141,5 +153,3 @@ export function createRenewal({ vault, saves, leases, acquireTokens, failureHand
 
   return { renew, renewClaimed, settled }
 }
-
-export type Renew = (subject: Subject, refused?: string) => Promise<Grant>
