@@ -4,42 +4,42 @@ import type { Catalog, KnownSchema } from '../schemas/catalog.ts'
 import type { RecordPatch } from './schemas.ts'
 import type { WriteRules } from './write-plan.ts'
 
-/** Of what nothing has to be known. */
-const NOTHING: KnownSchema = { schema: undefined }
+/** For writes that need no schema. */
+const NOT_NEEDED: KnownSchema = { schema: undefined }
 
 interface Write {
   ref: RecordRef
   patch: RecordPatch
   context: CallContext
-  /** Told of what is read for the write. */
+  /** The reads that the write causes: each is added here. */
   reads: { method: 'GET'; path: string }[]
 }
 
-/** What writes know of the fields of their objects. */
+/** Finds the schemas that writes need. */
 export function createKnownFields(catalog: Pick<Catalog, 'find' | 'recheck'>, { checks, translates }: WriteRules) {
-  const timed = async <T>({ context }: Write, wait: Promise<T>): Promise<T> => {
-    const since = performance.now()
+  const measure = async <T>({ context }: Write, wait: Promise<T>): Promise<T> => {
+    const startedAt = performance.now()
     try {
       return await wait
     } finally {
-      context.callRecord.schemaMs += performance.now() - since
+      context.callRecord.schemaMs += performance.now() - startedAt
     }
   }
 
   return {
-    /** Most often at once, without a promise. Rejects with a Problem that stops the write too. */
+    /** Mostly returns without a promise. Rejects with a Problem that stops the write too. */
     find(write: Write): KnownSchema | Promise<KnownSchema> {
-      if (write.patch.properties === undefined || !(checks || translates)) return NOTHING
-      const held = catalog.find(write.ref, write.context)
-      if (!(held instanceof Promise)) return held
+      if (write.patch.properties === undefined || !(checks || translates)) return NOT_NEEDED
+      const found = catalog.find(write.ref, write.context)
+      if (!(found instanceof Promise)) return found
       write.reads.push({ method: 'GET', path: objectPath(write.ref) })
-      return timed(write, held)
+      return measure(write, found)
     },
 
-    /** Newer ones than those that led to trouble, if there are. */
+    /** Fetches the schema again after an error that a changed object may explain. `undefined` if it has not changed. */
     async newer(write: Write, { schema, isNew }: KnownSchema): Promise<KnownSchema | undefined> {
       if (schema === undefined || isNew) return undefined
-      const fresh = await timed(write, catalog.recheck(write.ref, schema, write.context))
+      const fresh = await measure(write, catalog.recheck(write.ref, schema, write.context))
       return fresh && { schema: fresh, isNew: true }
     }
   }

@@ -5,15 +5,15 @@ import { type PropertiesPlan, planProperties, planUnchecked, resolveWanted } fro
 import { type AssigneesDelta, assigneesDelta, followersOf, hasConflict, isWantedList, ownersOf } from './assignees.ts'
 import type { RecordPatch } from './schemas.ts'
 
-/** Which of its two services to a write the gateway does. */
+/** Which of the two steps of a write are switched on. */
 export interface WriteRules {
-  /** `SCHEMA_VALIDATION`: values are checked against the location's object. */
+  /** `SCHEMA_VALIDATION`: check values against the schema of the object. */
   checks: boolean
-  /** `WRITE_DIALECT`: values are put into the form that HighLevel takes. */
+  /** `WRITE_DIALECT`: translate values into HighLevel's form. */
   translates: boolean
 }
 
-/** The body of HighLevel's PUT. What is undefined is left out of it. */
+/** The body of HighLevel's PUT. Undefined members are not serialized. */
 export interface WriteBody {
   properties?: Record<string, unknown> | undefined
   owners?: unknown
@@ -22,39 +22,39 @@ export interface WriteBody {
 
 export interface WritePlan {
   errors: readonly FieldError[]
-  /** What the properties come to; `undefined` where they go as they came. */
+  /** `undefined` where the properties are sent verbatim. */
   properties: PropertiesPlan | undefined
   translates: boolean
-  /** The body cannot be told without the record as it is. */
+  /** The body depends on the stored record. */
   needsRecord: boolean
 }
 
-const none: readonly FieldError[] = []
+const noErrors: readonly FieldError[] = []
 
-const usersMembers = ['owner', 'followers'] as const
+const assigneeMembers = ['owner', 'followers'] as const
 
-const conflict = (member: string): FieldError => ({
+const conflictError = (member: string): FieldError => ({
   pointer: `/${member}`,
   code: 'conflict',
-  detail: 'holds a user who is both added and removed'
+  detail: 'adds and removes the same user'
 })
 
-const misplaced = (member: string): FieldError => ({
+const notAllowedError = (member: string): FieldError => ({
   pointer: `/${member}`,
   code: 'not-allowed',
-  detail: 'must be left out: a standard object such as business has no owner and no followers'
+  detail: 'must be left out: a standard object such as business has no owner or followers'
 })
 
-/** HighLevel documents owners and followers for custom objects alone. */
-function memberFaults({ schemaKey }: RecordRef, patch: RecordPatch, schema: ObjectSchema | undefined) {
-  if (patch.owner === undefined && patch.followers === undefined) return none
+/** HighLevel documents owners and followers for custom objects only. */
+function assigneeErrors({ schemaKey }: RecordRef, patch: RecordPatch, schema: ObjectSchema | undefined) {
+  if (patch.owner === undefined && patch.followers === undefined) return noErrors
   if (!(schema?.isStandard ?? schemaKey === 'business')) {
-    return usersMembers.filter((member) => hasConflict(patch[member])).map(conflict)
+    return assigneeMembers.filter((member) => hasConflict(patch[member])).map(conflictError)
   }
-  return usersMembers.filter((member) => patch[member] !== undefined).map(misplaced)
+  return assigneeMembers.filter((member) => patch[member] !== undefined).map(notAllowedError)
 }
 
-/** What is to be written, as far as it can be told without the record. */
+/** Plans the write as far as possible without the stored record. */
 export function planWrite(
   { checks, translates }: WriteRules,
   ref: RecordRef,
@@ -64,10 +64,10 @@ export function planWrite(
   const { properties, owner, followers } = patch
   const plan = checks ? planProperties : planUnchecked
   const planned = properties && schema && plan(schema, properties)
-  const misplacedFaults = checks ? memberFaults(ref, patch, schema) : none
-  const found = planned?.errors ?? none
+  const memberErrors = checks ? assigneeErrors(ref, patch, schema) : noErrors
+  const propertyErrors = planned?.errors ?? noErrors
   return {
-    errors: misplacedFaults.length === 0 ? found : [...found, ...misplacedFaults],
+    errors: memberErrors.length === 0 ? propertyErrors : [...propertyErrors, ...memberErrors],
     properties: translates ? planned : undefined,
     translates,
     needsRecord:
@@ -75,7 +75,7 @@ export function planWrite(
   }
 }
 
-/** The body of the write, given the record where the plan needs it; `undefined` where there is nothing to change. */
+/** The body of the write. `current` is the stored record, if the plan needs it. `undefined` where nothing changes. */
 export function bodyOf(
   { properties: planned, translates }: WritePlan,
   { properties, owner, followers }: RecordPatch,
@@ -83,13 +83,14 @@ export function bodyOf(
 ): WriteBody | undefined {
   if (!translates) return { properties, owners: owner, followers }
   const changed = planned === undefined ? properties : resolveWanted(planned, heldProperties(current))
-  const owners: AssigneesDelta | undefined = owner && assigneesDelta(owner, current ? ownersOf(current) : [])
-  const others: AssigneesDelta | undefined = followers && assigneesDelta(followers, current ? followersOf(current) : [])
-  if (changed === undefined && owners === undefined && others === undefined) return undefined
-  return { properties: changed, owners, followers: others }
+  const ownersDelta: AssigneesDelta | undefined = owner && assigneesDelta(owner, current ? ownersOf(current) : [])
+  const followersDelta: AssigneesDelta | undefined =
+    followers && assigneesDelta(followers, current ? followersOf(current) : [])
+  if (changed === undefined && ownersDelta === undefined && followersDelta === undefined) return undefined
+  return { properties: changed, owners: ownersDelta, followers: followersDelta }
 }
 
-/** What a record holds, as far as an answer shows it. */
+/** The properties of a record in HighLevel's answer. */
 export function heldProperties(record: Record<string, unknown> | undefined): Record<string, unknown> {
   const held = record?.['properties']
   return typeof held === 'object' && held !== null ? (held as Record<string, unknown>) : {}

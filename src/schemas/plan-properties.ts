@@ -116,7 +116,8 @@ export function planUnchecked(schema: ObjectSchema, properties: Properties): Pro
 }
 
 /** Own members only: a field may be named like an inherited member, such as `constructor`. */
-const ownValue = (stored: Properties, key: string): unknown => (Object.hasOwn(stored, key) ? stored[key] : undefined)
+export const ownValue = (stored: Properties, key: string): unknown =>
+  Object.hasOwn(stored, key) ? stored[key] : undefined
 
 /**
  * Errors for wanted lists where the record holds a value of the field's former type: HighLevel fails to change such a
