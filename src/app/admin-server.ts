@@ -67,13 +67,13 @@ export async function buildAdminServer(options: ServerOptions): Promise<FastifyI
   const methods = createMethodGuard()
   await app.register(logging, { log, writeLine, metrics: parts.metrics })
   await app.register(validation)
-  await app.register(methods.plugin)
+  await app.register(methods.collectRoutes)
   await app.register(health, healthOf(options))
   await app.register(locationRoutes, { vault: parts.vault, now })
 
   app.get('/metrics', { config: { quiet: true } }, async (_, reply) =>
     reply.header('content-type', parts.metrics.contentType).send(await parts.metrics.render())
   )
-  methods.close(app)
+  methods.addMissingMethods(app)
   return app
 }

@@ -1,8 +1,8 @@
 import type { KeyObject } from 'node:crypto'
 import type { JwtOptions } from '../callers/jwt.ts'
 import { parseVaultKeys, type VaultKey } from '../grants/vault/cipher.ts'
-import { readOrigins } from '../http/cors-origins.ts'
-import { trustProxy } from '../http/trust-proxy.ts'
+import { parseOrigins } from '../http/cors-origins.ts'
+import { parseTrustProxy } from '../http/trust-proxy.ts'
 import { parseWebhookKey } from '../webhooks/signature.ts'
 import { type Environment, readEnvironment } from './environment.ts'
 
@@ -85,8 +85,8 @@ export function loadConfig(environment: NodeJS.ProcessEnv): Config {
       host: env.HOST,
       port: env.PORT,
       url: withoutSlash(env.PUBLIC_URL),
-      trustProxy: trustProxy(env.TRUST_PROXY),
-      corsOrigins: env.CORS_ORIGINS === undefined ? undefined : readOrigins(env.CORS_ORIGINS)
+      trustProxy: parseTrustProxy(env.TRUST_PROXY),
+      corsOrigins: env.CORS_ORIGINS === undefined ? undefined : parseOrigins(env.CORS_ORIGINS)
     },
     adminServer: { host: env.ADMIN_HOST, port: env.ADMIN_PORT },
     bodyLimitBytes: env.BODY_LIMIT_BYTES,

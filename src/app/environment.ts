@@ -3,7 +3,7 @@ import { Compile } from 'typebox/compile'
 import { Format } from 'typebox/format'
 import '../shared/typebox-settings.ts'
 import { parseVaultKeys } from '../grants/vault/cipher.ts'
-import { readOrigins } from '../http/cors-origins.ts'
+import { parseOrigins } from '../http/cors-origins.ts'
 import { isTrustProxy } from '../http/trust-proxy.ts'
 import { HIGHLEVEL_WEBHOOK_KEY, parseWebhookKey } from '../webhooks/signature.ts'
 
@@ -20,7 +20,7 @@ Format.Set('redis-url', (text) => /^rediss?:\/\/[^\s/?#]+/.test(text) && URL.can
 Format.Set('database-url', (text) =>
   /^postgres(ql)?:/.test(text) ? /^postgres(ql)?:\/\/[^/]/.test(text) && URL.canParse(text) : /^sqlite:.+/.test(text)
 )
-Format.Set('origins', (text) => readOrigins(text) !== undefined)
+Format.Set('origins', (text) => parseOrigins(text) !== undefined)
 Format.Set('trust-proxy', isTrustProxy)
 Format.Set('webhook-key', (text) => parseWebhookKey(text) !== undefined)
 const Url = (options: { format?: string; default?: string } = {}) =>

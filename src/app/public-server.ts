@@ -54,11 +54,11 @@ export async function buildPublicServer(options: ServerOptions): Promise<Fastify
   await app.register(rateLimitCounters, { redis: parts.redis, replicas: parts.upstream.replicas })
   const { corsOrigins } = config.publicServer
   if (corsOrigins !== undefined) {
-    await app.register(methods.bareOptions)
+    await app.register(methods.rejectPlainOptions)
     await app.register(cors, corsOptions(corsOrigins))
   }
   await app.register(openapi, { publicUrl: config.publicServer.url, version })
-  await app.register(methods.plugin)
+  await app.register(methods.collectRoutes)
 
   await app.register(health, healthOf(options))
   await app.register(problemPages)
@@ -83,7 +83,7 @@ export async function buildPublicServer(options: ServerOptions): Promise<Fastify
     await guarded.register(recordRoutes, { ...calls, updateRecord: updateRecordOf(options), readRecord })
     await guarded.register(objectRoutes, { ...calls, describe: parts.catalog.describe })
   })
-  methods.close(app)
+  methods.addMissingMethods(app)
   return app
 }
 
@@ -115,7 +115,7 @@ export const httpOptions = ({ config, log, isDraining }: ServerOptions, maxConne
 export const healthOf = ({ parts, isDraining, onReadinessAsked }: ServerOptions) => ({
   ping: parts.vault.ping,
   isDraining,
-  onAsked: onReadinessAsked,
+  onReadinessCheck: onReadinessAsked,
   degraded: () =>
     parts.redis?.isUp() === false ? 'Redis does not answer: limits are counted in this process alone' : undefined
 })

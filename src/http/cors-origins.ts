@@ -1,20 +1,20 @@
 const ANY_ORIGIN = '*'
 
 /**
- * What a browser sends as `Origin` from there: scheme and host in lower case, the port where it is not the scheme's own,
- * no slash at the end. `undefined` for what is no origin.
+ * Normalizes to the form that browsers send as `Origin`: scheme and host in lower case, no default port, no trailing
+ * slash. `undefined` if the text is not an origin.
  */
-function originOf(text: string): string | undefined {
-  // The parser alone would take `https:host`, `https://host/path` and `https://user@host`.
+function parseOrigin(text: string): string | undefined {
+  // The URL parser alone would also accept `https:host`, `https://host/path` and `https://user@host`.
   if (!/^https?:\/\/[^\s/?#@\\*]+\/?$/i.test(text) || !URL.canParse(text)) return undefined
   const { origin } = new URL(text)
   return origin
 }
 
-/** The origins that a list separated by commas names, `['*']` where one of them is `*`; `undefined` where it is no such list. */
-export function readOrigins(list: string): string[] | undefined {
-  const texts = list.split(',').map((text) => text.trim())
-  const origins = texts.map((text) => (text === ANY_ORIGIN ? text : originOf(text)))
+/** Parses a comma-separated list of origins: `['*']` if any of them is `*`, `undefined` if any of them is invalid. */
+export function parseOrigins(list: string): string[] | undefined {
+  const parts = list.split(',').map((text) => text.trim())
+  const origins = parts.map((text) => (text === ANY_ORIGIN ? text : parseOrigin(text)))
   if (!origins.every((origin) => origin !== undefined)) return undefined
   return origins.includes(ANY_ORIGIN) ? [ANY_ORIGIN] : origins
 }

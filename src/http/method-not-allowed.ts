@@ -1,59 +1,60 @@
 import type { FastifyInstance, FastifyRequest, HTTPMethods } from 'fastify'
 import fp from 'fastify-plugin'
 import { Problem } from '../problems/problem.ts'
-import { noRoute } from './error-handler.ts'
+import { routeNotFound } from './error-handler.ts'
 
 const isPreflight = ({ headers }: FastifyRequest): boolean =>
   headers.origin !== undefined && headers['access-control-request-method'] !== undefined
 
 /**
- * Answers 405 with `Allow` on the paths of routes registered after it. Fastify answers 404 to a method that a path
- * does not have; `close` adds the missing methods once all routes are known.
+ * Answers 405 with `Allow` where Fastify would answer 404: on a known path with another method. `collectRoutes` is
+ * registered before the routes, and `addMissingMethods` is called after them.
  */
 export function createMethodGuard() {
-  const paths = new Map<string, Set<string>>()
+  const methodsByPath = new Map<string, Set<string>>()
 
-  /** By path, once all routes are known. */
-  const allowed = new Map<string, string>()
+  /** The `Allow` header by path. Filled by `addMissingMethods`. */
+  const allowByPath = new Map<string, string>()
 
-  const refusal = (allow: string) =>
-    new Problem('method-not-allowed', `This path takes ${allow}`, { headers: { allow } })
+  const methodNotAllowed = (allow: string) =>
+    new Problem('method-not-allowed', `This path supports ${allow}`, { headers: { allow } })
 
   return {
     /**
-     * To be registered before CORS, which would answer any OPTIONS: one that is no preflight is a method like any other.
+     * Treats OPTIONS like any other method unless it is a CORS preflight. Register before CORS, which would answer any
+     * OPTIONS.
      */
-    bareOptions: fp(async (app: FastifyInstance) => {
+    rejectPlainOptions: fp(async (app: FastifyInstance) => {
       app.addHook('onRequest', (request, reply, done) => {
         if (request.method !== 'OPTIONS' || isPreflight(request)) return done()
-        const allow = allowed.get(request.routeOptions.url ?? '')
+        const allow = allowByPath.get(request.routeOptions.url ?? '')
         if (allow === undefined) reply.callNotFound()
-        else done(refusal(allow))
+        else done(methodNotAllowed(allow))
       })
     }),
 
-    plugin: fp(async (app: FastifyInstance) => {
+    collectRoutes: fp(async (app: FastifyInstance) => {
       app.addHook('onRoute', ({ url, method }) => {
-        const methods = paths.get(url) ?? new Set()
+        const methods = methodsByPath.get(url) ?? new Set()
         for (const name of [method].flat()) methods.add(name)
-        paths.set(url, methods)
+        methodsByPath.set(url, methods)
       })
     }),
 
-    close(app: FastifyInstance): void {
-      // Before a body is read, here too. What is registered before this in a scope of its own does not pass it.
-      app.addHook('onRequest', (request, _, done) => done(request.is404 ? noRoute(request) : undefined))
-      for (const [url, methods] of [...paths]) {
-        const others = app.supportedMethods.filter((method) => !methods.has(method)) as HTTPMethods[]
+    addMissingMethods(app: FastifyInstance): void {
+      // Before the body is read, for unknown paths too. Scopes registered earlier do not inherit this hook.
+      app.addHook('onRequest', (request, _, done) => done(request.is404 ? routeNotFound(request) : undefined))
+      for (const [url, methods] of [...methodsByPath]) {
+        const missing = app.supportedMethods.filter((method) => !methods.has(method)) as HTTPMethods[]
         const allow = [...methods].sort().join(', ')
-        allowed.set(url, allow)
+        allowByPath.set(url, allow)
         app.route({
           url,
-          method: others,
+          method: missing,
           schema: { hide: true },
-          // Before a body is read: whatever it is, the method is the first fault.
+          // Before the body is read: the method is the first error, whatever the body is.
           onRequest: async () => {
-            throw refusal(allow)
+            throw methodNotAllowed(allow)
           },
           handler: () => undefined
         })

@@ -3,7 +3,7 @@ import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 
-/** `GET /openapi.json` and `GET /docs`, made from the routes' own schemas. Registered before the routes. */
+/** `GET /openapi.json` and `GET /docs`, generated from the routes' schemas. Register before the routes. */
 export default fp(
   async (app: FastifyInstance, { publicUrl, version }: { publicUrl: string; version: string }) => {
     await app.register(swagger, {

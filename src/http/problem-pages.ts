@@ -3,6 +3,9 @@ import Type from 'typebox'
 import { catalog } from '../problems/catalog.ts'
 import { Problem } from '../problems/problem.ts'
 
+const CAN_BE_REPEATED = 'The same call can be sent again.'
+const FAILS_AGAIN = 'The same call will fail again.'
+
 const page = (
   code: string,
   { status, title, advice, retryable, source }: (typeof catalog)[keyof typeof catalog]
@@ -13,7 +16,7 @@ const page = (
 <title>${code}</title>
 <style>body{font:1rem/1.5 system-ui,sans-serif;max-width:36rem;margin:4rem auto;padding:0 1rem}h1{font-size:1.4rem}</style>
 <h1>${title}</h1>
-<p><code>${code}</code>, status ${status}. Who acts: ${source}. ${retryable ? 'The same call can be sent again.' : 'The same call will fail again.'}</p>
+<p><code>${code}</code>, status ${status}. Who acts: ${source}. ${retryable ? CAN_BE_REPEATED : FAILS_AGAIN}</p>
 <p>${advice}</p>
 </html>
 `

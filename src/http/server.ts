@@ -1,53 +1,53 @@
 import Fastify, { type FastifyInstance, LogController } from 'fastify'
 import type { Logger } from 'pino'
 import { Problem } from '../problems/problem.ts'
-import { answerConnect, createClientErrorHandler, MAX_URI_CHARS } from './connections/client-errors.ts'
+import { createClientErrorHandler, MAX_URI_CHARS, rejectConnect } from './connections/client-errors.ts'
 import { limitConnections } from './connections/connection-limit.ts'
-import { continueWhenRead } from './connections/expect-continue.ts'
-import { headProblem } from './connections/header-check.ts'
-import { dropBehindClose, isLast } from './connections/pipelining.ts'
+import { sendContinueOnRead } from './connections/expect-continue.ts'
+import { findHeaderProblem } from './connections/header-check.ts'
+import { dropRequestsAfterClose, isLastResponse } from './connections/pipelining.ts'
 import errors, { createSendProblem, toProblem } from './error-handler.ts'
 import { requestId } from './request-id.ts'
 
-/** A socket on which nothing moves for so long is closed, whatever it waits for. */
+/** Idle sockets are closed after this, whatever they wait for. */
 const IDLE_SOCKET_MS = 120_000
 
 interface Options {
-  /** Where a location can be connected, for the problems that ask for it; absent where nobody can connect one. */
+  /** Where a person connects a location; `undefined` if the gateway has no client credentials. */
   connectUrl: string | undefined
   bodyLimitBytes: number
-  /** In Fastify's form. */
+  /** Fastify's option of the same name. */
   trustProxy: boolean | string[]
   requestDeadlineMs: number
   log: Logger
   isDraining: () => boolean
-  /** How many connections it may hold. */
+  /** The most connections that may be open at a time. */
   maxConnections: number
 }
 
 /**
- * A child logger a request would serve nobody. Not by `childLoggerFactory`: what one returns Fastify looks over with each
- * request, method by method.
+ * Skips Fastify's child logger per request: one line is logged per call. `childLoggerFactory` would not do, because
+ * Fastify checks every method of the logger that it returns, on each request.
  */
-function childless(log: Logger): Logger {
-  const own: Logger = Object.create(log, { child: { value: () => own } })
-  return own
+function withoutChildLoggers(log: Logger): Logger {
+  const logger: Logger = Object.create(log, { child: { value: () => logger } })
+  return logger
 }
 
-/** The bare server of either listener: what must be decided before anything is registered. */
+/** The base of both servers: what must be set before any plugin is registered. */
 export function createServer(options: Options): FastifyInstance {
   const { log, isDraining, maxConnections } = options
   const sendProblem = createSendProblem({ connectUrl: options.connectUrl })
   const app = Fastify({
-    loggerInstance: childless(log),
-    // One line a call, written by http/logging.
+    loggerInstance: withoutChildLoggers(log),
+    // observability/request-log writes one line per call.
     logController: new LogController({ disableRequestLogging: true }),
     genReqId: requestId,
     requestIdHeader: false,
     bodyLimit: options.bodyLimitBytes,
     trustProxy: options.trustProxy,
     routerOptions: { maxParamLength: MAX_URI_CHARS },
-    // Before routing no hook runs, the one that logs calls included.
+    // No hooks run before routing, so the call is logged here.
     frameworkErrors: (error, request, reply) => {
       const problem = toProblem(error)
       sendProblem(request, reply, problem)
@@ -56,39 +56,39 @@ export function createServer(options: Options): FastifyInstance {
     clientErrorHandler: createClientErrorHandler(log),
     return503OnClosing: false,
     forceCloseConnections: 'idle',
-    // A client that sends slowly, or does not read, holds a socket and nothing else, and not for long.
+    // Limits how long a client that sends slowly, or does not read, can hold a socket.
     requestTimeout: 30_000,
     http: {
       headersTimeout: 15_000,
       connectionsCheckingInterval: 5_000,
-      // A request without Host is refused below, with a body that says so; so is one with a field that came twice.
+      // Missing Host and repeated headers are rejected below, with a problem as the body.
       requireHostHeader: false,
       joinDuplicateHeaders: true
     },
     connectionTimeout: Math.max(IDLE_SOCKET_MS, options.requestDeadlineMs + 30_000),
-    // Longer than the 60 s of common load balancers, so that it is never this side that closes a socket in use.
+    // Longer than the usual 60 s of load balancers: this side must not close a connection that they are about to use.
     keepAliveTimeout: 72_000
   }) as unknown as FastifyInstance
 
   app.register(errors, { sendProblem })
   limitConnections(app.server, maxConnections, log)
-  dropBehindClose(app.server)
-  answerConnect(app.server, log)
-  // Node would answer an Expect that is not known without a body: it is refused with its head.
+  dropRequestsAfterClose(app.server)
+  rejectConnect(app.server, log)
+  // Node would answer an unknown Expect without a body. Passed on, it is rejected in `findHeaderProblem`.
   app.server.on('checkExpectation', (request, response) => void app.server.emit('request', request, response))
-  continueWhenRead(app.server)
+  sendContinueOnRead(app.server)
   app.addHook('onRequest', (request, reply, done) => {
     const isTooLong = (request.raw.url?.length ?? 0) > MAX_URI_CHARS
     if (isTooLong) return done(new Problem('uri-too-long', `The URL is longer than ${MAX_URI_CHARS} characters`))
-    const fault = headProblem(request.raw)
-    // What stands before the gateway may have understood it as something else: nothing more is read of this connection.
-    if (fault !== undefined) reply.raw.shouldKeepAlive = false
-    done(fault)
+    const problem = findHeaderProblem(request.raw)
+    // A proxy in front may have understood the request differently: read nothing more from this connection.
+    if (problem !== undefined) reply.raw.shouldKeepAlive = false
+    done(problem)
   })
-  // With the answer, not with the request: one that was under way when the end began would keep its socket open, and
-  // the process with it.
+  // Decided at the answer, not at the request: a request in flight when draining began would keep its socket open, and
+  // with it the process.
   app.addHook('onSend', (request, reply, payload, done) => {
-    if (isDraining() && isLast(reply.raw)) reply.header('connection', 'close')
+    if (isDraining() && isLastResponse(reply.raw)) reply.header('connection', 'close')
     if (reply.raw.destroyed) app.noteHangUp(request, reply)
     done(null, payload)
   })

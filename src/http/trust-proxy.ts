@@ -6,10 +6,10 @@ function isAddressRange(text: string): boolean {
   return isIP(address) !== 0 && Number(bits) <= (isIP(address) === 4 ? 32 : 128)
 }
 
-/** Whether a `TRUST_PROXY` can be used: `false`, `true`, or addresses, ranges and names of ranges between commas. */
+/** Whether `TRUST_PROXY` is valid: `false`, `true`, or addresses, ranges and range names separated by commas. */
 export const isTrustProxy = (setting: string): boolean =>
   setting === 'true' || setting === 'false' || setting.split(',').every((part) => isAddressRange(part.trim()))
 
-/** The setting in Fastify's form. */
-export const trustProxy = (setting: string): boolean | string[] =>
+/** Converts a valid `TRUST_PROXY` to Fastify's option. */
+export const parseTrustProxy = (setting: string): boolean | string[] =>
   setting === 'true' || setting === 'false' ? setting === 'true' : setting.split(',').map((part) => part.trim())

@@ -5,9 +5,9 @@ import '../shared/typebox-settings.ts'
 import type { FieldError } from '../problems/problem.ts'
 import { escapePointerToken, isObject } from '../shared/json.ts'
 
-type Entry = TLocalizedValidationError
+type SchemaError = TLocalizedValidationError
 
-const none: readonly FieldError[] = []
+const noErrors: readonly FieldError[] = []
 
 const MAX_POINTER_CHARS = 512
 
@@ -21,68 +21,68 @@ const codes: Record<string, string> = {
   maxLength: 'too-long'
 }
 
-interface Part {
+interface SchemaNode {
   description?: string
   anyOf?: unknown[]
 }
 
-/** The part of a schema at a path such as `#/properties/owner/anyOf/0`. */
-const partAt = (root: TSchema, path: string): Part => {
-  let at: unknown = root
-  for (const key of path.split('/').slice(1)) at = (at as Record<string, unknown> | undefined)?.[key]
-  return (at as Part | undefined) ?? {}
+/** The subschema at a path such as `#/properties/owner/anyOf/0`. */
+const nodeAt = (root: TSchema, path: string): SchemaNode => {
+  let node: unknown = root
+  for (const key of path.split('/').slice(1)) node = (node as Record<string, unknown> | undefined)?.[key]
+  return (node as SchemaNode | undefined) ?? {}
 }
 
 /**
- * Of a union, only the entries of the branch that was meant: the one whose own type fits. Where none does, the union's
- * entry alone stays.
+ * Of a union's errors, keeps those of the branch that was meant: the one whose type fits. If none fits, keeps only the
+ * union's own error.
  */
-function withoutOtherBranches(schema: TSchema, entries: readonly Entry[]): Entry[] {
-  const misfits = new Set(entries.filter(({ keyword }) => keyword === 'type').map(({ schemaPath }) => schemaPath))
-  return entries.filter(({ keyword, schemaPath }) => {
+function withoutOtherBranches(schema: TSchema, errors: readonly SchemaError[]): SchemaError[] {
+  const mismatched = new Set(errors.filter(({ keyword }) => keyword === 'type').map(({ schemaPath }) => schemaPath))
+  return errors.filter(({ keyword, schemaPath }) => {
     const [branch] = /^.*?\/anyOf\/\d+/.exec(schemaPath) ?? []
-    if (branch !== undefined) return !misfits.has(branch)
-    const branches = partAt(schema, schemaPath).anyOf ?? []
-    return keyword !== 'anyOf' || branches.every((_, index) => misfits.has(`${schemaPath}/anyOf/${index}`))
+    if (branch !== undefined) return !mismatched.has(branch)
+    const branches = nodeAt(schema, schemaPath).anyOf ?? []
+    return keyword !== 'anyOf' || branches.every((_, index) => mismatched.has(`${schemaPath}/anyOf/${index}`))
   })
 }
 
-/** More entries than any list may have: what comes after them says nothing new, and takes long to say. */
-const MAX_LISTED = 200
-/** `{ followers: { add: [...] } }` is the deepest that a list stands. */
+/** Above the maximum length of every list: errors in later items tell nothing new and cost time. */
+const MAX_LIST_ITEMS = 200
+/** The deepest list is the one in `{ followers: { add: [...] } }`. */
 const LIST_DEPTH = 2
 
-const shortened = (value: unknown, depth = LIST_DEPTH): unknown => {
-  if (Array.isArray(value)) return value.slice(0, MAX_LISTED)
+const truncateLists = (value: unknown, depth = LIST_DEPTH): unknown => {
+  if (Array.isArray(value)) return value.slice(0, MAX_LIST_ITEMS)
   if (depth === 0 || !isObject(value)) return value
-  return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, shortened(member, depth - 1)]))
+  return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, truncateLists(member, depth - 1)]))
 }
 
 /**
- * Compiles a schema into a function that lists every fault of a value, none for a value that fits. `lead` says where
- * a JSON Pointer leads.
+ * Compiles a schema into a function that lists every error in a value. `locate` turns a JSON Pointer into the location
+ * of a field error.
  */
-export function compileValidation(
+export function compileValidator(
   schema: TSchema,
-  lead: (pointer: string) => { pointer: string } | { parameter: string }
+  locate: (pointer: string) => { pointer: string } | { parameter: string }
 ) {
-  // Names come from callers: one of a quarter of a megabyte is not repeated.
-  const place = (pointer: string) => lead(pointer.slice(0, MAX_POINTER_CHARS))
+  // Names come from callers and may be as long as the body: they are not repeated in full.
+  const at = (pointer: string) => locate(pointer.slice(0, MAX_POINTER_CHARS))
   const validator = Compile(schema)
 
-  const faultsOf = (entry: Entry): FieldError[] => {
-    const { keyword, instancePath, schemaPath, params, message } = entry
-    const members = (names: readonly string[], code: string, detail: string) =>
-      names.map((name) => ({ ...place(`${instancePath}/${escapePointerToken(name)}`), code, detail }))
+  const toFieldErrors = (error: SchemaError): FieldError[] => {
+    const { keyword, instancePath, schemaPath, params, message } = error
+    const forMembers = (names: readonly string[], code: string, detail: string) =>
+      names.map((name) => ({ ...at(`${instancePath}/${escapePointerToken(name)}`), code, detail }))
 
-    if (keyword === 'required') return members(params.requiredProperties, 'required', 'is required')
-    // One entry for each unknown member, and one that lists them all: the first kind survives a cap on entries.
-    if (keyword === 'boolean') return [{ ...place(instancePath), code: 'unknown-member', detail: 'is not known here' }]
+    if (keyword === 'required') return forMembers(params.requiredProperties, 'required', 'is required')
+    // TypeBox reports each unknown member on its own and all of them together. The former survive its cap on errors.
+    if (keyword === 'boolean') return [{ ...at(instancePath), code: 'unknown-member', detail: 'is not allowed here' }]
     if (keyword === 'additionalProperties') return []
-    const { description } = partAt(schema, schemaPath)
+    const { description } = nodeAt(schema, schemaPath)
     return [
       {
-        ...place(instancePath),
+        ...at(instancePath),
         code: codes[keyword] ?? 'invalid',
         detail: description === undefined ? message : `must be ${description}`
       }
@@ -90,9 +90,9 @@ export function compileValidation(
   }
 
   return (value: unknown): readonly FieldError[] => {
-    if (validator.Check(value)) return none
-    const faults = withoutOtherBranches(schema, validator.Errors(shortened(value))).flatMap(faultsOf)
-    // A value that does not fit has a fault, whatever became of the entries: an empty list would let it pass.
-    return faults.length > 0 ? faults : [{ ...place(''), code: 'invalid', detail: 'does not fit' }]
+    if (validator.Check(value)) return noErrors
+    const errors = withoutOtherBranches(schema, validator.Errors(truncateLists(value))).flatMap(toFieldErrors)
+    // Never an empty list for an invalid value: that would let it pass.
+    return errors.length > 0 ? errors : [{ ...at(''), code: 'invalid', detail: 'is not valid' }]
   }
 }

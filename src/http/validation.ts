@@ -2,63 +2,63 @@ import type { FastifyInstance, FastifyRequest, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import type { TSchema } from 'typebox'
 import { type FieldError, Problem } from '../problems/problem.ts'
-import { compileValidation } from './validation-errors.ts'
+import { compileValidator } from './validation-errors.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Faults that the schemas cannot express. The parts of the request are whatever the caller sent. */
-    requestFaults?: (request: FastifyRequest) => readonly FieldError[]
+    /** Finds errors that the schemas cannot express. The request may not match its schemas. */
+    requestErrors?: (request: FastifyRequest) => readonly FieldError[]
   }
 }
 
-type Check = (request: FastifyRequest) => readonly FieldError[]
+type FindErrors = (request: FastifyRequest) => readonly FieldError[]
 
-const none: readonly FieldError[] = []
+const noErrors: readonly FieldError[] = []
 
-const part = (schema: unknown, read: (request: FastifyRequest) => unknown, inBody = false): Check[] => {
+const finder = (schema: unknown, read: (request: FastifyRequest) => unknown, inBody = false): FindErrors[] => {
   if (schema === undefined) return []
-  const faults = compileValidation(schema as TSchema, (pointer) =>
+  const validate = compileValidator(schema as TSchema, (pointer) =>
     inBody ? { pointer } : { parameter: pointer.slice(1) }
   )
-  return [(request) => faults(read(request))]
+  return [(request) => validate(read(request))]
 }
 
-function checksOf({ schema = {}, config }: RouteOptions): Check[] {
+function findersFor({ schema = {}, config }: RouteOptions): FindErrors[] {
   return [
-    ...part(schema.params, (request) => request.params),
-    ...part(schema.querystring, (request) => request.query),
-    ...part(schema.headers, (request) => request.headers),
-    ...part(schema.body, (request) => request.body, true),
-    ...(config?.requestFaults ? [config.requestFaults] : [])
+    ...finder(schema.params, (request) => request.params),
+    ...finder(schema.querystring, (request) => request.query),
+    ...finder(schema.headers, (request) => request.headers),
+    ...finder(schema.body, (request) => request.body, true),
+    ...(config?.requestErrors ? [config.requestErrors] : [])
   ]
 }
 
 /**
- * Checks path, query, headers and body together, so that one answer names every fault. Fastify's own validation stops
- * at the first part that fails, coerces values and drops members, so it is switched off: a gateway refuses, it does
- * not repair. The routes' schemas stay where Fastify, OpenAPI and the types expect them.
+ * Validates path, query, headers and body together, so that one answer lists every error. Fastify's own validation is
+ * switched off: it stops at the first part that fails, coerces values and drops members, and a gateway rejects, it does
+ * not repair. The schemas stay on the routes, where Fastify, OpenAPI and the types expect them.
  */
 export default fp(
   async (app: FastifyInstance) => {
-    // None at all: Fastify calls even one that passes everything, part by part. Its type does not know.
+    // No validator at all: Fastify would call even a no-op for each part. Its type does not allow this.
     app.setValidatorCompiler(() => null as never)
 
     app.addHook('onRoute', (route) => {
-      const checks = checksOf(route)
-      if (checks.length === 0) return
-      const check = (request: FastifyRequest, _: unknown, done: (error?: Error) => void) => {
-        let errors: readonly FieldError[] = none
-        for (const faults of checks) {
-          const found = faults(request)
+      const finders = findersFor(route)
+      if (finders.length === 0) return
+      const validate = (request: FastifyRequest, _: unknown, done: (error?: Error) => void) => {
+        let errors: readonly FieldError[] = noErrors
+        for (const findErrors of finders) {
+          const found = findErrors(request)
           if (found.length > 0) errors = [...errors, ...found]
         }
         done(
           errors.length === 0
             ? undefined
-            : new Problem('invalid-request', `Faults in the request: ${errors.length}`, { errors })
+            : new Problem('invalid-request', `Validation errors: ${errors.length}`, { errors })
         )
       }
-      route.preValidation = [check, ...[route.preValidation ?? []].flat()]
+      route.preValidation = [validate, ...[route.preValidation ?? []].flat()]
     })
   },
   { name: 'validation' }

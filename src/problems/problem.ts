@@ -1,6 +1,8 @@
 import { catalog, type ProblemCode } from './catalog.ts'
 
-/** One error in a request. `pointer` is a JSON Pointer into the body; `parameter` names a path, query or header part. */
+/**
+ * One error in a request. `pointer` is a JSON Pointer into the body; `parameter` names a path, query or header part.
+ */
 export type FieldError = { code: string; detail: string } & ({ pointer: string } | { parameter: string })
 
 /** HighLevel's error as callers see it. `message` never contains a value that the caller sent. */

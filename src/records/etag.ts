@@ -1,4 +1,4 @@
-import { verifyTag } from '../http/etag.ts'
+import { verifyIfMatch } from '../http/etag.ts'
 
 type StoredRecord = Record<string, unknown>
 
@@ -8,5 +8,5 @@ export const etagOf = ({ dateUpdated }: StoredRecord): string | undefined =>
 
 /** Throws a Problem if the record has changed since the caller read it. */
 export function verifyMatch(ifMatch: string | undefined, record: StoredRecord): void {
-  if (ifMatch !== undefined) verifyTag(ifMatch, etagOf(record), 'The record')
+  if (ifMatch !== undefined) verifyIfMatch(ifMatch, etagOf(record), 'The record')
 }

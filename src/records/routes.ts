@@ -5,7 +5,7 @@ import { locationErrors, locationOf } from '../callers/location-access.ts'
 import type { HighLevelClient, RecordAnswer } from '../highlevel/client.ts'
 import { withWriteOutcome } from '../highlevel/write-outcome.ts'
 import { toProblem } from '../http/error-handler.ts'
-import { isKnown } from '../http/etag.ts'
+import { matchesWeakly } from '../http/etag.ts'
 import type { FieldError } from '../problems/problem.ts'
 import { bodyLimitErrors } from './body-limits.ts'
 import { etagOf, verifyMatch } from './etag.ts'
@@ -59,7 +59,7 @@ const recordRoutes: FastifyPluginAsyncTypebox<Options> = async (app, options) =>
   }
   app.patch(
     '/records/:schemaKey/:id',
-    { schema: write, config: { requestFaults: writeErrors } },
+    { schema: write, config: { requestErrors: writeErrors } },
     async (request, reply) => {
       const { schemaKey, id } = request.params
       const ref = { locationId: locationOf(request.caller, request.query), schemaKey, id }
@@ -84,7 +84,7 @@ const recordRoutes: FastifyPluginAsyncTypebox<Options> = async (app, options) =>
   }
   app.get(
     '/records/:schemaKey/:id',
-    { schema: read, config: { requestFaults: readErrors } },
+    { schema: read, config: { requestErrors: readErrors } },
     async (request, reply) => {
       const { schemaKey, id } = request.params
       const ref = { locationId: locationOf(request.caller, request.query), schemaKey, id }
@@ -93,7 +93,7 @@ const recordRoutes: FastifyPluginAsyncTypebox<Options> = async (app, options) =>
         const answer = await readRecord(ref, context)
         verifyMatch(request.headers['if-match'], answer.record)
         const tag = etagOf(answer.record)
-        if (!isKnown(request.headers['if-none-match'], tag)) return sendRecord(reply, answer)
+        if (!matchesWeakly(request.headers['if-none-match'], tag)) return sendRecord(reply, answer)
         return reply.header('etag', tag).code(304).send()
       } finally {
         calls.end(request, reply)

@@ -1,5 +1,5 @@
 import Type, { type Static } from 'typebox'
-import { notTaken, readConditions, Tags } from '../http/etag.ts'
+import { ETagList, readConditionHeaders, unsupportedHeader } from '../http/etag.ts'
 import { LocationId, SchemaKey, TimeoutMs } from '../http/parameters.ts'
 import { ID } from '../shared/ids.ts'
 
@@ -14,7 +14,7 @@ export const RecordQuery = Type.Object({ locationId: Type.Optional(LocationId) }
 export type RecordQuery = Static<typeof RecordQuery>
 
 export const ReadHeaders = Type.Object({
-  ...readConditions,
+  ...readConditionHeaders,
   'x-request-timeout-ms': Type.Optional(TimeoutMs)
 })
 
@@ -27,10 +27,10 @@ export const WriteQuery = Type.Object(
 )
 export type WriteQuery = Static<typeof WriteQuery>
 
-const unsupported = notTaken('a write takes If-Match')
+const unsupported = unsupportedHeader('a write supports only If-Match')
 
 export const WriteHeaders = Type.Object({
-  'if-match': Type.Optional(Tags),
+  'if-match': Type.Optional(ETagList),
   'if-none-match': unsupported,
   'if-unmodified-since': unsupported,
   'x-request-timeout-ms': Type.Optional(TimeoutMs)

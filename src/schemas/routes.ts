@@ -3,7 +3,7 @@ import type { FastifyRequest } from 'fastify'
 import Type from 'typebox'
 import { type CallOptions, createCallContexts } from '../callers/call-context.ts'
 import { locationErrors, locationOf } from '../callers/location-access.ts'
-import { isKnown, readConditions, verifyTag } from '../http/etag.ts'
+import { matchesWeakly, readConditionHeaders, verifyIfMatch } from '../http/etag.ts'
 import { LocationId, SchemaKey, TimeoutMs } from '../http/parameters.ts'
 import { version } from '../version.ts'
 import type { Catalog } from './catalog.ts'
@@ -13,7 +13,7 @@ import type { ObjectSchema } from './object-schema.ts'
 const ObjectPath = Type.Object({ schemaKey: SchemaKey })
 const ObjectQuery = Type.Object({ locationId: Type.Optional(LocationId) }, { additionalProperties: false })
 const ObjectHeaders = Type.Object({
-  ...readConditions,
+  ...readConditionHeaders,
   'x-request-timeout-ms': Type.Optional(TimeoutMs)
 })
 
@@ -50,7 +50,7 @@ const objectRoutes: FastifyPluginAsyncTypebox<Options> = async (app, options) =>
     headers: ObjectHeaders
   }
 
-  app.get('/objects/:schemaKey', { schema, config: { requestFaults: requestErrors } }, async (request, reply) => {
+  app.get('/objects/:schemaKey', { schema, config: { requestErrors } }, async (request, reply) => {
     const ref = { locationId: locationOf(request.caller, request.query), schemaKey: request.params.schemaKey }
     const context = calls.begin(request, reply, ref)
     try {
@@ -58,8 +58,8 @@ const objectRoutes: FastifyPluginAsyncTypebox<Options> = async (app, options) =>
       // The tag includes the version: another version may describe the same field differently.
       const tag = `"${object.digest}-${version}"`
       reply.header('etag', tag)
-      verifyTag(request.headers['if-match'], tag, 'The object')
-      if (isKnown(request.headers['if-none-match'], tag)) return reply.code(304).send()
+      verifyIfMatch(request.headers['if-match'], tag, 'The object')
+      if (matchesWeakly(request.headers['if-none-match'], tag)) return reply.code(304).send()
       return reply.header('content-type', 'application/schema+json').send(render(object))
     } finally {
       calls.end(request, reply)

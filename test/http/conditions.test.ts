@@ -4,7 +4,7 @@ import { RECORD, startGateway, startSimulator } from '../support/harness.ts'
 
 const OBJECT = `/objects/${SEED.schemaKey}?locationId=${SEED.locationId}`
 
-t.test('a read holds If-Match, and says what is there instead', async (t) => {
+t.test('a read with another If-Match gets 412 with the current ETag', async (t) => {
   const simulator = await startSimulator(t)
   const { call } = await startGateway(t, { simulator })
 
@@ -22,7 +22,7 @@ t.test('a read holds If-Match, and says what is there instead', async (t) => {
   }
 })
 
-t.test('a read refuses a condition on a time that it does not know, and needs none to be sent anew', async (t) => {
+t.test('a read rejects If-Unmodified-Since, and ignores If-Modified-Since and Range', async (t) => {
   const simulator = await startSimulator(t)
   const { call } = await startGateway(t, { simulator })
   const at = new Date().toUTCString()

@@ -4,18 +4,18 @@ import { requestId, traceparent } from '../../src/http/request-id.ts'
 const [TRACE, SPAN] = ['a'.repeat(32), 'b'.repeat(16)]
 const given = (value: string) => traceparent({ headers: { traceparent: value } })
 
-t.test('a request id of 1 to 128 characters comes back as it was sent', async (t) => {
+t.test('a valid request id of 1 to 128 characters is kept; any other is replaced', async (t) => {
   for (const id of ['1', 'a:b', 'order-4711-a', 'x'.repeat(128)])
     t.equal(requestId({ headers: { 'x-request-id': id } }), id)
   for (const id of ['', 'with blanks', 'x'.repeat(129), 'ä'])
     t.match(requestId({ headers: { 'x-request-id': id } }), /^[0-9a-f-]{36}$/, id)
 })
 
-t.test('a traceparent of version 00 comes back as it was sent', async (t) => {
+t.test('a traceparent of version 00 is kept', async (t) => {
   for (const flags of ['00', '01', 'ff']) t.equal(given(`00-${TRACE}-${SPAN}-${flags}`), `00-${TRACE}-${SPAN}-${flags}`)
 })
 
-t.test('one of a later version is read as version 00', async (t) => {
+t.test('a traceparent of a later version is converted to version 00', async (t) => {
   for (const version of ['01', 'cc', 'fe']) {
     t.equal(given(`${version}-${TRACE}-${SPAN}-01`), `00-${TRACE}-${SPAN}-01`)
     t.equal(given(`${version}-${TRACE}-${SPAN}-01-what-the-future-brings`), `00-${TRACE}-${SPAN}-01`)
@@ -23,7 +23,7 @@ t.test('one of a later version is read as version 00', async (t) => {
   }
 })
 
-t.test('one that is not well formed is replaced', async (t) => {
+t.test('an invalid traceparent is replaced', async (t) => {
   for (const value of [
     `ff-${TRACE}-${SPAN}-01`,
     `00-${TRACE}-${SPAN}-01-more`,

@@ -1,23 +1,23 @@
 import t, { type Test } from 'tap'
 import type { TSchema } from 'typebox'
-import { compileValidation } from '../../src/http/validation-errors.ts'
+import { compileValidator } from '../../src/http/validation-errors.ts'
 import { RecordPatch, RecordPath, RecordQuery, WriteHeaders } from '../../src/records/schemas.ts'
 
-type Row = [value: unknown, faults: [place: string, code: string, detail: string][]]
+type Row = [value: unknown, errors: [location: string, code: string, detail: string][]]
 
 const inBody = (pointer: string) => ({ pointer })
 const inRequest = (pointer: string) => ({ parameter: pointer.slice(1) })
 
-/** Each value with what is said of it, as place, code and detail. */
-function table(t: Test, schema: TSchema, place: typeof inBody | typeof inRequest, rows: readonly Row[]): void {
-  const faultsOf = compileValidation(schema, place)
-  for (const [value, faults] of rows) {
-    const said = faultsOf(value).map((fault) => [
-      'pointer' in fault ? fault.pointer : fault.parameter,
-      fault.code,
-      fault.detail
+/** Checks the errors of each value: location, code and detail. */
+function table(t: Test, schema: TSchema, locate: typeof inBody | typeof inRequest, rows: readonly Row[]): void {
+  const validate = compileValidator(schema, locate)
+  for (const [value, expected] of rows) {
+    const errors = validate(value).map((error) => [
+      'pointer' in error ? error.pointer : error.parameter,
+      error.code,
+      error.detail
     ])
-    t.strictSame(said, faults, JSON.stringify(value)?.slice(0, 80))
+    t.strictSame(errors, expected, JSON.stringify(value)?.slice(0, 80))
   }
 }
 
@@ -28,7 +28,7 @@ const USERS = 'must be a list of user ids, or { "add": [...], "remove": [...] }'
 const ID = 'must be a user id'
 const DELTA = 'must be an object with add, remove or both'
 
-t.test('a body that fits has no fault', async (t) => {
+t.test('a valid body has no errors', async (t) => {
   table(t, RecordPatch, inBody, [
     [{ properties: { any: { depth: [1] }, nothing: null } }, []],
     [{ owner: [] }, []],
@@ -38,7 +38,7 @@ t.test('a body that fits has no fault', async (t) => {
   ])
 })
 
-t.test('of a list that is far too long no more is said than of its beginning', async (t) => {
+t.test('errors of a list that is far too long cover only its beginning', async (t) => {
   const tooMany = 'must be a list of at most 10 user ids'
 
   table(t, RecordPatch, inBody, [
@@ -47,15 +47,15 @@ t.test('of a list that is far too long no more is said than of its beginning', a
   ])
 })
 
-t.test('what is no object, or an empty one, is said of the whole body', async (t) => {
+t.test('a body that is not an object, or is empty, gets one error about the whole body', async (t) => {
   table(t, RecordPatch, inBody, [
     ...[null, undefined, [], [{}], 'text', 17, true].map((value): Row => [value, [['', 'wrong-type', WHOLE]]]),
     [{}, [['', 'empty', WHOLE]]]
   ])
 })
 
-t.test('every unknown member is named once, by a pointer that leads to it', async (t) => {
-  const unknown = (place: string): Row[1][number] => [place, 'unknown-member', 'is not known here']
+t.test('every unknown member is reported once, with its pointer', async (t) => {
+  const unknown = (pointer: string): Row[1][number] => [pointer, 'unknown-member', 'is not allowed here']
 
   table(t, RecordPatch, inBody, [
     [{ owners: ['a'], properties: { a: 1 } }, [unknown('/owners')]],
@@ -66,14 +66,14 @@ t.test('every unknown member is named once, by a pointer that leads to it', asyn
   ])
 })
 
-t.test('properties are an object that is not empty, and their values are nobody’s business here', async (t) => {
+t.test('properties must be a non-empty object; their values are not checked here', async (t) => {
   table(t, RecordPatch, inBody, [
     ...[null, [], 'text', 17].map((properties): Row => [{ properties }, [['/properties', 'wrong-type', MEMBERS]]]),
     [{ properties: {} }, [['/properties', 'empty', MEMBERS]]]
   ])
 })
 
-t.test('of owner and followers only the form that was meant is spoken of', async (t) => {
+t.test('errors in owner and followers are about the form that was meant, list or delta', async (t) => {
   const long = 'x'.repeat(65)
 
   table(t, RecordPatch, inBody, [
@@ -94,37 +94,37 @@ t.test('of owner and followers only the form that was meant is spoken of', async
   ])
 })
 
-t.test('all faults of a body are listed together', async (t) => {
+t.test('all errors in a body are listed together', async (t) => {
   table(t, RecordPatch, inBody, [
     [
       { properties: [], owner: ['a b', 5], followers: { add: 1, x: 2 }, extra: 1 },
       [
-        ['/extra', 'unknown-member', 'is not known here'],
+        ['/extra', 'unknown-member', 'is not allowed here'],
         ['/properties', 'wrong-type', MEMBERS],
         ['/owner/0', 'bad-format', ID],
         ['/owner/1', 'wrong-type', ID],
         ['/owner', 'too-many', 'must be a list of at most 1 user ids'],
-        ['/followers/x', 'unknown-member', 'is not known here'],
+        ['/followers/x', 'unknown-member', 'is not allowed here'],
         ['/followers/add', 'wrong-type', 'must be a list of at most 10 user ids']
       ]
     ]
   ])
 })
 
-t.test('a body of a thousand faults is answered with the first hundred', async (t) => {
-  const faultsOf = compileValidation(RecordPatch, inBody)
+t.test('a body with a thousand errors gets the first hundred', async (t) => {
+  const validate = compileValidator(RecordPatch, inBody)
   const followers = { remove: Array.from({ length: 1_000 }, () => '?') }
 
-  const faults = faultsOf({ followers })
+  const errors = validate({ followers })
 
-  t.ok(faults.length > 90 && faults.length <= 100, `${faults.length} faults`)
-  t.ok(faults.every((fault) => 'pointer' in fault && fault.pointer.startsWith('/followers/remove')))
+  t.ok(errors.length > 90 && errors.length <= 100, `${errors.length} errors`)
+  t.ok(errors.every((error) => 'pointer' in error && error.pointer.startsWith('/followers/remove')))
 })
 
-t.test('a path, a query and a header are spoken of by the name of the parameter', async (t) => {
+t.test('errors in path, query and headers name the parameter', async (t) => {
   const KEY = 'must be custom_objects.<name>, business or an object id'
   const RECORD = 'must be 1 to 64 letters, digits, _ or -'
-  const MILLISECONDS = 'must be a whole number of milliseconds from 1 on'
+  const MILLISECONDS = 'must be a whole number of milliseconds, from 1 to 9999999'
 
   table(t, RecordPath, inRequest, [
     [{ schemaKey: 'custom_objects.ticket', id: '632c34b4c9b7da3358ac9891' }, []],
@@ -148,7 +148,7 @@ t.test('a path, a query and a header are spoken of by the name of the parameter'
     [{ locationId: 've9EPM428h8vShlRW1KT' }, []],
     [{ locationId: ['a', 'b'] }, [['locationId', 'wrong-type', 'must be one location id']]],
     [{ locationId: 'a b' }, [['locationId', 'bad-format', 'must be one location id']]],
-    [{ locationID: 'a' }, [['locationID', 'unknown-member', 'is not known here']]]
+    [{ locationID: 'a' }, [['locationID', 'unknown-member', 'is not allowed here']]]
   ])
   table(t, WriteHeaders, inRequest, [
     [{ 'x-request-timeout-ms': '1', 'x-other': 'a' }, []],

@@ -1,13 +1,13 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 
 /**
- * Says `100 Continue` when somebody begins to read the body, not before: what the head alone decides is refused without
- * it, and the body need not be sent. Node's own answer would ask for the body of every request.
+ * Sends `100 Continue` only when reading of the body begins. A request that its headers alone decide is rejected before
+ * that, and its client need not send the body. Node would send it for every request.
  */
-export function continueWhenRead(server: Server): void {
+export function sendContinueOnRead(server: Server): void {
   server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
     const { shouldKeepAlive } = response
-    // Who was refused may send the body all the same, or the next request in its place: nobody can tell which.
+    // A rejected client may still send the body, or its next request instead: the two cannot be told apart.
     response.shouldKeepAlive = false
     const read = request._read
     request._read = function readBody(size) {

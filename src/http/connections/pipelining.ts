@@ -1,48 +1,53 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 
-const LAST = Symbol('the response to the last of several requests that a connection waits for')
+const LAST_RESPONSE = Symbol('the response to the last of several pipelined requests')
 
-interface Serving extends Socket {
-  /** Not of a request alone: held until the next one, it would outlive its call on every connection. */
-  [LAST]?: ServerResponse | undefined
-  /** Node's own: the response that is to be sent next. A request that comes while none is has its own there. */
+interface PipelinedSocket extends Socket {
+  /**
+   * Unset for a request that is not pipelined: it would keep the response alive until the connection's next request.
+   */
+  [LAST_RESPONSE]?: ServerResponse | undefined
+  /** Node's own: the response to be sent next. If none was pending, a new request finds its own response here. */
   _httpMessage?: ServerResponse | null
 }
 
-/** Node's own, without a declared type: the connection ends with this response. It looks at it when that is sent. */
-type Ending = ServerResponse & { _last: boolean }
+/** Node's own, without a declared type: whether the connection closes after this response. Read when it is sent. */
+type ResponseWithLast = ServerResponse & { _last: boolean }
 
-/** Whether the connection ends with it: decided with its head, or before. */
-const closes = (response: ServerResponse): boolean =>
+/** Whether the connection closes after this response. Known once its headers are sent, or earlier. */
+const closesConnection = (response: ServerResponse): boolean =>
   !response.shouldKeepAlive ||
-  (response.headersSent ? (response as Ending)._last : response.getHeader('connection') === 'close')
+  (response.headersSent ? (response as ResponseWithLast)._last : response.getHeader('connection') === 'close')
 
-/** Whether no further request has come on its connection: an answer that ends it leaves nobody without one. */
-export const isLast = (response: ServerResponse): boolean => {
-  const last = (response.req.socket as Serving)[LAST]
+/** Whether no later request has arrived on the connection: closing it would leave no request unanswered. */
+export const isLastResponse = (response: ServerResponse): boolean => {
+  const last = (response.req.socket as PipelinedSocket)[LAST_RESPONSE]
   return last === undefined || last === response
 }
 
 /**
- * Keeps from the service what comes on a connection behind a request whose answer ends it: nobody would hear of what it
- * has done (RFC 9112, 9.6). Node hands it on all the same.
+ * Drops requests that arrive after one whose answer closes the connection: they could never be answered (RFC 9112,
+ * 9.6). Node would process them anyway.
  */
-export function dropBehindClose(server: Server): void {
-  const serve = server.listeners('request') as ((request: IncomingMessage, response: ServerResponse) => void)[]
+export function dropRequestsAfterClose(server: Server): void {
+  const requestListeners = server.listeners('request') as ((
+    request: IncomingMessage,
+    response: ServerResponse
+  ) => void)[]
   server.removeAllListeners('request')
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
-    const socket = request.socket as Serving
-    // An answer before it has ended the connection.
+    const socket = request.socket as PipelinedSocket
+    // An earlier answer has closed the connection.
     if (socket.writableEnded) return void request.resume()
     if (socket._httpMessage === response) {
-      // Nothing is waited for any more.
-      if (socket[LAST] !== undefined) socket[LAST] = undefined
+      // No request is pending any more.
+      if (socket[LAST_RESPONSE] !== undefined) socket[LAST_RESPONSE] = undefined
     } else {
-      const before = socket[LAST] ?? socket._httpMessage
-      if (before && closes(before)) return void request.resume()
-      socket[LAST] = response
+      const before = socket[LAST_RESPONSE] ?? socket._httpMessage
+      if (before && closesConnection(before)) return void request.resume()
+      socket[LAST_RESPONSE] = response
     }
-    for (const listener of serve) listener.call(server, request, response)
+    for (const listener of requestListeners) listener.call(server, request, response)
   })
 }

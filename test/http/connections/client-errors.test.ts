@@ -23,22 +23,22 @@ async function open(t: Test) {
   return { ...gateway, simulator, head, calls, whole: `${head(`Content-Length: ${BODY.length}`)}${BODY}` }
 }
 
-/** All that comes back until the other side ends. */
-function talk(origin: string, say: (socket: Socket) => void): Promise<string> {
+/** Everything received until the server closes. */
+function exchange(origin: string, send: (socket: Socket) => void): Promise<string> {
   const { hostname, port } = new URL(origin)
   return new Promise((resolve, reject) => {
     let text = ''
-    const socket = connect({ port: Number(port), host: hostname, noDelay: true }, () => say(socket))
+    const socket = connect({ port: Number(port), host: hostname, noDelay: true }, () => send(socket))
     socket.on('data', (chunk) => (text += chunk))
     socket.on('end', () => resolve(text))
     socket.on('error', reject)
   })
 }
 
-/** Of each answer that came on a connection. */
+/** The status of each answer on a connection. */
 const statuses = (answers: string) => (answers.match(/HTTP\/1\.1 \d{3}/g) ?? []).map((line) => Number(line.slice(9)))
 
-t.test('calls that are complete are answered before what is broken behind them ends the connection', async (t) => {
+t.test('complete calls are answered before invalid input after them closes the connection', async (t) => {
   const { origin, simulator, head, whole, calls } = await open(t)
   const broken = `${head('Transfer-Encoding: chunked')}xyz\r\n`
 
@@ -49,35 +49,35 @@ t.test('calls that are complete are answered before what is broken behind them e
   t.equal(calls().filter(({ hungUp }) => hungUp).length, 0)
 })
 
-t.test('a body that its sender ends early is told as that, however its length was told', async (t) => {
+t.test('a body that ends early is reported as such, with Content-Length and with chunks', async (t) => {
   const { origin, head, calls } = await open(t)
-  const begun = {
+  const beginnings = {
     'Transfer-Encoding: chunked': `${SIZE}\r\n${BODY.slice(0, 9)}`,
     [`Content-Length: ${BODY.length}`]: BODY.slice(0, 9)
   }
 
-  for (const [field, part] of Object.entries(begun)) {
-    const answer = await talk(origin, (socket) => socket.end(head(field) + part))
+  for (const [field, part] of Object.entries(beginnings)) {
+    const answer = await exchange(origin, (socket) => socket.end(head(field) + part))
     t.match(answer, /^HTTP\/1\.1 400 [\s\S]*"detail":"The body ended early"/, field)
     t.match(calls().at(-1), { status: 400, reason: /^HPE_INVALID_EOF_STATE/ }, field)
   }
 })
 
-t.test('a fault of a body that is never read does not answer its call twice', async (t) => {
+t.test('an error in a body that is never read does not answer its call twice', async (t) => {
   const { origin } = await open(t)
   const get = `GET /livez HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n`
 
   t.strictSame(statuses(await raw(origin, `${get}xyz\r\n`)), [200])
-  const late = await talk(origin, (socket) => {
+  const late = await exchange(origin, (socket) => {
     socket.write(get)
     socket.once('data', () => socket.write('xyz\r\n'))
   })
   t.strictSame(statuses(late), [200])
 })
 
-t.test('who sends on behind what is not HTTP still reads the answer', async (t) => {
+t.test('a client that keeps sending after invalid HTTP still receives the answer', async (t) => {
   const { origin } = await open(t)
-  const answer = await talk(origin, (socket) => {
+  const answer = await exchange(origin, (socket) => {
     socket.write('GARBAGE\r\n\r\n')
     for (let n = 0; n < 50; n += 1) setImmediate(() => socket.write('more\r\n'.repeat(100)))
   })

@@ -9,7 +9,7 @@ import { until } from '../../support/harness.ts'
 
 const REQUEST = 'POST /records HTTP/1.1\r\nHost: gateway\r\nContent-Length: 2\r\n\r\n{}'
 
-/** A server that holds `max` connections. */
+/** A server limited to `max` connections. */
 async function start(t: Test, max: number) {
   const served: string[] = []
   const lines: string[] = []
@@ -40,24 +40,27 @@ async function ask(socket: Socket): Promise<string> {
   return answer.toString()
 }
 
-t.test('a connection beyond the limit is told so with its request, which reaches nobody, and closed', async (t) => {
-  const { served, open } = await start(t, 1)
-  await open()
+t.test(
+  'a connection beyond the limit gets 503 for its first request, which no handler sees, and is closed',
+  async (t) => {
+    const { served, open } = await start(t, 1)
+    await open()
 
-  const beyond = await open()
-  beyond.write(REQUEST)
-  const answer = await text(beyond)
+    const beyond = await open()
+    beyond.write(REQUEST)
+    const answer = await text(beyond)
 
-  const [head = '', body = ''] = answer.split('\r\n\r\n')
-  t.match(head, /^HTTP\/1\.1 503 Service Unavailable\r\n/)
-  t.match(head, /\r\nretry-after: 1(\r\n|$)/)
-  t.match(head, /\r\nconnection: close(\r\n|$)/)
-  t.match(head, /\r\ncontent-type: application\/problem\+json\r\n/)
-  t.match(JSON.parse(body), { status: 503, code: 'overloaded', applied: 'no', retryable: true })
-  t.strictSame(served, [])
-})
+    const [head = '', body = ''] = answer.split('\r\n\r\n')
+    t.match(head, /^HTTP\/1\.1 503 Service Unavailable\r\n/)
+    t.match(head, /\r\nretry-after: 1(\r\n|$)/)
+    t.match(head, /\r\nconnection: close(\r\n|$)/)
+    t.match(head, /\r\ncontent-type: application\/problem\+json\r\n/)
+    t.match(JSON.parse(body), { status: 503, code: 'overloaded', applied: 'no', retryable: true })
+    t.strictSame(served, [])
+  }
+)
 
-t.test('connections within the limit are served, and each that goes makes room for one', async (t) => {
+t.test('connections within the limit are served, and each closed one makes room for another', async (t) => {
   const { open } = await start(t, 2)
   const [first, second] = [await open(), await open()]
   t.match(await ask(first), /200 OK[\s\S]*served$/)
@@ -66,10 +69,10 @@ t.test('connections within the limit are served, and each that goes makes room f
   second.destroy()
 
   await until(async () => / 200 OK/.test(await ask(await open())))
-  t.match(await ask(first), / 200 OK/, 'the kept one serves on')
+  t.match(await ask(first), / 200 OK/, 'the other connection still works')
 })
 
-t.test('a connection beyond the limit on which nothing comes is closed', async (t) => {
+t.test('a connection beyond the limit that sends nothing is closed', async (t) => {
   const { open } = await start(t, 0)
 
   const silent = await open()
@@ -77,7 +80,7 @@ t.test('a connection beyond the limit on which nothing comes is closed', async (
   t.equal(await text(silent), '')
 })
 
-t.test('of many connections beyond the limit most are closed at once, and one line tells of them', async (t) => {
+t.test('of many connections beyond the limit, most are closed at once, with one log line', async (t) => {
   const { lines, open } = await start(t, 0)
   const sockets = await Promise.all(Array.from({ length: 60 }, open))
   const ends = sockets.map((socket) => new Promise((resolve) => socket.once('close', resolve).resume()))

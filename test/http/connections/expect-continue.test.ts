@@ -11,17 +11,17 @@ async function open(t: Test) {
   return { origin, head, simulator }
 }
 
-/** Of each answer that came on a connection. */
+/** The status of each answer on a connection. */
 const statuses = (answers: string) => (answers.match(/HTTP\/1\.1 \d{3}/g) ?? []).map((line) => Number(line.slice(9)))
 
-t.test('no body is asked for where there is no route', async (t) => {
+t.test('an unknown path is rejected without 100 Continue', async (t) => {
   const { origin, head } = await open(t)
   const answer = await raw(origin, `${head('100-continue', '/nowhere')}\r\n`)
   t.strictSame(statuses(answer), [404])
   t.match(answer, /\r\nconnection: close\r\n[\s\S]*"code":"route-not-found"/i)
 })
 
-t.test('who expects more than 100-continue is told that nobody meets it', async (t) => {
+t.test('any expectation but 100-continue is rejected with 417', async (t) => {
   const { origin, head, simulator } = await open(t)
   for (const expect of [
     'the-unexpected',
@@ -36,7 +36,7 @@ t.test('who expects more than 100-continue is told that nobody meets it', async 
   t.strictSame(simulator.received({ method: 'PUT' }), [])
 })
 
-t.test('an expectation is no matter of case, and none of HTTP/1.0', async (t) => {
+t.test('Expect is case-insensitive, and ignored for HTTP/1.0', async (t) => {
   const { origin, head } = await open(t)
   const close = 'Connection: close\r\n\r\n'
   t.strictSame(statuses(await raw(origin, `${head('100-Continue')}${close}${BODY}`)), [100, 200])
@@ -44,13 +44,13 @@ t.test('an expectation is no matter of case, and none of HTTP/1.0', async (t) =>
   t.strictSame(statuses(await raw(origin, `${old}${close}${BODY}`)), [200])
 })
 
-t.test('a path without a route is told as that, whatever the body is', async (t) => {
+t.test('an unknown path is a 404, whatever the body is', async (t) => {
   const { call } = await startGateway(t)
   const reply = await call('/nowhere', { method: 'PATCH', body: '{"broken', headers: { 'content-encoding': 'gzip' } })
   t.match(reply.json, { status: 404, code: 'route-not-found' })
 })
 
-t.test('who may not call is told that, and not that the body is compressed', async (t) => {
+t.test('an unauthenticated call gets 401, not an error about its compressed body', async (t) => {
   const { patch } = await startGateway(t)
   const reply = await patch({}, { key: 'unknown', headers: { 'content-encoding': 'gzip' } })
   t.match(reply.json, { status: 401 })

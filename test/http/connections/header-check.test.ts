@@ -7,9 +7,9 @@ const SIZE = BODY.length.toString(16)
 const CHUNK = `${SIZE}\r\n${BODY}\r\n`
 const LENGTH = `Content-Length: ${BODY.length}\r\n\r\n${BODY}`
 
-/** Faults in the framing of chunks: each ends the reading of a body that has begun. */
+/** Errors in chunked framing. Each occurs while the body is being read. */
 const badChunks: Record<string, string> = {
-  'a size that is no number': `zz\r\n${BODY}\r\n0\r\n\r\n`,
+  'a size that is not a number': `zz\r\n${BODY}\r\n0\r\n\r\n`,
   'no size': `\r\n${BODY}\r\n0\r\n\r\n`,
   'a negative size': `-1\r\n${BODY}\r\n0\r\n\r\n`,
   'a size with a prefix': `0x${SIZE}\r\n${BODY}\r\n0\r\n\r\n`,
@@ -17,23 +17,23 @@ const badChunks: Record<string, string> = {
   'a size beyond 64 bits': `fffffffffffffffff\r\n${BODY}\r\n0\r\n\r\n`,
   'a size that ends in LF': `${SIZE}\n${BODY}\r\n0\r\n\r\n`,
   'a size that ends in CR': `${SIZE}\r${BODY}\r\n0\r\n\r\n`,
-  'a blank after the size': `${SIZE} \r\n${BODY}\r\n0\r\n\r\n`,
-  'no end of the data': `${SIZE}\r\n${BODY}0\r\n\r\n`,
-  'data that are too long': `24\r\n${BODY}\r\n0\r\n\r\n`,
+  'a space after the size': `${SIZE} \r\n${BODY}\r\n0\r\n\r\n`,
+  'no line end after the data': `${SIZE}\r\n${BODY}0\r\n\r\n`,
+  'data longer than the size': `24\r\n${BODY}\r\n0\r\n\r\n`,
   'data that end in LF': `${SIZE}\r\n${BODY}\n0\r\n\r\n`,
   'an extension with a control character': `${SIZE};\x01\r\n${BODY}\r\n0\r\n\r\n`,
-  'an extension without end': `${SIZE};${'a'.repeat(20_000)}\r\n${BODY}\r\n0\r\n\r\n`,
-  'a quote that is not closed': `${SIZE};a="b\r\n${BODY}\r\n0\r\n\r\n`,
+  'an endless extension': `${SIZE};${'a'.repeat(20_000)}\r\n${BODY}\r\n0\r\n\r\n`,
+  'an unclosed quote': `${SIZE};a="b\r\n${BODY}\r\n0\r\n\r\n`,
   'an extension that ends in LF': `${SIZE};a=b\n${BODY}\r\n0\r\n\r\n`,
-  'a trailer that is no field': `${CHUNK}0\r\nbad trailer\r\n\r\n`,
-  'a trailer with a blank before its colon': `${CHUNK}0\r\nx : y\r\n\r\n`,
+  'a malformed trailer': `${CHUNK}0\r\nbad trailer\r\n\r\n`,
+  'a trailer with a space before its colon': `${CHUNK}0\r\nx : y\r\n\r\n`,
   'a trailer with a control character': `${CHUNK}0\r\nx: \x01\r\n\r\n`,
-  'a trailer without end': `${CHUNK}0\r\nx: ${'a'.repeat(20_000)}\r\n\r\n`,
+  'an endless trailer': `${CHUNK}0\r\nx: ${'a'.repeat(20_000)}\r\n\r\n`,
   'a last chunk that ends in LF': `${CHUNK}0\n\n`,
   'no last chunk': CHUNK
 }
 
-/** What comes back until the other side ends, or, where `until` is given, until that has come. */
+/** Everything received until the server closes or, if given, until `until` matches. */
 function ask(origin: string, text: string, { half = false, until }: { half?: boolean; until?: RegExp } = {}) {
   const { hostname, port } = new URL(origin)
   return new Promise<string>((resolve, reject) => {
@@ -65,7 +65,7 @@ async function open(t: Test) {
 
 const answers = (text: string) => text.match(/^HTTP\/1\.1 \d{3}/gm)?.map((line) => Number(line.slice(9))) ?? []
 
-t.test('a fault of chunked framing is answered with 400, and the connection is closed', async (t) => {
+t.test('an error in chunked framing gets 400, and the connection is closed', async (t) => {
   const { simulator, origin, head, calls } = await open(t)
   for (const [name, chunks] of Object.entries(badChunks)) {
     const reply = await ask(origin, `${head()}Transfer-Encoding: chunked\r\n\r\n${chunks}`, {
@@ -83,7 +83,7 @@ t.test('a fault of chunked framing is answered with 400, and the connection is c
   t.strictSame(simulator.received({ method: 'PUT' }), [])
 })
 
-t.test('a fault in pieces that come late is answered in the same way', async (t) => {
+t.test('an error in a late chunk gets the same answer', async (t) => {
   const { origin, head } = await open(t)
   const { hostname, port } = new URL(origin)
   let got = ''
@@ -96,7 +96,7 @@ t.test('a fault in pieces that come late is answered in the same way', async (t)
   t.strictSame(answers(got), [400])
 })
 
-t.test('what follows a fault costs a call that does not read its body nothing', async (t) => {
+t.test('input after a framing error does not add listeners to a call that never reads its body', async (t) => {
   const { simulator, origin, key } = await open(t)
   const warnings: Error[] = []
   const note = (warning: Error) => warnings.push(warning)
@@ -118,29 +118,29 @@ t.test('what follows a fault costs a call that does not read its body nothing', 
   t.strictSame(warnings, [])
 })
 
-t.test('who was refused before hears nothing more of the body', async (t) => {
+t.test('a call that was already rejected gets no second answer for its body', async (t) => {
   const { origin, head, key } = await open(t)
   const reply = await ask(origin, `${head().replace(key, 'wrong')}Transfer-Encoding: chunked\r\n\r\nzz\r\n`)
   t.strictSame(answers(reply), [401])
 })
 
-t.test('a call is answered although what follows it on the connection is no request', async (t) => {
+t.test('a call is answered even if invalid HTTP follows it', async (t) => {
   const { origin, head } = await open(t)
   const reply = await ask(origin, `${head()}${LENGTH}GARBAGE\r\n\r\n`)
   t.strictSame(answers(reply), [200])
   t.match(reply, /\r\nconnection: close\r\n/i)
 })
 
-t.test('a head that others may read in another way is refused', async (t) => {
+t.test('headers that a proxy could interpret differently are rejected', async (t) => {
   const { simulator, origin, head } = await open(t)
   const chunked = `${CHUNK}0\r\n\r\n`
   const heads: Record<string, string> = {
     'two hosts': head('Host: y\r\n') + LENGTH,
     'no host': head().replace('Host: x\r\n', '') + LENGTH,
-    'a host with a blank': head().replace('Host: x', 'Host: a b') + LENGTH,
+    'a host with a space': head().replace('Host: x', 'Host: a b') + LENGTH,
     'a host with a user': head().replace('Host: x', 'Host: u@b') + LENGTH,
     'a host with a path': head().replace('Host: x', 'Host: a/b') + LENGTH,
-    'a host with a port that is none': head().replace('Host: x', 'Host: a:b') + LENGTH,
+    'a host with an invalid port': head().replace('Host: x', 'Host: a:b') + LENGTH,
     'two authorizations': head('Authorization: Bearer y\r\n') + LENGTH,
     'two authorizations of which the second is empty': head('Authorization:\r\n') + LENGTH,
     'two content types': head('content-type: text/plain\r\n') + LENGTH,
@@ -166,43 +166,40 @@ t.test('a head that others may read in another way is refused', async (t) => {
   t.match(await ask(origin, `GET /livez HTTP/1.0\r\n\r\n`), / 200 OK/)
 })
 
-t.test(
-  '100 Continue is said where the body is wanted, and a refusal in its place where the head decides',
-  async (t) => {
-    const { origin, head, key } = await open(t)
-    const expect = head('Expect: 100-continue\r\n')
-    const refused: [status: number, text: string][] = [
-      [401, `${expect.replace(key, 'wrong')}Content-Length: 9\r\n\r\n`],
-      [405, `${expect.replace('PATCH', 'POST')}Content-Length: 9\r\n\r\n`],
-      [413, `${expect}Content-Length: 99999999\r\n\r\n`],
-      [415, `${expect.replace('application/json', 'text/plain')}Content-Length: 9\r\n\r\n`],
-      [415, `${expect}Content-Encoding: gzip\r\nContent-Length: 9\r\n\r\n`]
-    ]
-    for (const [status, text] of refused) {
-      const reply = await ask(origin, text)
-      t.strictSame(answers(reply), [status])
-      t.match(reply, /\r\nconnection: close\r\n/i)
-    }
-
-    const { hostname, port } = new URL(origin)
-    let got = ''
-    const socket = connect(Number(port), hostname)
-    const has = (pattern: RegExp) =>
-      new Promise<void>((resolve) => {
-        const look = () => pattern.test(got) && resolve()
-        socket.on('data', look)
-        look()
-      })
-    socket.on('data', (chunk) => (got += chunk))
-    for (let n = 1; n <= 2; n += 1) {
-      got = ''
-      socket.write(`${expect}Content-Length: ${BODY.length}\r\n\r\n`)
-      await has(/100 Continue/)
-      t.strictSame(answers(got), [100])
-      socket.write(BODY)
-      await has(/ 200 OK/)
-      t.strictSame(answers(got), [100, 200], 'and the connection is kept')
-    }
-    socket.destroy()
+t.test('100 Continue is sent only if the body is needed; otherwise the rejection is sent instead', async (t) => {
+  const { origin, head, key } = await open(t)
+  const expect = head('Expect: 100-continue\r\n')
+  const refused: [status: number, text: string][] = [
+    [401, `${expect.replace(key, 'wrong')}Content-Length: 9\r\n\r\n`],
+    [405, `${expect.replace('PATCH', 'POST')}Content-Length: 9\r\n\r\n`],
+    [413, `${expect}Content-Length: 99999999\r\n\r\n`],
+    [415, `${expect.replace('application/json', 'text/plain')}Content-Length: 9\r\n\r\n`],
+    [415, `${expect}Content-Encoding: gzip\r\nContent-Length: 9\r\n\r\n`]
+  ]
+  for (const [status, text] of refused) {
+    const reply = await ask(origin, text)
+    t.strictSame(answers(reply), [status])
+    t.match(reply, /\r\nconnection: close\r\n/i)
   }
-)
+
+  const { hostname, port } = new URL(origin)
+  let got = ''
+  const socket = connect(Number(port), hostname)
+  const has = (pattern: RegExp) =>
+    new Promise<void>((resolve) => {
+      const look = () => pattern.test(got) && resolve()
+      socket.on('data', look)
+      look()
+    })
+  socket.on('data', (chunk) => (got += chunk))
+  for (let n = 1; n <= 2; n += 1) {
+    got = ''
+    socket.write(`${expect}Content-Length: ${BODY.length}\r\n\r\n`)
+    await has(/100 Continue/)
+    t.strictSame(answers(got), [100])
+    socket.write(BODY)
+    await has(/ 200 OK/)
+    t.strictSame(answers(got), [100, 200], 'the connection is kept')
+  }
+  socket.destroy()
+})

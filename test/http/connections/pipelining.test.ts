@@ -5,7 +5,7 @@ import { RECORD, startGateway, startSimulator, until } from '../../support/harne
 
 const answers = (text: string) => [...text.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map(([, status]) => Number(status))
 
-/** Sends all of it at once, and resolves with what comes back until the other side ends. */
+/** Sends the text at once. Resolves with everything received until the server closes. */
 function ask(origin: string, text: string): Promise<string> {
   const { hostname, port } = new URL(origin)
   return new Promise((resolve, reject) => {
@@ -31,19 +31,19 @@ async function open(t: Test) {
   return { simulator, gateway, head, patch }
 }
 
-t.test('calls of one connection that were begun are all answered, whatever comes behind them', async (t) => {
+t.test('all started calls of a connection are answered, whatever follows them', async (t) => {
   const { simulator, gateway, head, patch } = await open(t)
   const three = () => patch() + patch() + patch()
   const last: [name: string, text: string, statuses: number[]][] = [
-    ['no request', 'GARBAGE\r\n\r\n', [200, 200, 200]],
+    ['invalid HTTP', 'GARBAGE\r\n\r\n', [200, 200, 200]],
     ['CONNECT', 'CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n', [200, 200, 200]],
-    ['chunks with a fault', `${head()}Transfer-Encoding: chunked\r\n\r\nzz\r\n`, [200, 200, 200, 400]],
+    ['invalid chunks', `${head()}Transfer-Encoding: chunked\r\n\r\nzz\r\n`, [200, 200, 200, 400]],
     [
-      'chunks with a fault, of a call that is refused before',
+      'invalid chunks of a call that is already rejected',
       `${head().replace(gateway.key, 'wrong')}Transfer-Encoding: chunked\r\n\r\nzz\r\n`,
       [200, 200, 200, 401]
     ],
-    ['a call that ends the connection', patch('Connection: close\r\n'), [200, 200, 200, 200]]
+    ['a call that closes the connection', patch('Connection: close\r\n'), [200, 200, 200, 200]]
   ]
   for (const [name, text, statuses] of last) {
     const before = simulator.stored().length
@@ -52,20 +52,20 @@ t.test('calls of one connection that were begun are all answered, whatever comes
   }
 })
 
-t.test('CONNECT is refused in words', async (t) => {
+t.test('CONNECT is rejected with a problem', async (t) => {
   const { gateway } = await open(t)
   const reply = await ask(gateway.origin, 'CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n')
   t.match(reply, /^HTTP\/1\.1 400 [\s\S]*\r\nconnection: close\r\n[\s\S]*"code":"invalid-request"/i)
 })
 
-t.test('what comes behind a call that ends its connection is not carried out', async (t) => {
+t.test('requests after a call that closes the connection are not executed', async (t) => {
   const { simulator, gateway, head, patch } = await open(t)
   const ending: [name: string, text: string, status: number, stored: number][] = [
     ['two hosts', patch('Host: y\r\n'), 400, 0],
     ['gzip and chunked', `${head()}Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n`, 400, 0],
     ['Connection: close', patch('Connection: close\r\n'), 200, 1],
     ['HTTP/1.0', patch().replace('HTTP/1.1', 'HTTP/1.0'), 200, 1],
-    ['an Expect that was refused', patch('Expect: 100-continue\r\n').replace(gateway.key, 'wrong'), 401, 0]
+    ['a rejected Expect', patch('Expect: 100-continue\r\n').replace(gateway.key, 'wrong'), 401, 0]
   ]
   for (const [name, text, status, stored] of ending) {
     const before = simulator.stored().length
@@ -75,7 +75,7 @@ t.test('what comes behind a call that ends its connection is not carried out', a
   }
 })
 
-t.test('the end of the process leaves no call of a connection without its answer', async (t) => {
+t.test('shutdown leaves no call of a connection unanswered', async (t) => {
   const { simulator, gateway, patch } = await open(t)
   simulator.failNext({ kind: 'slow', delayMs: 300, method: 'PUT' })
   const reply = ask(gateway.origin, patch() + patch() + patch())
