@@ -31,14 +31,14 @@ const wireOf = (config: Config) => ({
  * HighLevel's OAuth, on connections of its own: a renewal must not wait behind calls that hang. Each call has one to
  * itself, so that no answer can be left over for the next: a pair in the wrong hands is lost.
  */
-function openOAuth(config: Config, connections: number, now: () => number, foreign: (path: string) => void) {
+function openOAuth(config: Config, connections: number, now: () => number, onMismatchedAnswer: (path: string) => void) {
   const { apiUrl, app } = config.highLevel
   if (app === undefined) return undefined
   const sockets = openConnectionPool(apiUrl, connections, { keepAlive: false })
-  const send = createTransport(sockets, wireOf(config), TOKEN_CALL_TIMEOUT_MS, foreign)
+  const send = createTransport(sockets, wireOf(config), TOKEN_CALL_TIMEOUT_MS, onMismatchedAnswer)
   const redirectUri = `${config.publicServer.url}/oauth/callback`
   return {
-    api: createOAuthClient(send, { ...app, redirectUri, now, foreign }),
+    api: createOAuthClient(send, { ...app, redirectUri, now, onMismatchedAnswer }),
     close: () => sockets.destroy()
   }
 }

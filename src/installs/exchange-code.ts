@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { BaseLogger } from 'pino'
 import type { GrantSummary } from '../grants/grant.ts'
-import type { Issued, OAuthClient } from '../grants/oauth/oauth-client.ts'
+import type { OAuthClient, TokenResponse } from '../grants/oauth/oauth-client.ts'
 import { TokenRefusal } from '../grants/oauth/token-refusal.ts'
 import type { Vault } from '../grants/vault/vault.ts'
 import { Problem } from '../problems/problem.ts'
@@ -33,7 +33,7 @@ export function createExchangeCode({ oauth, vault, log }: Deps) {
     }
   }
 
-  const exchange = async (code: string): Promise<Issued> => {
+  const exchange = async (code: string): Promise<TokenResponse> => {
     try {
       return await oauth.exchangeCode(code)
     } catch (cause) {
@@ -69,7 +69,7 @@ export function createExchangeCode({ oauth, vault, log }: Deps) {
    * grant and sends nothing: presenting a code twice may revoke the tokens issued for it (RFC 6749, section 4.1.2).
    * Rejects with a Problem.
    */
-  return async (installId: string, code: string): Promise<Issued | GrantSummary> =>
+  return async (installId: string, code: string): Promise<TokenResponse | GrantSummary> =>
     (await findEarlierGrant(installId)) ??
     (await exchange(code).catch((problem: unknown) => waitForOtherProcess(installId, problem)))
 }

@@ -1,6 +1,6 @@
 import type { BaseLogger } from 'pino'
 import type { GrantSummary } from '../grants/grant.ts'
-import type { Issued, OAuthClient } from '../grants/oauth/oauth-client.ts'
+import type { OAuthClient, TokenResponse } from '../grants/oauth/oauth-client.ts'
 import type { BackgroundRetries } from '../grants/renewal/background-retries.ts'
 import { credentialHash } from '../grants/vault/credential-hash.ts'
 import type { Vault } from '../grants/vault/vault.ts'
@@ -44,13 +44,16 @@ const describeEarlier = ({ subject, state, stateSince, scopes }: GrantSummary): 
 export function createInstall(deps: Deps) {
   const { oauth, exchangeCode, saveInstall, retryInBackground, vault, dropCachedToken, now, log } = deps
 
-  const locationsOf = async (companyId: string, { approvedLocations = [], tokens }: Issued): Promise<string[]> =>
+  const locationsOf = async (
+    companyId: string,
+    { approvedLocations = [], tokens }: TokenResponse
+  ): Promise<string[]> =>
     approvedLocations.length > 0
       ? [...new Set(approvedLocations)]
       : oauth.installedLocations(tokens.accessToken, companyId)
 
   /** Their tokens are minted on their first calls. A location that has tokens of its own keeps them. */
-  const addLocations = async (companyId: string, issued: Issued): Promise<string[]> => {
+  const addLocations = async (companyId: string, issued: TokenResponse): Promise<string[]> => {
     await vault.rescheduleCompany(companyId, now())
     const locationIds = await locationsOf(companyId, issued)
     for (const locationId of locationIds) {
@@ -69,7 +72,11 @@ export function createInstall(deps: Deps) {
     return { saved, summary: { renewedBy, expiresAt: issued.tokens.expiresAt, warnings } }
   }
 
-  const connectCompany = async (installId: string, companyId: string, issued: Issued): Promise<NewConnection> => {
+  const connectCompany = async (
+    installId: string,
+    companyId: string,
+    issued: TokenResponse
+  ): Promise<NewConnection> => {
     const { saved, summary } = await saveGrant({ installId, subject: `company:${companyId}`, companyId, issued })
     // The company's grant is saved. If its locations cannot be listed or added now, that must not undo the install.
     const locationIds = await addLocations(companyId, issued).catch((err) => {

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Grant, Subject } from '../grants/grant.ts'
 import type { Leases } from '../grants/leases.ts'
-import type { Issued } from '../grants/oauth/oauth-client.ts'
+import type { TokenResponse } from '../grants/oauth/oauth-client.ts'
 import type { PendingSaves, SaveResult } from '../grants/pending-saves.ts'
 import { PENDING_SAVES_RETRY_WITHIN_MS } from '../grants/renewal/recovery.ts'
 import { GRACE_MS, renewAt } from '../grants/renewal/schedule.ts'
@@ -16,7 +16,7 @@ export interface ExchangedCode {
   installId: string
   subject: Subject
   companyId: string | null
-  issued: Issued
+  issued: TokenResponse
 }
 
 /**

@@ -59,7 +59,7 @@ export function createHandleEvent(deps: Deps) {
 
   /**
    * If the location's company is connected, the renewal worker mints the location's token at once. If not, the location
-   * waitsForCompany until its company is connected.
+   * waits until its company is connected.
    */
   const install = async (event: WebhookEvent): Promise<boolean> => {
     const { locationId, timestamp } = event

@@ -4,12 +4,12 @@ import { type Answer, type Call, createCallRecord, type Send } from '../../highl
 import { createWriteState, isRefusal } from '../../highlevel/write-outcome.ts'
 import { Problem } from '../../problems/problem.ts'
 import type { Subject } from '../grant.ts'
-import { type Ask, refusalOf } from './read-refusal.ts'
+import { readRefusal, type TokenRequestKind } from './read-refusal.ts'
 import { TokenRefusal } from './token-refusal.ts'
-import { type Issued, readIssued } from './token-response.ts'
+import { readTokenResponse, type TokenResponse } from './token-response.ts'
 import { UnknownOutcome } from './unknown-outcome.ts'
 
-/** Long, since giving up on an answer that carries the next refresh token is what loses grants. */
+/** Long, because giving up on an answer that carries the next refresh token can lose the grant. */
 export const TOKEN_CALL_TIMEOUT_MS = 25_000
 
 const PAGE_SIZE = 100
@@ -18,15 +18,15 @@ const MAX_PAGES = 1_000
 const InstalledLocations = Type.Object({ locations: Type.Array(Type.Object({ _id: Type.String({ minLength: 1 }) })) })
 const installedLocations = Compile(InstalledLocations)
 
-export type { Issued } from './token-response.ts'
+export type { TokenResponse } from './token-response.ts'
 
 interface Options {
   clientId: string
   clientSecret: string
   redirectUri: string
   now: () => number
-  /** Told of an answer that belonged to another call. */
-  foreign: (path: string) => void
+  /** Called with the path when an answer belongs to another call. */
+  onMismatchedAnswer: (path: string) => void
 }
 
 const parse = (answer: Answer): unknown => {
@@ -37,29 +37,28 @@ const parse = (answer: Answer): unknown => {
   }
 }
 
-/** What was asked for, and how. */
-interface Question {
-  ask: Ask
+interface TokenRequest {
+  kind: TokenRequestKind
   path: string
   form?: Record<string, string>
   accessToken?: string
-  /** Whose tokens are wanted, where that is known: the answer must not name another. */
-  holder?: { locationId?: string; companyId?: string }
+  /** Whose tokens are requested, if known: the answer must not name anyone else. */
+  owner?: { locationId?: string; companyId?: string }
 }
 
-/** An answer that belongs to another call, such as one that was left over on a connection. */
-const isForeign = (issued: Issued, { holder = {} }: Question): boolean =>
+/** Whether an answer belongs to another call, such as one left over on the connection. */
+const isMismatched = (response: TokenResponse, { owner = {} }: TokenRequest): boolean =>
   (['locationId', 'companyId'] as const).some(
-    (name) => holder[name] !== undefined && issued[name] !== undefined && issued[name] !== holder[name]
+    (name) => owner[name] !== undefined && response[name] !== undefined && response[name] !== owner[name]
   )
 
-/** Known not to have been carried out: HighLevel refused it, or it never went on the wire. */
-const changedNothing = (failure: unknown, wasSent: boolean): boolean =>
+/** Whether HighLevel certainly did not carry out the refresh: it refused, or the request was never sent. */
+const isKnownUnapplied = (failure: unknown, wasSent: boolean): boolean =>
   !wasSent ||
   (failure instanceof TokenRefusal && failure.kind !== 'in-progress' && isRefusal(failure.status)) ||
   (failure instanceof Problem && failure.extras.upstream?.status === 429)
 
-const callFor = ({ path, form, accessToken }: Question): Call => ({
+const toCall = ({ path, form, accessToken }: TokenRequest): Call => ({
   method: form ? 'POST' : 'GET',
   path,
   ...(form && { body: new URLSearchParams(form).toString(), contentType: 'application/x-www-form-urlencoded' }),
@@ -70,31 +69,35 @@ const callFor = ({ path, form, accessToken }: Question): Call => ({
   isSent: false
 })
 
-/** HighLevel's OAuth endpoints. Reject with TokenRefusal where HighLevel said no, with a Problem where it said nothing. */
-export function createOAuthClient(send: Send, { clientId, clientSecret, redirectUri, now, foreign }: Options) {
-  const answerTo = async (question: Question, call = callFor(question)): Promise<unknown> => {
-    const { ask, form, accessToken } = question
+/**
+ * HighLevel's OAuth endpoints. Each method rejects with a TokenRefusal if HighLevel refuses, and with a Problem if no
+ * usable answer comes.
+ */
+export function createOAuthClient(send: Send, options: Options) {
+  const { clientId, clientSecret, redirectUri, now, onMismatchedAnswer } = options
+
+  const request = async (tokenRequest: TokenRequest, call = toCall(tokenRequest)): Promise<unknown> => {
+    const { kind, form, accessToken } = tokenRequest
     const answer = await send(call)
-    if (answer.status < 200 || answer.status >= 300) throw refusalOf(ask, answer, form, accessToken)
+    if (answer.status < 200 || answer.status >= 300) throw readRefusal(kind, answer, form, accessToken)
     return parse(answer)
   }
 
-  const issue = async (question: Question, call = callFor(question)): Promise<Issued> => {
+  const requestTokens = async (tokenRequest: TokenRequest, call = toCall(tokenRequest)): Promise<TokenResponse> => {
     const issuedAt = now()
-    const issued = readIssued(await answerTo(question, call), issuedAt)
-    if (issued === undefined) throw new Problem('upstream-unreadable', 'HighLevel’s token answer holds no token')
-    if (!isForeign(issued, question)) return issued
-    foreign(question.path)
+    const response = readTokenResponse(await request(tokenRequest, call), issuedAt)
+    if (response === undefined) throw new Problem('upstream-unreadable', 'HighLevel’s token answer holds no token')
+    if (!isMismatched(response, tokenRequest)) return response
+    onMismatchedAnswer(tokenRequest.path)
     throw new Problem('upstream-unreadable', 'HighLevel’s token answer belongs to another call')
   }
 
-  const appId = clientId.split('-')[0] ?? clientId
   const client = { client_id: clientId, client_secret: clientSecret }
 
   return {
     exchangeCode: (code: string) =>
-      issue({
-        ask: 'code',
+      requestTokens({
+        kind: 'code',
         path: '/oauth/token',
         form: {
           ...client,
@@ -105,9 +108,9 @@ export function createOAuthClient(send: Send, { clientId, clientSecret, redirect
         }
       }),
 
-    /** Rejects with an UnknownOutcome where HighLevel may have rotated and no pair came back. */
-    async refresh(refreshToken: string, subject: Subject): Promise<Issued> {
-      const askedAt = now()
+    /** Rejects with an UnknownOutcome if HighLevel may have spent the refresh token and no new tokens arrived. */
+    async refresh(refreshToken: string, subject: Subject): Promise<TokenResponse> {
+      const requestedAt = now()
       const isCompany = subject.startsWith('company:')
       const id = subject.slice(subject.indexOf(':') + 1)
       const form = {
@@ -117,49 +120,57 @@ export function createOAuthClient(send: Send, { clientId, clientSecret, redirect
         user_type: isCompany ? 'Company' : 'Location',
         redirect_uri: redirectUri
       }
-      const holder = isCompany ? { companyId: id } : { locationId: id }
-      const question: Question = { ask: 'refresh', path: '/oauth/token', form, holder }
-      const call = callFor(question)
+      const owner = isCompany ? { companyId: id } : { locationId: id }
+      const tokenRequest: TokenRequest = { kind: 'refresh', path: '/oauth/token', form, owner }
+      const call = toCall(tokenRequest)
       try {
-        return await issue(question, call)
+        return await requestTokens(tokenRequest, call)
       } catch (failure) {
-        throw changedNothing(failure, call.isSent) ? failure : new UnknownOutcome(failure, askedAt)
+        throw isKnownUnapplied(failure, call.isSent) ? failure : new UnknownOutcome(failure, requestedAt)
       }
     },
 
-    /** A location's token from its company's. Its own refresh token is not kept: the company's grant can always mint again. */
-    async mint(accessToken: string, companyId: string, locationId: string): Promise<Issued> {
+    /** Mints a location's token with its company's. Drops the minted refresh token: the company can always mint again. */
+    async mint(accessToken: string, companyId: string, locationId: string): Promise<TokenResponse> {
       const form = { companyId, locationId }
-      const question: Question = { ask: 'mint', path: '/oauth/locationToken', form, accessToken, holder: form }
-      const { tokens, ...rest } = await issue(question)
+      const { tokens, ...rest } = await requestTokens({
+        kind: 'mint',
+        path: '/oauth/locationToken',
+        form,
+        accessToken,
+        owner: form
+      })
       const { refreshToken: _, ...kept } = tokens
       return { ...rest, tokens: kept }
     },
 
-    /** The ids of the company's locations in which the app is installed. May be empty for minutes after a bulk install. */
-    async installedLocations(companyToken: string, companyId: string): Promise<string[]> {
-      const ids = new Set<string>()
-      for (let page = 0; page < MAX_PAGES; page += 1) {
-        const query = {
-          companyId,
-          appId,
-          isInstalled: 'true',
-          skip: String(page * PAGE_SIZE),
-          limit: String(PAGE_SIZE)
-        }
-        const path = `/oauth/installedLocations?${new URLSearchParams(query)}`
-        const body = await answerTo({ ask: 'mint', path, accessToken: companyToken })
-        if (!installedLocations.Check(body)) {
-          throw new Problem('upstream-unreadable', 'HighLevel’s list of locations cannot be read')
-        }
-        const known = ids.size
-        for (const { _id } of body.locations) ids.add(_id)
-        // A page that brings nothing new is the end, whatever size its pages are and whether it counts `skip` at all.
-        if (ids.size === known) break
-      }
-      return [...ids]
-    }
+    /** The ids of the company's locations that have the app. May be empty for minutes after a bulk install. */
+    installedLocations: (accessToken: string, companyId: string): Promise<string[]> =>
+      listInstalledLocations((path) => request({ kind: 'mint', path, accessToken }), {
+        companyId,
+        appId: clientId.split('-')[0] ?? clientId,
+        isInstalled: 'true'
+      })
   }
 }
 
 export type OAuthClient = ReturnType<typeof createOAuthClient>
+
+/** Reads page by page until a page has no new ids, whatever HighLevel's page size is and even if it ignores `skip`. */
+async function listInstalledLocations(
+  get: (path: string) => Promise<unknown>,
+  query: Record<string, string>
+): Promise<string[]> {
+  const ids = new Set<string>()
+  for (let page = 0; page < MAX_PAGES; page += 1) {
+    const paging = { skip: String(page * PAGE_SIZE), limit: String(PAGE_SIZE) }
+    const body = await get(`/oauth/installedLocations?${new URLSearchParams({ ...query, ...paging })}`)
+    if (!installedLocations.Check(body)) {
+      throw new Problem('upstream-unreadable', 'HighLevel’s list of locations is unreadable')
+    }
+    const sizeBefore = ids.size
+    for (const { _id } of body.locations) ids.add(_id)
+    if (ids.size === sizeBefore) break
+  }
+  return [...ids]
+}

@@ -1,58 +1,58 @@
 import { GRACE_MS } from '../renewal/schedule.ts'
-import { speaksOfGrant, TokenRefusal } from './token-refusal.ts'
+import { mayEndGrant, TokenRefusal } from './token-refusal.ts'
 import { UnknownOutcome } from './unknown-outcome.ts'
 
-/** After this long without an answer HighLevel is asked once more: early enough for more than one to fit into its grace. */
+/** After this long without an answer the refresh is sent again: early enough for several answers within the grace. */
 const SILENCE_MS = 14_000
-/** What these do not bring is asked for again by the sweep, every few seconds while the grace lasts. */
-const ASKS = 3
+/** If these bring no tokens, the renewal worker repeats the refresh every few seconds while the grace lasts. */
+const MAX_ATTEMPTS = 3
 
 const isLost = (failure: unknown) => failure instanceof UnknownOutcome && !failure.isAnswered
 
 /**
- * What several failures of one refresh come to: HighLevel's word on the grant, which is looked into before it is
- * believed; else, where any of them may have been carried out, that the outcome is unknown.
+ * Combines the failures of one refresh. A refusal that may end the grant comes first: recovery checks it before it is
+ * believed. Otherwise, if HighLevel may have carried out any attempt, the outcome is unknown.
  */
-function together(failures: readonly unknown[]): unknown {
-  const onGrant = failures.find(speaksOfGrant)
-  if (onGrant !== undefined) return onGrant
+function combineFailures(failures: readonly unknown[]): unknown {
+  const endsGrant = failures.find(mayEndGrant)
+  if (endsGrant !== undefined) return endsGrant
   const refusal = failures.find((failure) => failure instanceof TokenRefusal)
   const unknown = failures.filter((failure) => failure instanceof UnknownOutcome)
   const last = unknown.at(-1)
   if (last === undefined) return refusal ?? failures[0]
-  return new UnknownOutcome(refusal ?? last.cause, Math.max(...unknown.map(({ askedAt }) => askedAt)))
+  return new UnknownOutcome(refusal ?? last.cause, Math.max(...unknown.map(({ requestedAt }) => requestedAt)))
 }
 
 /**
- * Asks HighLevel with a refresh token, and up to twice more with the same one where the answer was lost or does not come:
- * within 30 s HighLevel gives the same pair. The earlier answers are listened for all the same: whichever brings the pair
- * first counts, and one that says that the token is spent only where no other brings one.
+ * Sends a refresh, and repeats it up to twice with the same refresh token if the answer is lost or does not come: within
+ * the grace HighLevel answers with the same tokens. Earlier attempts stay open, and the first answer with tokens wins. A
+ * refusal counts only if no attempt brings tokens.
  */
-export function repeatRefresh<Answer>(ask: () => Promise<Answer>, silenceMs = SILENCE_MS): Promise<Answer> {
+export function repeatRefresh<Answer>(refresh: () => Promise<Answer>, silenceMs = SILENCE_MS): Promise<Answer> {
   const startedAt = performance.now()
 
-  const askUpTo = async (times: number): Promise<Answer> => {
-    const answer = ask()
-    if (times === 1) return answer
+  const attempt = async (attemptsLeft: number): Promise<Answer> => {
+    const answer = refresh()
+    if (attemptsLeft === 1) return answer
     const { promise: silence, resolve } = Promise.withResolvers<'silence'>()
-    // A process that stood still reads what has arrived before it speaks of silence.
+    // After the process was suspended, the timer fires before an answer that has already arrived is read.
     const timer = setTimeout(() => setImmediate(resolve, 'silence'), silenceMs)
     const isSilent = (await Promise.race([answer.catch(() => undefined), silence])) === 'silence'
     clearTimeout(timer)
 
-    // It stood still for so long that the same token is of no use any more: what was asked for may still arrive.
+    // The process was suspended beyond the grace: repeating is of no use, but the answer may still arrive.
     if (performance.now() - startedAt >= GRACE_MS) return answer
     if (isSilent) {
-      return Promise.any([answer, askUpTo(times - 1)]).catch((error: unknown) => {
-        throw error instanceof AggregateError ? together(error.errors) : error
+      return Promise.any([answer, attempt(attemptsLeft - 1)]).catch((error: unknown) => {
+        throw error instanceof AggregateError ? combineFailures(error.errors) : error
       })
     }
     return answer.catch((failure: unknown) => {
       if (!isLost(failure)) throw failure
-      return askUpTo(times - 1).catch((later: unknown) => {
-        throw together([failure, later])
+      return attempt(attemptsLeft - 1).catch((later: unknown) => {
+        throw combineFailures([failure, later])
       })
     })
   }
-  return askUpTo(ASKS)
+  return attempt(MAX_ATTEMPTS)
 }

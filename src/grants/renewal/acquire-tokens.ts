@@ -1,9 +1,9 @@
 import type { ProblemCode } from '../../problems/catalog.ts'
 import { Problem } from '../../problems/problem.ts'
 import { type Grant, type GrantKind, isUsable, type Lease, type Subject } from '../grant.ts'
-import type { Issued, OAuthClient } from '../oauth/oauth-client.ts'
+import type { OAuthClient, TokenResponse } from '../oauth/oauth-client.ts'
 import { repeatRefresh } from '../oauth/repeat-refresh.ts'
-import { speaksOfGrant, TokenRefusal } from '../oauth/token-refusal.ts'
+import { mayEndGrant, TokenRefusal } from '../oauth/token-refusal.ts'
 import type { PendingSaves } from '../pending-saves.ts'
 import type { GrantStore } from '../vault/vault.ts'
 import type { AcquiredTokens, Renew } from './acquired-tokens.ts'
@@ -47,10 +47,10 @@ export function createAcquireTokens({ vault, saves, oauth, recover, now }: Deps)
     })
   }
 
-  const mint = async (api: OAuthClient, { subject, companyId }: Grant, renew: Renew): Promise<Issued> => {
+  const mint = async (api: OAuthClient, { subject, companyId }: Grant, renew: Renew): Promise<TokenResponse> => {
     if (companyId === null) throw new TokenRefusal('invalid-grant', 0, 'the grant names no company')
     const companySubject: Subject = `company:${companyId}`
-    const ask = async (company: Grant): Promise<Issued> => {
+    const ask = async (company: Grant): Promise<TokenResponse> => {
       const minted = await api.mint(company.tokens?.accessToken ?? '', companyId, subject.slice('location:'.length))
       // Where the store cannot be told, it is with the next mint.
       if (!company.verified) await vault.markVerified(companySubject, company.generation, now()).catch(() => undefined)
@@ -66,7 +66,7 @@ export function createAcquireTokens({ vault, saves, oauth, recover, now }: Deps)
     }
   }
 
-  const refresh = async (api: OAuthClient, subject: Subject, refreshToken: string): Promise<Issued> => {
+  const refresh = async (api: OAuthClient, subject: Subject, refreshToken: string): Promise<TokenResponse> => {
     const issued = await repeatRefresh(() => api.refresh(refreshToken, subject))
     // An answer without a new one leaves the old one in force (RFC 6749, section 6).
     return { ...issued, tokens: { refreshToken, ...issued.tokens } }
@@ -75,7 +75,7 @@ export function createAcquireTokens({ vault, saves, oauth, recover, now }: Deps)
   return async (grant, lease, renew) => {
     if (oauth === undefined) throw new TokenRefusal('refused', 0, 'HIGHLEVEL_CLIENT_ID is not set')
     const { subject, scopes, tokens } = grant
-    const as = (kind: GrantKind) => (issued: Issued) => ({
+    const as = (kind: GrantKind) => (issued: TokenResponse) => ({
       kind,
       tokens: issued.tokens,
       scopes: issued.scope ?? scopes
@@ -89,7 +89,7 @@ export function createAcquireTokens({ vault, saves, oauth, recover, now }: Deps)
         ? Promise.reject(new TokenRefusal('invalid-grant', 0, 'the grant holds no refresh token'))
         : byRefresh(tokens.refreshToken)
     return first.catch((refusal: unknown) => {
-      if (!speaksOfGrant(refusal)) throw refusal
+      if (!mayEndGrant(refusal)) throw refusal
       const { refreshToken: current, previousRefreshToken: previous } = tokens ?? {}
       const again = current === undefined ? undefined : () => byRefresh(current)
       const ways = [

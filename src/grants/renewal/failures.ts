@@ -2,7 +2,7 @@ import type { BaseLogger } from 'pino'
 import { Problem } from '../../problems/problem.ts'
 import { type Grant, type GrantState, isUsable, type Lease, type RenewalFailure } from '../grant.ts'
 import { type RefusalKind, TokenRefusal } from '../oauth/token-refusal.ts'
-import { reasonFor, UnknownOutcome } from '../oauth/unknown-outcome.ts'
+import { causeOf, UnknownOutcome } from '../oauth/unknown-outcome.ts'
 import type { PendingSaves } from '../pending-saves.ts'
 import type { GrantStore } from '../vault/vault.ts'
 import { callMayRetryAt, retryAt, reviewAt } from './schedule.ts'
@@ -71,12 +71,12 @@ const stateReasonOf = (cause: unknown): string =>
  * one whose answer was lost: HighLevel may have rotated the tokens then.
  */
 const unknownSince = ({ kind, priorIntentAt }: Grant, failure: unknown): number | null =>
-  kind !== 'oauth' ? null : failure instanceof UnknownOutcome ? failure.askedAt : priorIntentAt
+  kind !== 'oauth' ? null : failure instanceof UnknownOutcome ? failure.requestedAt : priorIntentAt
 
 /** Records failed renewals. A grant ends only if HighLevel says that its refresh token is spent. */
 export function createFailureHandler({ vault, saves, now, log, count }: Deps) {
   const toRecord = (grant: Grant, failure: unknown): RenewalFailure & { state: FailedState } => {
-    const cause = reasonFor(failure)
+    const cause = causeOf(failure)
     const refusal = cause instanceof TokenRefusal ? cause : undefined
     const state = refusal ? stateAfter[refusal.kind] : 'backing-off'
     const stateSince = grant.state === state ? grant.stateSince : now()
@@ -123,7 +123,7 @@ export function createFailureHandler({ vault, saves, now, log, count }: Deps) {
      * renewed the grant meanwhile, resolves with that grant.
      */
     async handle(grant: Grant, lease: Lease, error: unknown): Promise<Grant> {
-      const cause = reasonFor(error)
+      const cause = causeOf(error)
       const failure = toRecord(grant, error)
       const at = now()
       const retryAfterSeconds = secondsUntil(callMayRetryAt(failure, at), at)

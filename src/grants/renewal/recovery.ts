@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Problem } from '../../problems/problem.ts'
 import type { Grant, Lease } from '../grant.ts'
-import { ended, speaksOfGrant, type TokenRefusal } from '../oauth/token-refusal.ts'
+import { mayEndGrant, type TokenRefusal, toInvalidGrant } from '../oauth/token-refusal.ts'
 import type { PendingSaves } from '../pending-saves.ts'
 import type { AcquiredTokens } from './acquired-tokens.ts'
 import { GRACE_MS } from './schedule.ts'
@@ -80,7 +80,7 @@ export function createRecovery({ saves, now, ending }: Deps): Recover {
       try {
         return await again()
       } catch (error) {
-        if (!speaksOfGrant(error)) throw error
+        if (!mayEndGrant(error)) throw error
         refusal = error
       }
     }
@@ -97,9 +97,9 @@ export function createRecovery({ saves, now, ending }: Deps): Recover {
         return await way()
       } catch (error) {
         // What only fails for now must not end the grant: the next attempt comes here again.
-        if (!speaksOfGrant(error)) throw error
+        if (!mayEndGrant(error)) throw error
       }
     }
-    throw ended(last)
+    throw toInvalidGrant(last)
   }
 }

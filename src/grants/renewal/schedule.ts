@@ -41,8 +41,8 @@ export const retryAt = (since: number, now: number, unknownSince: number | null)
 }
 
 /** When a grant that has ended is looked at again: where there is doubt; else never. */
-export const reviewAt = (refusal: { isDoubtful: boolean } | undefined, now: number): number | null =>
-  refusal?.isDoubtful ? now + REVIEW_MS : null
+export const reviewAt = (refusal: { isUnrecognized: boolean } | undefined, now: number): number | null =>
+  refusal?.isUnrecognized ? now + REVIEW_MS : null
 
 /** When a call may have HighLevel asked again for the grant, of which the last renewal failed. */
 export const callMayRetryAt = ({ dueAt, triedAt }: Pick<Grant, 'dueAt' | 'triedAt'>, now: number): number => {

@@ -5,13 +5,13 @@ import { startGateway, startSimulator } from '../../support/harness.ts'
 const CHANGE = { properties: { customer_number: 5 } }
 const LOCATION = `location:${SEED.locationId}` as const
 
-const answerFor = (holder: object) => ({
+const tokensOf = (owner: object) => ({
   kind: 'status' as const,
   status: 200,
-  body: { access_token: 'of-another', refresh_token: 'of-another-too', expires_in: 86_399, ...holder }
+  body: { access_token: 'of-another', refresh_token: 'of-another-too', expires_in: 86_399, ...owner }
 })
 
-const foreignCount = async (metrics: () => Promise<string>) =>
+const mismatchedCount = async (metrics: () => Promise<string>) =>
   Number(/^gateway_foreign_answers_total (\d+)/m.exec(await metrics())?.[1])
 
 const errorsIn = (lines: string[]) =>
@@ -27,21 +27,21 @@ async function open(t: Test, connected: boolean) {
 t.test('a minted token of another location is not used', async (t) => {
   const { simulator, install, patch, vault, lines, metrics } = await open(t, false)
   await install(simulator.connectCompany({ approvedLocations: [SEED.locationId] }).code)
-  simulator.failNext({ ...answerFor({ locationId: 'another' }), path: '/oauth/locationToken' })
+  simulator.failNext({ ...tokensOf({ locationId: 'another' }), path: '/oauth/locationToken' })
 
   const refused = await patch(CHANGE)
 
   t.match(refused, { status: 503, json: { applied: 'no' } })
   t.match(await vault.loadGrant(LOCATION), { tokens: null, state: 'backing-off', stateReason: /another call/ })
   t.equal(errorsIn(lines).length, 1)
-  t.equal(await foreignCount(metrics), 1)
+  t.equal(await mismatchedCount(metrics), 1)
   t.equal(simulator.received({ method: 'PUT' }).length, 0)
 })
 
-t.test('a refreshed pair of another location is not taken, and the own one is asked for again', async (t) => {
+t.test('refreshed tokens of another location are rejected, and the refresh is repeated', async (t) => {
   const { simulator, patch, vault, lines, metrics } = await open(t, true)
   simulator.expireTokens()
-  simulator.failNext({ ...answerFor({ locationId: 'another' }), path: '/oauth/token' })
+  simulator.failNext({ ...tokensOf({ locationId: 'another' }), path: '/oauth/token' })
 
   const reply = await patch(CHANGE)
 
@@ -50,10 +50,10 @@ t.test('a refreshed pair of another location is not taken, and the own one is as
   t.match(grant, { generation: 2, state: 'connected' })
   t.not(grant?.tokens?.accessToken, 'of-another')
   t.equal(errorsIn(lines).length, 1)
-  t.equal(await foreignCount(metrics), 1)
+  t.equal(await mismatchedCount(metrics), 1)
 })
 
-t.test('no token call follows another one on its connection', async (t) => {
+t.test('no two token calls share a connection', async (t) => {
   const { simulator, patch } = await open(t, true)
   simulator.expireTokens()
   await patch(CHANGE)

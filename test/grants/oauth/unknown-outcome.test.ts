@@ -9,8 +9,8 @@ const SECOND = 1_000
 const path = '/oauth/token'
 const outage: Fault = { kind: 'status', status: 503, body: 'no healthy upstream' }
 
-/** Each says that HighLevel may have rotated, and brings no pair. */
-const unknowns: Fault[] = [
+/** After each of these HighLevel may have spent the refresh token, and no new tokens arrive. */
+const unknownOutcomes: Fault[] = [
   { kind: 'status-after', status: 504, body: { message: 'Gateway Timeout' } },
   { kind: 'status-after', status: 302, headers: { location: '/login' } },
   { kind: 'status-after', status: 408, body: {} },
@@ -23,7 +23,7 @@ const unknowns: Fault[] = [
   { kind: 'reset-after' }
 ]
 
-/** One location, any number of gateways on the same store, and one clock for them and HighLevel. */
+/** One location, any number of gateways on the same vault, and one clock for them and HighLevel. */
 async function open(t: Test, gateways = 1) {
   const clock = createClock()
   const simulator = await startSimulator(t, { now: clock.now })
@@ -32,7 +32,7 @@ async function open(t: Test, gateways = 1) {
   const running = [await start(true)]
   while (running.length < gateways) running.push(await start(false))
   const [first] = running
-  if (first === undefined) throw new Error('There is no gateway')
+  if (first === undefined) throw new Error('No gateway is running')
   let calls = 0
 
   return {
@@ -44,7 +44,7 @@ async function open(t: Test, gateways = 1) {
       running.push(await start(false))
     },
     grant: () => (running.at(-1) ?? first).vault.loadGrant(LOCATION),
-    /** One call a second, by one gateway after another. Resolves with how each was answered. */
+    /** One call a second, by one gateway after another. Resolves with each call's status and problem code. */
     async callFor(seconds: number): Promise<string[]> {
       const outcomes: string[] = []
       for (let n = 0; n < seconds; n += 1) {
@@ -60,7 +60,7 @@ async function open(t: Test, gateways = 1) {
 }
 
 for (const gateways of [1, 2]) {
-  t.test(`an answer that is lost after a long outage is asked for within the grace (${gateways})`, async (t) => {
+  t.test(`an answer lost after a long outage is recovered within the grace (${gateways} gateways)`, async (t) => {
     const { simulator, callFor, grant } = await open(t, gateways)
     simulator.expireTokens()
     simulator.failNext({ ...outage, path, times: 1_000 })
@@ -75,7 +75,7 @@ for (const gateways of [1, 2]) {
   })
 }
 
-t.test('a process that is started anew goes on asking, without a call', async (t) => {
+t.test('a restarted process repeats the refresh by itself, without a call', async (t) => {
   const { simulator, clock, callFor, restart, grant, refreshes } = await open(t)
   simulator.expireTokens()
   simulator.failNext({ ...outage, path, times: 1_000 })
@@ -93,14 +93,14 @@ t.test('a process that is started anew goes on asking, without a call', async (t
   t.equal(refreshes().length, before + 2)
 })
 
-t.test('whatever leaves the outcome unknown is asked again within a few seconds', async (t) => {
-  for (const fault of unknowns) {
+t.test('every kind of unknown outcome is repeated within a few seconds', async (t) => {
+  for (const fault of unknownOutcomes) {
     const { simulator, callFor, grant } = await open(t)
     simulator.expireTokens()
     simulator.failNext({ ...outage, path, times: 1_000 })
     await callFor(45)
     simulator.clearFaults()
-    // As often as one renewal asks at once.
+    // As many attempts as one renewal makes at once.
     simulator.failNext({ ...fault, path, times: 3 })
     const after = await callFor(25)
 
@@ -110,7 +110,7 @@ t.test('whatever leaves the outcome unknown is asked again within a few seconds'
   }
 })
 
-t.test('a status that is no known refusal leaves the outcome unknown, after refusals too', async (t) => {
+t.test('a status that is not a known refusal leaves the outcome unknown, even after refusals', async (t) => {
   for (const status of [405, 409, 423]) {
     const { simulator, callFor, grant } = await open(t)
     simulator.expireTokens()
@@ -125,7 +125,7 @@ t.test('a status that is no known refusal leaves the outcome unknown, after refu
   }
 })
 
-t.test('a 429 and an end of the line in between change nothing of it', async (t) => {
+t.test('rate limits between the repeats do not lose the tokens', async (t) => {
   const { simulator, callFor, grant } = await open(t)
   simulator.expireTokens()
   simulator.failNext({ kind: 'status-after', status: 504, body: {}, path })
@@ -138,15 +138,15 @@ t.test('a 429 and an end of the line in between change nothing of it', async (t)
   t.match(await grant(), { state: 'connected', generation: 2 })
 })
 
-t.test('while the endpoint is down, a grant asks every few seconds and no oftener', async (t) => {
+t.test('while the token endpoint is down, a grant is retried every few seconds and no more often', async (t) => {
   const { simulator, callFor, refreshes } = await open(t)
   simulator.expireTokens()
   simulator.failNext({ ...outage, path, times: 1_000 })
 
   await callFor(120)
 
-  const asked = refreshes().map(({ at }) => at)
-  const gaps = asked.slice(1).map((at, index) => at - (asked[index] ?? 0))
-  t.ok(Math.max(...gaps) <= 5 * SECOND, `at most ${Math.max(...gaps)} ms between two asks`)
-  t.ok(asked.length <= 60, `${asked.length} asks`)
+  const sentAt = refreshes().map(({ at }) => at)
+  const gaps = sentAt.slice(1).map((at, index) => at - (sentAt[index] ?? 0))
+  t.ok(Math.max(...gaps) <= 5 * SECOND, `at most ${Math.max(...gaps)} ms between two refreshes`)
+  t.ok(sentAt.length <= 60, `${sentAt.length} refreshes`)
 })
