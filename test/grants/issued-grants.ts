@@ -10,7 +10,7 @@ export const tokens = (accessToken: string): Tokens => ({
   issuedAt: 1_000
 })
 
-/** What a renewal or an install brings, called by its access token. */
+/** The result of a renewal or an install, named by its access token. */
 export const issuedGrant = (accessToken: string, changes: Partial<IssuedGrant> = {}): IssuedGrant => ({
   subject: ONE,
   kind: 'oauth',
@@ -25,7 +25,7 @@ export const issuedGrant = (accessToken: string, changes: Partial<IssuedGrant> =
 
 export const lease = (owner: string, at: number, lifeMs = 8_000): Lease => ({ owner, at, until: at + lifeMs })
 
-/** A code exchange at this time. */
+/** An install at this time. */
 export const install = (at: number, changes: Partial<Install> = {}): Install => ({
   id: randomUUID(),
   at,
@@ -33,7 +33,7 @@ export const install = (at: number, changes: Partial<Install> = {}): Install => 
   ...changes
 })
 
-/** How a location is enrolled: minted with its first call, unless said otherwise. */
+/** When a minted location gets its token: with its first call, by default. */
 export const mintOptions = (changes: { dueAt?: number | null; waitsForCompany?: boolean } = {}) => ({
   dueAt: null,
   waitsForCompany: false,

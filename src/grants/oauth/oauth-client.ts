@@ -130,7 +130,7 @@ export function createOAuthClient(send: Send, options: Options) {
       }
     },
 
-    /** Mints a location's token with its company's. Drops the minted refresh token: the company can always mint again. */
+    /** Mints a location's token with its company's. Drops the minted refresh token: the company can mint again. */
     async mint(accessToken: string, companyId: string, locationId: string): Promise<TokenResponse> {
       const form = { companyId, locationId }
       const { tokens, ...rest } = await requestTokens({

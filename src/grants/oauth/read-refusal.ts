@@ -6,7 +6,7 @@ import { isTokenFault } from '../../highlevel/errors/to-problem.ts'
 import { Problem } from '../../problems/problem.ts'
 import { type RefusalKind, TokenRefusal } from './token-refusal.ts'
 
-/** `refresh`: with a refresh token. `code`: with an authorization code. `mint`: a location's token with its company's. */
+/** Requests with a refresh token, with an authorization code, or for a location's token with its company's. */
 export type TokenRequestKind = 'refresh' | 'code' | 'mint'
 
 /** The location is paused. Its refresh token works again once it is active. */
@@ -20,7 +20,7 @@ const IN_PROGRESS =
 const CLIENT_ERROR =
   /invalid[_ ]client|unauthorized_client|client[_ ]?(credentials|id|secret)|unsupported_grant_type|grant[_ ]?type|redirect[_ ]?uri|user[_ ]?type|invalid[_ ]scope|invalid parameter|missing parameter|should not|must be|version/i
 
-/** For every request kind: the token or code is spent or unknown, or the company has no access to the location any more. */
+/** For every kind: the token or code is spent or unknown, or the company has no access to the location any more. */
 const ENDED =
   /^invalid[_ ]grant$|refresh token is invalid|authorization code not found|does not have access to this location|location is not accessible/i
 
@@ -34,9 +34,9 @@ const isSpent = (both: string, text: string): boolean =>
 const OAUTH_STATUSES: readonly number[] = [400, 401]
 
 /**
- * Classifies a refusal by its words, because a 403 or 404 of a proxy in front of HighLevel must not end a grant. `code` is
- * OAuth's `error` and `text` its description; either may be ''. The code "invalid_grant" alone proves little: HighLevel
- * sends it with all kinds of descriptions.
+ * Classifies a refusal by its words and not by its status: a 403 or 404 of a proxy in front of HighLevel must not end a
+ * grant. `code` is OAuth's `error` and `text` its description; either may be ''. The code "invalid_grant" alone proves
+ * little: HighLevel sends it with all kinds of descriptions.
  */
 export function classifyRefusal(request: TokenRequestKind, status: number, code: string, text: string): RefusalKind {
   const both = `${code} ${text}`

@@ -24,9 +24,9 @@ function combineFailures(failures: readonly unknown[]): unknown {
 }
 
 /**
- * Sends a refresh, and repeats it up to twice with the same refresh token if the answer is lost or does not come: within
- * the grace HighLevel answers with the same tokens. Earlier attempts stay open, and the first answer with tokens wins. A
- * refusal counts only if no attempt brings tokens.
+ * Sends a refresh, and repeats it up to twice with the same refresh token if the answer is lost or does not come. Within
+ * the grace HighLevel answers with the same tokens. Earlier attempts stay open, and the first tokens to arrive are used.
+ * A refusal counts only if no attempt brings tokens.
  */
 export function repeatRefresh<Answer>(refresh: () => Promise<Answer>, silenceMs = SILENCE_MS): Promise<Answer> {
   const startedAt = performance.now()

@@ -45,6 +45,6 @@ export function toInvalidGrant(refusal: TokenRefusal): TokenRefusal {
   return final
 }
 
-/** HighLevel says, or may mean, that the refresh token is spent or unknown. Recovery then tries other ways to tokens. */
+/** HighLevel says, or may mean, that the refresh token is spent or unknown. Other ways to tokens are tried then. */
 export const mayEndGrant = (error: unknown): error is TokenRefusal =>
   error instanceof TokenRefusal && (error.kind === 'invalid-grant' || error.kind === 'unrecognized')

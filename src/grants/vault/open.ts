@@ -15,8 +15,8 @@ import type { Vault } from './vault.ts'
 import { createWebhookStore } from './webhooks.ts'
 
 /**
- * Checks that VAULT_KEYS has every key in use, and that each key is the one that its id says. Throws CipherError, naming
- * the key ids.
+ * Checks that VAULT_KEYS has every key in use, and that each key is the one that was used under its id. Throws
+ * CipherError, naming the key ids.
  */
 async function verifyKeys(db: Kysely<Tables>, cipher: Cipher) {
   const inUse = await db.selectFrom('grants').select('key_id').distinct().where('key_id', 'is not', null).execute()

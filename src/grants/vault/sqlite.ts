@@ -46,8 +46,8 @@ const isBusy = (error: unknown): boolean => {
 }
 
 /**
- * Makes the file readable and writable by its owner alone, whatever the umask, and also if an earlier release created it.
- * SQLite gives its WAL files the mode of this file.
+ * Makes the file readable and writable by its owner alone, whatever the umask, and even if an earlier release created
+ * it. SQLite gives its WAL files the mode of this file.
  */
 function restrictToOwner(file: string): void {
   try {

@@ -13,7 +13,7 @@ type GrantUninstalls = Pick<
 const COMPANY = 'company:'
 const UNINSTALLED = 'the app was uninstalled'
 
-/** No token request takes this long. A report that lies further ahead was written by a clock that was set back since. */
+/** No token request takes this long. A report further ahead was written by a clock that has been set back since. */
 const LONGEST_TOKEN_REQUEST_MS = 300_000
 
 /**

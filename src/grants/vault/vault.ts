@@ -33,11 +33,11 @@ export interface GrantStore {
   loadGrant(subject: Subject): Promise<Grant | undefined>
 
   /**
-   * Takes the lease and records the intent to renew, if the grant is still at this generation, can be renewed and is not
-   * leased by another owner. Otherwise changes nothing and resolves with `undefined`.
+   * Takes the lease and records the intent to renew, if the grant is still at this generation, can be renewed and has no
+   * running lease. Otherwise changes nothing and resolves with `undefined`.
    */
   claimGrant(subject: Subject, generation: number, lease: Lease): Promise<Grant | undefined>
-  /** Claims the grant that has been due for longest, among those that this process can open. `undefined` if none is due. */
+  /** Claims the grant that has been due longest, of those that this process can open. `undefined` if none is due. */
   claimDue(lease: Lease): Promise<Grant | undefined>
   /**
    * Claims the due grant whose refresh has had an unknown outcome for longest, among refreshes sent after `since`. Only
@@ -45,23 +45,23 @@ export interface GrantStore {
    */
   claimUnknownOutcome(lease: Lease, since: number): Promise<Grant | undefined>
   /**
-   * Repairs times left by a clock that ran ahead and was set back to `at`: makes due the renewals that failed "after" `at`,
-   * and ends the leases and intents that lie after it.
+   * Repairs the times that a clock wrote which ran ahead and has been set back since: makes due the renewals that failed
+   * after `at`, and those with a lease or intent after it.
    */
   clearFutureTimes(at: number): Promise<void>
   /** Moves the end of a lease. False if this owner does not hold it any more. */
   extendLease(subject: Subject, owner: string, until: number): Promise<boolean>
 
   /**
-   * Saves tokens that were obtained from `generation`, with or without the lease, and ends lease and intent. False if the
-   * grant is at another generation by now.
+   * Saves tokens that were obtained from `generation`, with or without the lease, and ends lease and intent. False if
+   * the grant is at another generation by now.
    */
   saveIssued(issued: IssuedGrant, generation: number): Promise<boolean>
   /** Records a failed renewal and ends its lease. False if `owner` has lost the lease or the generation has changed. */
   recordFailure(subject: Subject, generation: number, owner: string, failure: RenewalFailure): Promise<boolean>
   /** HighLevel accepted the token of this generation. */
   markVerified(subject: Subject, generation: number, at: number): Promise<void>
-  /** HighLevel refused the private token of this generation. An operator must act, unless HighLevel accepts it again. */
+  /** HighLevel refused the private token of this generation. An operator must act, unless it is accepted again. */
   markRefused(subject: Subject, generation: number, at: number): Promise<void>
 
   /**
@@ -80,18 +80,18 @@ export interface GrantStore {
     at: number,
     when: { dueAt: number | null; waitsForCompany: boolean }
   ): Promise<boolean>
-  /** Makes the company's waiting and ended locations due at once: all of them, or those in a state for one of `reasons`. */
+  /** Makes the company's waiting and ended locations due at `at`. `reasons`: only those with one as state reason. */
   rescheduleCompany(companyId: string, at: number, reasons?: readonly string[]): Promise<void>
   /**
    * Deletes the tokens, unless they came from an install after `at`. The row stays, at a new generation, so that a save
    * in progress cannot bring the tokens back. Resolves with whether it was changed.
    */
   markUninstalled(subject: Subject, reason: string, at: number): Promise<boolean>
-  /** Records when the app was uninstalled, so that an earlier install which is reported late is recognized as earlier. */
+  /** Records when the app was uninstalled, so that an earlier install that is reported late changes nothing. */
   recordUninstall(subject: Subject, at: number): Promise<void>
   /**
-   * Records an uninstall that may have happened before the current tokens were issued. The grant becomes due by `dueAt`,
-   * unless that is `null` or an earlier report is still open. New tokens requested after `at` disprove the report.
+   * Records an uninstall that may have happened before the current tokens were issued. The grant becomes due by
+   * `dueAt`, unless that is `null` or an earlier report is still open. Tokens requested after `at` disprove the report.
    */
   reportUninstall(subject: Subject, at: number, dueAt: number | null): Promise<void>
   /**

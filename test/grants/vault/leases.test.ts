@@ -3,7 +3,7 @@ import { onEachStore, type Store } from '../../support/stores.ts'
 import { install, issuedGrant, lease, ONE } from '../issued-grants.ts'
 
 const AT = 10_000
-const SETBACK = {
+const FAILURE = {
   state: 'backing-off',
   stateSince: AT,
   stateReason: 'HighLevel was away',
@@ -13,14 +13,14 @@ const SETBACK = {
   intentAt: null
 } as const
 
-async function withGrant({ open }: Store) {
+async function openWithGrant({ open }: Store) {
   const vault = await open()
   await vault.installGrant(issuedGrant('a', { dueAt: AT }), install(1))
   return vault
 }
 
-onEachStore(t, 'a claim commits the lease and the intent, and nobody else has it while it runs', async (t, store) => {
-  const vault = await withGrant(store)
+onEachStore(t, 'a claim commits lease and intent, and no one else can claim while the lease runs', async (t, store) => {
+  const vault = await openWithGrant(store)
   const other = await store.open()
 
   const claimed = await vault.claimGrant(ONE, 1, lease('me', AT))
@@ -41,8 +41,8 @@ onEachStore(t, 'a claim commits the lease and the intent, and nobody else has it
   t.strictSame(refused, [undefined, undefined, undefined])
 })
 
-onEachStore(t, 'of many that claim at once one gets the lease', async (t, store) => {
-  const vault = await withGrant(store)
+onEachStore(t, 'of many concurrent claims exactly one gets the lease', async (t, store) => {
+  const vault = await openWithGrant(store)
   const others = [vault, await store.open(), await store.open()]
 
   const claims = await Promise.all(
@@ -55,8 +55,8 @@ onEachStore(t, 'of many that claim at once one gets the lease', async (t, store)
   t.equal(claims.filter((claim) => claim !== undefined).length, 1)
 })
 
-onEachStore(t, 'a lease that ran out is taken over, and when the one before asked is remembered', async (t, store) => {
-  const vault = await withGrant(store)
+onEachStore(t, 'an expired lease is taken over, and the intent of its owner is remembered', async (t, store) => {
+  const vault = await openWithGrant(store)
   await vault.claimGrant(ONE, 1, lease('dead', AT))
 
   const swept = await vault.claimDue(lease('next', AT + 8_000))
@@ -69,8 +69,8 @@ onEachStore(t, 'a lease that ran out is taken over, and when the one before aske
   })
 })
 
-onEachStore(t, 'a lease is extended by its owner alone', async (t, store) => {
-  const vault = await withGrant(store)
+onEachStore(t, 'only its owner can extend a lease', async (t, store) => {
+  const vault = await openWithGrant(store)
   await vault.claimGrant(ONE, 1, lease('me', AT))
 
   const extended = [await vault.extendLease(ONE, 'me', AT + 20_000), await vault.extendLease(ONE, 'you', AT + 90_000)]
@@ -83,14 +83,14 @@ onEachStore(t, 'a lease is extended by its owner alone', async (t, store) => {
 
 onEachStore(
   t,
-  'the fruit of a generation is saved without the lease, and ends lease and intent of others',
+  'tokens of the current generation are saved without the lease, and end the lease and intent of others',
   async (t, store) => {
-    const vault = await withGrant(store)
+    const vault = await openWithGrant(store)
     await vault.claimGrant(ONE, 1, lease('me', AT))
     await vault.claimGrant(ONE, 1, lease('you', AT + 8_000))
 
     const saved = await vault.saveIssued(issuedGrant('mine'), 1)
-    const yours = [await vault.saveIssued(issuedGrant('yours'), 1), await vault.recordFailure(ONE, 1, 'you', SETBACK)]
+    const yours = [await vault.saveIssued(issuedGrant('yours'), 1), await vault.recordFailure(ONE, 1, 'you', FAILURE)]
 
     t.strictSame([saved, ...yours], [true, false, false])
     t.match(await vault.loadGrant(ONE), {
@@ -104,17 +104,17 @@ onEachStore(
   }
 )
 
-onEachStore(t, 'a setback keeps the generation, so that a late fruit of it still holds', async (t, store) => {
-  const vault = await withGrant(store)
+onEachStore(t, 'a failure keeps the generation, so tokens that arrive late can still be saved', async (t, store) => {
+  const vault = await openWithGrant(store)
   await vault.claimGrant(ONE, 1, lease('me', AT))
-  const end = { ...SETBACK, state: 'reconnect-required', dueAt: null } as const
+  const end = { ...FAILURE, state: 'reconnect-required', dueAt: null } as const
 
-  const noted = await vault.recordFailure(ONE, 1, 'me', end)
+  const recorded = await vault.recordFailure(ONE, 1, 'me', end)
   const ended = await vault.loadGrant(ONE)
   const claims = [await vault.claimGrant(ONE, 1, lease('you', AT)), await vault.claimDue(lease('you', AT + 1e9))]
   const late = await vault.saveIssued(issuedGrant('late'), 1)
 
-  t.equal(noted, true)
+  t.equal(recorded, true)
   t.match(ended, { generation: 1, ...end, tokens: { accessToken: 'a' }, leaseOwner: null, intentAt: null })
   t.strictSame(claims, [undefined, undefined])
   t.equal(late, true)
@@ -127,18 +127,18 @@ onEachStore(t, 'a setback keeps the generation, so that a late fruit of it still
   })
 })
 
-onEachStore(t, 'who has lost the lease notes no setback', async (t, store) => {
-  const vault = await withGrant(store)
+onEachStore(t, 'an owner that has lost the lease cannot record a failure', async (t, store) => {
+  const vault = await openWithGrant(store)
   await vault.claimGrant(ONE, 1, lease('me', AT))
   await vault.claimGrant(ONE, 1, lease('you', AT + 8_000))
 
-  t.equal(await vault.recordFailure(ONE, 1, 'me', SETBACK), false)
+  t.equal(await vault.recordFailure(ONE, 1, 'me', FAILURE), false)
   t.match(await vault.loadGrant(ONE), { state: 'connected', leaseOwner: 'you' })
 })
 
 onEachStore(
   t,
-  'what is due is claimed the longest due first, each grant once, and nothing that is not due',
+  'due grants are claimed in the order of their due times, each once, and no grant that is not due',
   async (t, store) => {
     const [vault, other] = [await store.open(), await store.open()]
     for (const [id, dueAt] of [
@@ -164,30 +164,34 @@ onEachStore(
   }
 )
 
-onEachStore(t, 'a token is proven, and a refused private one shows and heals', async (t, store) => {
-  const vault = await store.open()
-  await vault.installGrant(issuedGrant('a', { verified: false }), install(1))
-  await vault.installGrant(issuedGrant('p', { subject: 'location:pit', kind: 'private' }), install(1))
+onEachStore(
+  t,
+  'a token can be verified, and a refused private token is shown as such until it is accepted again',
+  async (t, store) => {
+    const vault = await store.open()
+    await vault.installGrant(issuedGrant('a', { verified: false }), install(1))
+    await vault.installGrant(issuedGrant('p', { subject: 'location:pit', kind: 'private' }), install(1))
 
-  await vault.markVerified(ONE, 1, AT)
-  await vault.markRefused('location:pit', 1, AT)
-  await vault.markRefused(ONE, 1, AT)
-  const refused = await vault.loadGrant('location:pit')
-  await vault.markVerified('location:pit', 1, AT + 5)
+    await vault.markVerified(ONE, 1, AT)
+    await vault.markRefused('location:pit', 1, AT)
+    await vault.markRefused(ONE, 1, AT)
+    const refused = await vault.loadGrant('location:pit')
+    await vault.markVerified('location:pit', 1, AT + 5)
 
-  t.match(await vault.loadGrant(ONE), { verified: true, state: 'connected', stateSince: 1_000 })
-  t.match(refused, { verified: false, state: 'reconnect-required', stateSince: AT, stateReason: /refuses/ })
-  t.match(await vault.loadGrant('location:pit'), {
-    verified: true,
-    state: 'connected',
-    stateSince: AT + 5,
-    stateReason: null
-  })
-})
+    t.match(await vault.loadGrant(ONE), { verified: true, state: 'connected', stateSince: 1_000 })
+    t.match(refused, { verified: false, state: 'reconnect-required', stateSince: AT, stateReason: /refuses/ })
+    t.match(await vault.loadGrant('location:pit'), {
+      verified: true,
+      state: 'connected',
+      stateSince: AT + 5,
+      stateReason: null
+    })
+  }
+)
 
 onEachStore(
   t,
-  'what nobody knows the end of is found apart from all that is due, within its time',
+  'renewals with an unknown outcome are claimed ahead of other due grants, while their time lasts',
   async (t, store) => {
     const vault = await store.open()
     for (let n = 0; n < 20; n += 1)
@@ -214,12 +218,12 @@ onEachStore(
 
 onEachStore(
   t,
-  'a renewal whose answer was lost stays among these when it is noted, once its pause is over',
+  'a recorded failure with an unknown outcome is claimed again once its pause is over',
   async (t, store) => {
-    const vault = await withGrant(store)
+    const vault = await openWithGrant(store)
     await vault.claimGrant(ONE, 1, lease('me', AT))
 
-    await vault.recordFailure(ONE, 1, 'me', { ...SETBACK, dueAt: AT + 700, intentAt: AT })
+    await vault.recordFailure(ONE, 1, 'me', { ...FAILURE, dueAt: AT + 700, intentAt: AT })
 
     t.equal(await vault.claimUnknownOutcome(lease('you', AT + 600), AT - 30_000), undefined)
     t.match(await vault.claimUnknownOutcome(lease('you', AT + 700), AT - 29_000), {
@@ -229,11 +233,15 @@ onEachStore(
   }
 )
 
-onEachStore(t, 'a mint has no refresh token to lose, and stands in no renewal’s way', async (t, store) => {
-  const vault = await store.open()
-  await vault.installGrant(issuedGrant('m', { subject: 'location:minted', kind: 'minted', dueAt: 1 }), install(1))
-  await vault.claimGrant('location:minted', 1, lease('dead', AT - 20_000))
+onEachStore(
+  t,
+  'a mint is not claimed as an unknown outcome, because it has no refresh token to lose',
+  async (t, store) => {
+    const vault = await store.open()
+    await vault.installGrant(issuedGrant('m', { subject: 'location:minted', kind: 'minted', dueAt: 1 }), install(1))
+    await vault.claimGrant('location:minted', 1, lease('dead', AT - 20_000))
 
-  t.equal(await vault.claimUnknownOutcome(lease('rescue', AT), AT - 30_000), undefined)
-  t.match(await vault.claimDue(lease('due', AT)), { subject: 'location:minted' })
-})
+    t.equal(await vault.claimUnknownOutcome(lease('rescue', AT), AT - 30_000), undefined)
+    t.match(await vault.claimDue(lease('due', AT)), { subject: 'location:minted' })
+  }
+)

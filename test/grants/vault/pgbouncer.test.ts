@@ -7,11 +7,11 @@ import { install, issuedGrant, lease, ONE } from '../issued-grants.ts'
 
 const KEYS = [key('k1', 1)]
 
-/** The same guarantee in each way in which PgBouncer hands out connections. */
+/** The same guarantee with each pool mode of PgBouncer. */
 function throughPgBouncer(guarantee: string, prove: (t: Test, urls: { url: string; direct: string }) => Promise<void>) {
   for (const [mode, settings] of [
-    ['as it comes', {}],
-    ['by transaction', { pool_mode: 'transaction', default_pool_size: 3 }]
+    ['with default settings', {}],
+    ['in transaction mode', { pool_mode: 'transaction', default_pool_size: 3 }]
   ] as const) {
     t.test(`${guarantee} (PgBouncer ${mode})`, async (t) => {
       const direct = await postgresDatabase(t)
@@ -28,7 +28,7 @@ const open = async (t: Test, url: string) => {
   return vault
 }
 
-throughPgBouncer('grants are kept, claimed by one alone, and saved', async (t, { url }) => {
+throughPgBouncer('grants are stored, claimed by one process, and saved', async (t, { url }) => {
   const vault = await open(t, url)
 
   await vault.installGrant(issuedGrant('a', { dueAt: 0 }), install(1))
@@ -40,7 +40,7 @@ throughPgBouncer('grants are kept, claimed by one alone, and saved', async (t, {
   t.match(await vault.loadGrant(ONE), { generation: 2, tokens: { accessToken: 'b' } })
 })
 
-throughPgBouncer('the server ends a statement that waits for a lock', async (t, { url, direct }) => {
+throughPgBouncer('the server aborts a statement that waits too long for a lock', async (t, { url, direct }) => {
   const vault = await open(t, url)
   const locker = await postgresClient(t, direct)
   await locker.query('begin; lock table grants in exclusive mode')
@@ -51,7 +51,7 @@ throughPgBouncer('the server ends a statement that waits for a lock', async (t, 
   t.equal(await vault.loadGrant(ONE), undefined)
 })
 
-throughPgBouncer('processes that start together migrate once and leave no lock', async (t, { url, direct }) => {
+throughPgBouncer('processes that start together migrate once and leave no lock behind', async (t, { url, direct }) => {
   const opened = await Promise.allSettled(Array.from({ length: 4 }, () => open(t, url)))
 
   t.strictSame(

@@ -13,8 +13,8 @@ import { issuedGrant, lease } from '../issued-grants.ts'
 const GRANTS = 100_000
 const NOW = 1_000_000_000
 
-/** A hundred thousand grants, due one after another from now on. */
-const fill = ({ url, sql }: Store) => {
+/** Inserts 100,000 grants that become due one after another. */
+const insertGrants = ({ url, sql }: Store) => {
   const numbers = url.startsWith('sqlite:')
     ? `with recursive numbers(n) as (select 1 union all select n + 1 from numbers where n < ${GRANTS})`
     : `with numbers as (select n from generate_series(1, ${GRANTS}) n)`
@@ -23,8 +23,8 @@ const fill = ({ url, sql }: Store) => {
     select 'location:l' || n, 'oauth', 'company1', 1, 'k1.AAAA', 'k1', '', 'connected', 0, 0, ${NOW} + n * 1000 from numbers`)
 }
 
-/** The store's own code on a connection that tells each statement. */
-function listenIn({ url }: Store) {
+/** The vault's own code on a connection that records each statement. */
+function openRecorded({ url }: Store) {
   const queries: CompiledQuery[] = []
   const { dialect, skipsLocked } = url.startsWith('sqlite:')
     ? openSqlite(url.slice('sqlite:'.length), 'serving')
@@ -44,17 +44,17 @@ function listenIn({ url }: Store) {
   return { db, store, queries, planOf }
 }
 
-onEachStore(t, 'with a hundred thousand grants neither a sweep nor a call scans the table', async (t, site) => {
+onEachStore(t, 'with 100,000 grants neither the renewal worker nor a call scans the table', async (t, site) => {
   await site.open()
-  await fill(site)
+  await insertGrants(site)
   await site.sql('analyze')
-  const { db, store, queries, planOf } = listenIn(site)
+  const { db, store, queries, planOf } = openRecorded(site)
   t.teardown(() => db.destroy())
 
   await store.loadGrant('location:l7')
-  await store.claimDue(lease('sweep', NOW))
-  const claimed = await store.claimDue(lease('sweep', NOW + 1_500))
-  await store.extendLease('location:l1', 'sweep', NOW + 9_000)
+  await store.claimDue(lease('worker', NOW))
+  const claimed = await store.claimDue(lease('worker', NOW + 1_500))
+  await store.extendLease('location:l1', 'worker', NOW + 9_000)
   await store.claimGrant('location:l9', 1, lease('call', NOW))
   await store.saveIssued(issuedGrant('a', { subject: 'location:l9' }), 1)
   await store.markVerified('location:l9', 2, NOW)
@@ -65,6 +65,6 @@ onEachStore(t, 'with a hundred thousand grants neither a sweep nor a call scans 
     t.comment(plan)
     t.notMatch(plan, /seq scan|scan grants(?! using)/i)
   }
-  const sweep = await planOf(queries[1] ?? (queries[0] as CompiledQuery))
-  t.match(sweep, /grants_due_at/, 'a sweep reads what is due from its index')
+  const claimPlan = await planOf(queries[1] ?? (queries[0] as CompiledQuery))
+  t.match(claimPlan, /grants_due_at/, 'due grants are read from their index')
 })

@@ -10,8 +10,8 @@ import { install, issuedGrant, lease, ONE, tokens } from '../issued-grants.ts'
 const [K1, K2] = [key('k1', 1), key('k2', 2)]
 const AT = 1_500
 
-/** All that a thief of the store would have: its files, or every row of every table. */
-async function everything({ url, sql }: Store): Promise<Buffer> {
+/** Everything that a thief of the database would have: its files, or every row of every table. */
+async function readEverything({ url, sql }: Store): Promise<Buffer> {
   if (!url.startsWith('sqlite:')) {
     const rows = []
     for (const table of ['grants', 'api_keys', 'vault_keys', 'webhooks']) rows.push(await sql(`select * from ${table}`))
@@ -21,20 +21,20 @@ async function everything({ url, sql }: Store): Promise<Buffer> {
   return Buffer.concat(readdirSync(folder).map((name) => readFileSync(join(folder, name))))
 }
 
-onEachStore(t, 'nothing of the store holds a token in clear', async (t, store) => {
+onEachStore(t, 'no token is stored in clear', async (t, store) => {
   const vault = await store.open()
 
   await vault.installGrant(issuedGrant('clear-access-token'), install(AT))
   const rotated = { ...tokens('clear-access-token-2'), previousRefreshToken: 'clear-access-token-refresh' }
   await vault.saveIssued(issuedGrant('', { tokens: rotated }), 1)
 
-  const bytes = await everything(store)
-  t.ok(bytes.includes(ONE), 'the row is in what was searched')
+  const bytes = await readEverything(store)
+  t.ok(bytes.includes(ONE), 'the searched bytes include the row')
   for (const secret of ['clear-access', Buffer.from('clear-access').toString('base64url')])
     t.notOk(bytes.includes(secret), secret)
 })
 
-onEachStore(t, 'what is sealed for one row does not open in another', async (t, { open, sql }) => {
+onEachStore(t, 'tokens sealed for one row do not open in another', async (t, { open, sql }) => {
   const vault = await open()
   await vault.installGrant(issuedGrant('a'), install(AT))
   await vault.installGrant(issuedGrant('b', { subject: 'location:two' }), install(AT))
@@ -51,18 +51,14 @@ onEachStore(t, 'what is sealed for one row does not open in another', async (t, 
   t.match(await vault.loadGrant('location:two'), { tokens: { accessToken: 'b' } })
 })
 
-onEachStore(
-  t,
-  'a vault does not open without a key under which grants are sealed, and names it',
-  async (t, { open }) => {
-    const vault = await open(K1)
-    await vault.installGrant(issuedGrant('a'), install(AT))
+onEachStore(t, 'a vault does not open if a key in use is missing, and names the key', async (t, { open }) => {
+  const vault = await open(K1)
+  await vault.installGrant(issuedGrant('a'), install(AT))
 
-    await t.rejects(open(K2), { name: 'CipherError', message: 'VAULT_KEYS lacks k1: grants are sealed with it' })
-  }
-)
+  await t.rejects(open(K2), { name: 'CipherError', message: 'VAULT_KEYS lacks k1: grants are sealed with it' })
+})
 
-onEachStore(t, 'a key may leave once no grant is sealed under it', async (t, { open }) => {
+onEachStore(t, 'a key can be removed once no grant is sealed with it', async (t, { open }) => {
   const vault = await open(K1)
   await vault.installGrant(issuedGrant('a'), install(AT))
   await vault.markUninstalled(ONE, 'removed', AT)
@@ -72,21 +68,17 @@ onEachStore(t, 'a key may leave once no grant is sealed under it', async (t, { o
   t.match(await opened.loadGrant(ONE), { generation: 2, tokens: null })
 })
 
-onEachStore(
-  t,
-  'another key under the id of the one that sealed does not open the vault, even an empty one',
-  async (t, { open }) => {
-    await open(K1)
+onEachStore(t, 'a different key with a known id does not open the vault, even an empty one', async (t, { open }) => {
+  await open(K1)
 
-    for (const keys of [[key('k1', 9)], [K2, key('k1', 9)]])
-      await t.rejects(open(...keys), { name: 'CipherError', message: /cannot be opened with key k1$/ })
-    t.ok(await open(K1), 'and the right one does')
-  }
-)
+  for (const keys of [[key('k1', 9)], [K2, key('k1', 9)]])
+    await t.rejects(open(...keys), { name: 'CipherError', message: /cannot be opened with key k1$/ })
+  t.ok(await open(K1), 'the right key still does')
+})
 
 onEachStore(
   t,
-  'rekeying seals every row under the first key while others save, and the old key can then go',
+  'rekeying seals every row with the first key while others save, and the old key can then be removed',
   async (t, { open, sql }) => {
     const old = await open(K1)
     for (let n = 0; n < 250; n += 1)
@@ -111,7 +103,7 @@ onEachStore(
   }
 )
 
-onEachStore(t, 'rekeying passes over a row that does not open, and counts it', async (t, { open, sql }) => {
+onEachStore(t, 'rekeying skips a row that does not open, and counts it', async (t, { open, sql }) => {
   const old = await open(K1)
   await old.installGrant(issuedGrant('a'), install(AT))
   await old.installGrant(issuedGrant('b', { subject: 'location:two' }), install(AT))
@@ -124,7 +116,7 @@ onEachStore(t, 'rekeying passes over a row that does not open, and counts it', a
 
 onEachStore(
   t,
-  'with a second key in front, old grants open and new saves are sealed under the new key',
+  'with a new first key, old grants still open and new saves are sealed with the new key',
   async (t, { open, sql }) => {
     const before = await open(K1)
     await before.installGrant(issuedGrant('old'), install(AT))
@@ -143,7 +135,7 @@ onEachStore(
   }
 )
 
-t.test('a dump of PostgreSQL shows no token', async (t) => {
+t.test('a dump of PostgreSQL contains no token', async (t) => {
   const store = await openStore(t, 'postgres')
   if (store === undefined) return void t.pass('not run', { skip: NO_POSTGRES })
   const vault = await store.open()
@@ -156,7 +148,7 @@ t.test('a dump of PostgreSQL shows no token', async (t) => {
   t.notMatch(stdout, /clear-access/)
 })
 
-t.test('the folder that is made for a vault is its user’s alone', async (t) => {
+t.test('the folder created for a vault is accessible to its owner only', async (t) => {
   const store = await openStore(t, 'sqlite')
 
   await store?.open()
@@ -164,7 +156,7 @@ t.test('the folder that is made for a vault is its user’s alone', async (t) =>
   t.equal(statSync(dirname((store?.url ?? '').slice('sqlite:'.length))).mode & 0o777, 0o700)
 })
 
-t.test('a saved grant outlives a power cut: the log is written ahead, and out before a save resolves', async (t) => {
+t.test('a saved grant survives a power cut: the write-ahead log is synced before a save resolves', async (t) => {
   const store = await openStore(t, 'sqlite')
   const pragmas = t.capture(Database.prototype, 'pragma', Database.prototype.pragma)
 
@@ -176,7 +168,7 @@ t.test('a saved grant outlives a power cut: the log is written ahead, and out be
   t.equal(connection.pragma('synchronous', { simple: true }), FULL)
 })
 
-t.test('a vault that cannot be opened leaves no connection behind', async (t) => {
+t.test('a vault that cannot be opened leaves no connection open', async (t) => {
   const store = await openStore(t, 'sqlite')
   await store?.open(K1)
   const closed = t.capture(Database.prototype, 'close', Database.prototype.close)
@@ -188,7 +180,7 @@ t.test('a vault that cannot be opened leaves no connection behind', async (t) =>
 
 onEachStore(
   t,
-  'what is sealed under a key that this process lacks ends nothing, and is left to those that have it',
+  'a grant sealed with a key that this process lacks is left to the processes that have the key',
   async (t, { open }) => {
     const behind = await open(K1)
     const ahead = await open(K2, K1)

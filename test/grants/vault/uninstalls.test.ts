@@ -23,11 +23,15 @@ onEachStore(t, 'a reported uninstall makes the grant due, and changes nothing el
   await vault.reportUninstall(ONE, AT + 5, AT - 5)
 
   t.match(reported, { generation: 1, state: 'connected', dueAt: AT, uninstallReportedAt: AT, tokens: tokens('a') })
-  t.match(await vault.loadGrant(ONE), { dueAt: AT, uninstallReportedAt: AT + 5 }, 'one that is open keeps its pauses')
+  t.match(
+    await vault.loadGrant(ONE),
+    { dueAt: AT, uninstallReportedAt: AT + 5 },
+    'a second report does not move the due time'
+  )
   t.match(await vault.claimDue(lease('me', AT)), { subject: ONE, uninstallReportedAt: AT + 5 })
 })
 
-onEachStore(t, 'tokens disprove an uninstall that was reported before they were asked for', async (t, { open }) => {
+onEachStore(t, 'tokens disprove an uninstall that was reported before they were requested', async (t, { open }) => {
   const vault = await open()
   await vault.installGrant(issuedGrant('a'), install(1))
   await vault.reportUninstall(ONE, AT, AT)
@@ -37,13 +41,13 @@ onEachStore(t, 'tokens disprove an uninstall that was reported before they were 
   await vault.saveIssued(issuedGrant('c', { ...issuedAt(AT), dueAt: AT * 9 }), 2)
   const after = await vault.loadGrant(ONE)
 
-  t.match(before, { uninstallReportedAt: AT, dueAt: AT - 1 + 60_000 }, 'to be asked again, and not at once')
+  t.match(before, { uninstallReportedAt: AT, dueAt: AT - 1 + 60_000 }, 'checked again, but not at once')
   t.match(after, { uninstallReportedAt: null, dueAt: AT * 9 })
 })
 
 onEachStore(
   t,
-  'a grant is forgotten once HighLevel has ended it and its uninstall was reported',
+  'a grant is uninstalled once its uninstall was reported and HighLevel has ended it',
   async (t, { open }) => {
     const vault = await open()
     await vault.installGrant(issuedGrant('a'), install(1))
@@ -65,7 +69,7 @@ onEachStore(
   }
 )
 
-onEachStore(t, 'an install after the report has nothing to do with it', async (t, { open }) => {
+onEachStore(t, 'an install after the report closes the report', async (t, { open }) => {
   const vault = await open()
   await vault.installGrant(issuedGrant('a'), install(1))
   await vault.reportUninstall(ONE, AT, AT)
@@ -77,7 +81,7 @@ onEachStore(t, 'an install after the report has nothing to do with it', async (t
 
 onEachStore(
   t,
-  'a clock that was ahead keeps no uninstall from being noted, disproved or forgotten',
+  'after a clock ran ahead, an uninstall can still be reported, disproved and confirmed',
   async (t, store) => {
     const vault = await store.open()
     const hour = 3_600_000
@@ -95,7 +99,7 @@ onEachStore(
   }
 )
 
-onEachStore(t, 'a company that has left takes what was minted from it', async (t, { open }) => {
+onEachStore(t, 'the uninstall of a company also ends the grants minted from it, and no others', async (t, { open }) => {
   const vault = await open()
   const subject = 'company:company1'
   await vault.installGrant(issuedGrant('c', { subject }), install(1))

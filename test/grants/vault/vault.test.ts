@@ -4,7 +4,7 @@ import { install, issuedGrant, lease, mintOptions, ONE } from '../issued-grants.
 
 const AT = 1_500
 
-onEachStore(t, 'a grant is loaded as it was installed, connected and unclaimed', async (t, { open }) => {
+onEachStore(t, 'a grant is loaded as it was installed, connected and without a lease', async (t, { open }) => {
   const vault = await open()
   const company = issuedGrant('b', { subject: 'company:two', companyId: null })
   const bare = issuedGrant('c', { subject: 'location:bare', kind: 'minted', tokens: null, dueAt: null })
@@ -32,7 +32,7 @@ onEachStore(t, 'a grant is loaded as it was installed, connected and unclaimed',
   t.equal(await vault.loadGrant('location:unknown'), undefined)
 })
 
-onEachStore(t, 'of two saves of one generation one wins, and the other changes nothing', async (t, { open }) => {
+onEachStore(t, 'of two saves of one generation one succeeds, and the other changes nothing', async (t, { open }) => {
   const vault = await open()
   await vault.installGrant(issuedGrant('a'), install(AT))
 
@@ -49,7 +49,7 @@ onEachStore(t, 'of two saves of one generation one wins, and the other changes n
 
 onEachStore(
   t,
-  'an install follows whatever is held, and a save of what it replaced comes too late',
+  'an install replaces the current grant, and a save of the replaced generation is rejected',
   async (t, store) => {
     const [one, two] = [await store.open(), await store.open()]
     await one.installGrant(issuedGrant('a'), install(AT))
@@ -64,20 +64,20 @@ onEachStore(
 
 onEachStore(
   t,
-  'a forgotten grant has no tokens, says why, and is not brought back by a save under way',
+  'an uninstalled grant has no tokens, says why, and is not restored by a save in progress',
   async (t, store) => {
     const vault = await store.open()
     await vault.installGrant(issuedGrant('a'), install(AT))
     await vault.claimGrant(ONE, 1, lease('me', 100))
 
-    const forgotten = await vault.markUninstalled(ONE, 'a person did', AT + 1)
+    const uninstalled = await vault.markUninstalled(ONE, 'a person did', AT + 1)
     const late = await vault.saveIssued(issuedGrant('b'), 1)
     const again = [
       await vault.markUninstalled(ONE, 'twice', AT + 2),
       await vault.markUninstalled('location:two', 'never', AT)
     ]
 
-    t.strictSame([forgotten, late, ...again], [true, false, false, false])
+    t.strictSame([uninstalled, late, ...again], [true, false, false, false])
     t.match(await vault.loadGrant(ONE), {
       generation: 2,
       tokens: null,
@@ -93,7 +93,7 @@ onEachStore(
   }
 )
 
-onEachStore(t, 'an uninstall of before the install that is held changes nothing', async (t, { open }) => {
+onEachStore(t, 'an uninstall from before the current install changes nothing', async (t, { open }) => {
   const vault = await open()
   await vault.installGrant(issuedGrant('a'), install(AT))
 
@@ -101,40 +101,44 @@ onEachStore(t, 'an uninstall of before the install that is held changes nothing'
   t.match(await vault.loadGrant(ONE), { generation: 1, state: 'connected', tokens: { accessToken: 'a' } })
 })
 
-onEachStore(t, 'a location is enrolled unless it holds working tokens or left later', async (t, { open }) => {
-  const vault = await open()
-  const own = issuedGrant('own', { subject: 'location:own' })
-  const dead = issuedGrant('dead', { subject: 'location:dead' })
-  const gone = issuedGrant('gone', { subject: 'location:gone' })
-  for (const one of [own, dead, gone]) await vault.installGrant(one, install(AT))
-  await vault.claimGrant('location:dead', 1, lease('me', 100))
-  const setback = {
-    state: 'reconnect-required',
-    stateSince: 1,
-    stateReason: '',
-    failures: 1,
-    dueAt: null,
-    triedAt: 1,
-    intentAt: null
-  } as const
-  await vault.recordFailure('location:dead', 1, 'me', setback)
-  await vault.markUninstalled('location:gone', 'left', AT + 10)
+onEachStore(
+  t,
+  'a minted location is added unless it has working tokens or was uninstalled later',
+  async (t, { open }) => {
+    const vault = await open()
+    const own = issuedGrant('own', { subject: 'location:own' })
+    const dead = issuedGrant('dead', { subject: 'location:dead' })
+    const gone = issuedGrant('gone', { subject: 'location:gone' })
+    for (const one of [own, dead, gone]) await vault.installGrant(one, install(AT))
+    await vault.claimGrant('location:dead', 1, lease('me', 100))
+    const failure = {
+      state: 'reconnect-required',
+      stateSince: 1,
+      stateReason: '',
+      failures: 1,
+      dueAt: null,
+      triedAt: 1,
+      intentAt: null
+    } as const
+    await vault.recordFailure('location:dead', 1, 'me', failure)
+    await vault.markUninstalled('location:gone', 'left', AT + 10)
 
-  const outcomes = []
-  for (const id of ['new', 'own', 'dead', 'gone'])
-    outcomes.push(await vault.addMintedLocation(id, 'company2', AT + 5, mintOptions({ dueAt: 7 })))
+    const outcomes = []
+    for (const id of ['new', 'own', 'dead', 'gone'])
+      outcomes.push(await vault.addMintedLocation(id, 'company2', AT + 5, mintOptions({ dueAt: 7 })))
 
-  t.strictSame(outcomes, [true, false, true, false])
-  const minted = { kind: 'minted', companyId: 'company2', tokens: null, state: 'connected', dueAt: 7 }
-  t.match(await vault.loadGrant('location:new'), { ...minted, generation: 1 })
-  t.match(await vault.loadGrant('location:dead'), { ...minted, generation: 2, failures: 0 })
-  t.match(await vault.loadGrant('location:own'), { kind: 'oauth', companyId: 'company1' })
-  t.equal(await vault.addMintedLocation('gone', 'company2', AT + 11, mintOptions()), true)
-})
+    t.strictSame(outcomes, [true, false, true, false])
+    const minted = { kind: 'minted', companyId: 'company2', tokens: null, state: 'connected', dueAt: 7 }
+    t.match(await vault.loadGrant('location:new'), { ...minted, generation: 1 })
+    t.match(await vault.loadGrant('location:dead'), { ...minted, generation: 2, failures: 0 })
+    t.match(await vault.loadGrant('location:own'), { kind: 'oauth', companyId: 'company1' })
+    t.equal(await vault.addMintedLocation('gone', 'company2', AT + 11, mintOptions()), true)
+  }
+)
 
 onEachStore(
   t,
-  'an install is carried out once, and repeated gives way to what happened after it',
+  'an install is saved once, and a repeated one gives way to what happened after it',
   async (t, { open }) => {
     const vault = await open()
     const first = install(AT)
@@ -144,20 +148,24 @@ onEachStore(
     const renewed = await vault.loadGrant(ONE)
     await vault.markUninstalled(ONE, 'left', AT + 1)
     await vault.installGrant(issuedGrant('a'), { ...first, isRepeated: true })
-    const forgotten = await vault.loadGrant(ONE)
+    const uninstalled = await vault.loadGrant(ONE)
     await vault.installGrant(issuedGrant('b'), install(AT + 5))
     await vault.installGrant(issuedGrant('c'), install(AT + 4, { isRepeated: true }))
     const newer = await vault.loadGrant(ONE)
     await vault.installGrant(issuedGrant('d'), install(AT + 4))
 
     t.match(renewed, { generation: 2, tokens: { accessToken: 'renewed' } })
-    t.match(forgotten, { state: 'uninstalled', tokens: null })
+    t.match(uninstalled, { state: 'uninstalled', tokens: null })
     t.match(newer, { tokens: { accessToken: 'b' } })
-    t.match(await vault.loadGrant(ONE), { tokens: { accessToken: 'd' } }, 'clocks may differ: the first try counts now')
+    t.match(
+      await vault.loadGrant(ONE),
+      { tokens: { accessToken: 'd' } },
+      'clocks may differ: a first attempt always counts as newest'
+    )
   }
 )
 
-onEachStore(t, 'a repeated install takes the place of a location that only waits', async (t, { open }) => {
+onEachStore(t, 'a repeated install replaces a location that only waits for its company', async (t, { open }) => {
   const vault = await open()
   await vault.addMintedLocation('one', 'company1', AT + 9, mintOptions({ waitsForCompany: true }))
 
@@ -166,7 +174,7 @@ onEachStore(t, 'a repeated install takes the place of a location that only waits
   t.match(await vault.loadGrant(ONE), { kind: 'oauth', tokens: { accessToken: 'a' } })
 })
 
-onEachStore(t, 'that the app left is remembered, of a location that was never known as well', async (t, { open }) => {
+onEachStore(t, 'an uninstall is remembered even for a location that was never added', async (t, { open }) => {
   const vault = await open()
   await vault.recordUninstall(ONE, AT)
   await vault.recordUninstall(ONE, AT + 20)
@@ -177,10 +185,10 @@ onEachStore(t, 'that the app left is remembered, of a location that was never kn
   await vault.recordUninstall(ONE, AT + 30)
 
   t.strictSame([late, anew], [false, true])
-  t.match(await vault.loadGrant(ONE), { state: 'connected' }, 'which forgets nothing by itself')
+  t.match(await vault.loadGrant(ONE), { state: 'connected' }, 'recording an uninstall does not end a grant')
 })
 
-onEachStore(t, 'what waits for its company is due once the company works, and nothing else is', async (t, { open }) => {
+onEachStore(t, 'rescheduling a company makes its waiting locations due, and no others', async (t, { open }) => {
   const vault = await open()
   await vault.addMintedLocation('waiting', 'company1', AT, mintOptions({ waitsForCompany: true }))
   await vault.addMintedLocation('elsewhere', 'company2', AT, mintOptions({ waitsForCompany: true }))
@@ -200,30 +208,34 @@ onEachStore(t, 'what waits for its company is due once the company works, and no
   )
 })
 
-onEachStore(t, 'a company is forgotten with what was minted from it, and with no more', async (t, { open }) => {
-  const vault = await open()
-  await vault.installGrant(issuedGrant('c', { subject: 'company:company1' }), install(AT))
-  await vault.installGrant(issuedGrant('m', { subject: 'location:minted', kind: 'minted' }), install(AT))
-  await vault.installGrant(issuedGrant('o', { subject: 'location:own' }), install(AT))
-  await vault.addMintedLocation('other', 'company2', AT, mintOptions())
+onEachStore(
+  t,
+  'uninstalling a company also uninstalls the locations minted from it, and no others',
+  async (t, { open }) => {
+    const vault = await open()
+    await vault.installGrant(issuedGrant('c', { subject: 'company:company1' }), install(AT))
+    await vault.installGrant(issuedGrant('m', { subject: 'location:minted', kind: 'minted' }), install(AT))
+    await vault.installGrant(issuedGrant('o', { subject: 'location:own' }), install(AT))
+    await vault.addMintedLocation('other', 'company2', AT, mintOptions())
 
-  t.equal(await vault.markCompanyUninstalled('company1', 'gone', AT + 1), 2)
+    t.equal(await vault.markCompanyUninstalled('company1', 'gone', AT + 1), 2)
 
-  const state = async (subject: `location:${string}` | `company:${string}`) => (await vault.loadGrant(subject))?.state
-  t.strictSame(
-    [
-      await state('company:company1'),
-      await state('location:minted'),
-      await state('location:own'),
-      await state('location:other')
-    ],
-    ['uninstalled', 'uninstalled', 'connected', 'connected']
-  )
-})
+    const state = async (subject: `location:${string}` | `company:${string}`) => (await vault.loadGrant(subject))?.state
+    t.strictSame(
+      [
+        await state('company:company1'),
+        await state('location:minted'),
+        await state('location:own'),
+        await state('location:other')
+      ],
+      ['uninstalled', 'uninstalled', 'connected', 'connected']
+    )
+  }
+)
 
 onEachStore(
   t,
-  'locations are listed page by page in the order of their ids, by state, and without tokens',
+  'locations are listed in pages ordered by id, filtered by state, and without tokens',
   async (t, { open }) => {
     const vault = await open()
     for (const subject of ['location:b', 'company:c', 'location:a', 'location:d'] as const)
@@ -241,7 +253,7 @@ onEachStore(
   }
 )
 
-onEachStore(t, 'a survey counts grants by state and names what is due first', async (t, { open }) => {
+onEachStore(t, 'grants are counted by state, with the earliest due time', async (t, { open }) => {
   const vault = await open()
   t.strictSame(await vault.countGrants(), { states: [], oldestDueAt: null })
   for (const [id, dueAt] of [
@@ -263,7 +275,7 @@ onEachStore(t, 'a survey counts grants by state and names what is due first', as
 
 onEachStore(
   t,
-  'a key is found by its hash alone, and neither its id nor its hash can be added twice',
+  'an API key is found only by its hash, and neither its id nor its hash can be added twice',
   async (t, { open, clock }) => {
     const vault = await open()
     const one = { id: 'key_1', name: 'One', hash: 'hash-1', locations: ['a', 'b'] }
@@ -282,7 +294,7 @@ onEachStore(
 
 onEachStore(
   t,
-  'a revoked key keeps the time of its first revocation, and an unknown id is said to be unknown',
+  'a revoked key keeps the time of its first revocation, and an unknown id is reported',
   async (t, { open, clock }) => {
     const vault = await open()
     await vault.addKey({ id: 'key_1', name: 'One', hash: 'hash-1', locations: ['*'] })
@@ -297,7 +309,7 @@ onEachStore(
   }
 )
 
-onEachStore(t, 'a webhook is known once it was noted, and forgotten when it is old', async (t, { open, clock }) => {
+onEachStore(t, 'a webhook is known once it was added, and deleted when it is old', async (t, { open, clock }) => {
   const vault = await open()
   await vault.addWebhook('one', 0)
   await vault.addWebhook('one', 0)
@@ -309,7 +321,7 @@ onEachStore(t, 'a webhook is known once it was noted, and forgotten when it is o
   t.strictSame([...known, await vault.hasWebhook('one'), await vault.hasWebhook('two')], [true, false, false, true])
 })
 
-onEachStore(t, 'a closed vault answers neither a ping nor a load', async (t, { open }) => {
+onEachStore(t, 'a closed vault rejects a ping and a load', async (t, { open }) => {
   const vault = await open()
   await vault.ping()
 
