@@ -10,93 +10,93 @@ import type { AcquiredTokens, Renew } from './acquired-tokens.ts'
 import type { Recover } from './recovery.ts'
 
 /**
- * Asks HighLevel for new tokens of a grant that is under `lease`; where another process has done so already, resolves
- * with the grant in force. Rejects with a TokenRefusal where HighLevel says no, with an UnknownOutcome where it may have
- * rotated, with a Problem else.
+ * Asks HighLevel for new tokens of a grant that this process has claimed with `lease`. If another process has renewed it
+ * meanwhile, resolves with the current grant. Rejects with a TokenRefusal if HighLevel refuses, with an UnknownOutcome
+ * if HighLevel may have rotated the tokens, otherwise with a Problem.
  */
 export type AcquireTokens = (grant: Grant, lease: Lease, renew: Renew) => Promise<AcquiredTokens | Grant>
 
-/** The company's grant cannot serve its locations: what that makes of theirs. */
-const companyEnded: Partial<Record<ProblemCode, TokenRefusal>> = {
+/** If the company's token cannot be renewed, these refusals end or pause the grants of its locations. */
+const companyRefusals: Partial<Record<ProblemCode, TokenRefusal>> = {
   'location-not-connected': new TokenRefusal('invalid-grant', 0, 'the company of this location is not connected'),
   'location-reconnect-required': new TokenRefusal('invalid-grant', 0, 'the grant of the company has ended'),
   'location-paused': new TokenRefusal('inactive', 0, 'the company of this location is paused')
 }
 
-/** The reasons that such locations bear. Where their company works after all, so do they. */
-export const COMPANY_REASONS: readonly string[] = Object.values(companyEnded).map(({ message }) => message)
+/** The stored state reasons of such locations. Once their company is renewed, they are tried again. */
+export const COMPANY_REASONS: readonly string[] = Object.values(companyRefusals).map(({ message }) => message)
 
 interface Deps {
   vault: Pick<GrantStore, 'markVerified'>
   saves: Pick<PendingSaves, 'load'>
-  /** Absent where the gateway has no client credentials: then nothing can be renewed. */
+  /** Absent if the gateway has no client credentials. Nothing can be renewed then. */
   oauth: OAuthClient | undefined
   recover: Recover
   now: () => number
 }
 
-/** The way of each kind of grant to new tokens. */
+/** Gets new tokens in the way of each kind of grant: `oauth` by a refresh, `minted` with the token of the company. */
 export function createAcquireTokens({ vault, saves, oauth, recover, now }: Deps): AcquireTokens {
-  /** The company's grant with a token that can be used. `refused`: the access token that HighLevel no longer takes. */
-  const companyOf = async (subject: Subject, renew: Renew, refused?: string): Promise<Grant> => {
-    const held = await saves.load(subject)
-    if (held !== undefined && held.state !== 'uninstalled' && refused === undefined && isUsable(held, now()))
-      return held
+  /** The company's grant, with a usable token. `refused`: the company's access token that HighLevel has just refused. */
+  const loadCompany = async (subject: Subject, renew: Renew, refused?: string): Promise<Grant> => {
+    const company = await saves.load(subject)
+    if (company !== undefined && company.state !== 'uninstalled' && refused === undefined && isUsable(company, now()))
+      return company
     return renew(subject, refused).catch((cause) => {
-      throw (cause instanceof Problem && companyEnded[cause.code]) || cause
+      throw (cause instanceof Problem && companyRefusals[cause.code]) || cause
     })
   }
 
   const mint = async (api: OAuthClient, { subject, companyId }: Grant, renew: Renew): Promise<TokenResponse> => {
     if (companyId === null) throw new TokenRefusal('invalid-grant', 0, 'the grant names no company')
     const companySubject: Subject = `company:${companyId}`
-    const ask = async (company: Grant): Promise<TokenResponse> => {
+    const mintWith = async (company: Grant): Promise<TokenResponse> => {
       const minted = await api.mint(company.tokens?.accessToken ?? '', companyId, subject.slice('location:'.length))
-      // Where the store cannot be told, it is with the next mint.
+      // If the vault cannot record it now, the next mint does.
       if (!company.verified) await vault.markVerified(companySubject, company.generation, now()).catch(() => undefined)
       return minted
     }
 
-    const company = await companyOf(companySubject, renew)
+    const company = await loadCompany(companySubject, renew)
     try {
-      return await ask(company)
+      return await mintWith(company)
     } catch (error) {
       if (!(error instanceof TokenRefusal && error.isTokenFault)) throw error
-      return await ask(await companyOf(companySubject, renew, company.tokens?.accessToken))
+      return await mintWith(await loadCompany(companySubject, renew, company.tokens?.accessToken))
     }
   }
 
   const refresh = async (api: OAuthClient, subject: Subject, refreshToken: string): Promise<TokenResponse> => {
     const issued = await repeatRefresh(() => api.refresh(refreshToken, subject))
-    // An answer without a new one leaves the old one in force (RFC 6749, section 6).
+    // If the answer has no new refresh token, the old one stays valid (RFC 6749, section 6).
     return { ...issued, tokens: { refreshToken, ...issued.tokens } }
   }
 
   return async (grant, lease, renew) => {
     if (oauth === undefined) throw new TokenRefusal('refused', 0, 'HIGHLEVEL_CLIENT_ID is not set')
     const { subject, scopes, tokens } = grant
-    const as = (kind: GrantKind) => (issued: TokenResponse) => ({
+    const acquiredAs = (kind: GrantKind) => (issued: TokenResponse) => ({
       kind,
       tokens: issued.tokens,
       scopes: issued.scope ?? scopes
     })
-    const byMint = () => mint(oauth, grant, renew).then(as('minted'))
-    const byRefresh = (token: string) => refresh(oauth, subject, token).then(as('oauth'))
+    const byMint = () => mint(oauth, grant, renew).then(acquiredAs('minted'))
+    const byRefresh = (token: string) => refresh(oauth, subject, token).then(acquiredAs('oauth'))
     if (grant.kind === 'minted') return byMint()
 
-    const first =
-      tokens?.refreshToken === undefined
+    const { refreshToken: current, previousRefreshToken: previous } = tokens ?? {}
+    const refreshed =
+      current === undefined
         ? Promise.reject(new TokenRefusal('invalid-grant', 0, 'the grant holds no refresh token'))
-        : byRefresh(tokens.refreshToken)
-    return first.catch((refusal: unknown) => {
+        : byRefresh(current)
+    return refreshed.catch((refusal: unknown) => {
       if (!mayEndGrant(refusal)) throw refusal
-      const { refreshToken: current, previousRefreshToken: previous } = tokens ?? {}
-      const again = current === undefined ? undefined : () => byRefresh(current)
-      const ways = [
+      const repeat = current === undefined ? undefined : () => byRefresh(current)
+      const fallbacks = [
         ...(previous === undefined ? [] : [() => byRefresh(previous)]),
         ...(subject.startsWith('location:') && grant.companyId !== null ? [byMint] : [])
       ]
-      return recover({ grant, lease, refusal, again, ways })
+      return recover({ grant, lease, refusal, repeat, fallbacks })
     })
   }
 }

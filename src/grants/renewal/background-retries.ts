@@ -3,20 +3,20 @@ import type { BaseLogger } from 'pino'
 
 const FIRST_PAUSE_MS = 100
 const LONGEST_PAUSE_MS = 5_000
-/** Some ten minutes. */
+/** About ten minutes. */
 const MAX_TRIES = 120
 
 interface Deps {
   log: BaseLogger
-  /** Aborted when the process ends: each is tried once more then. */
+  /** Aborted when the process shuts down: each piece of work then gets one last try. */
   ending: AbortSignal
 }
 
-/** What has to follow a save, such as telling a company's locations, and must not be lost to a store that fails for a while. */
+/** Retries work that has to follow a save, such as rescheduling a company's locations, until the vault accepts it. */
 export function createBackgroundRetries({ log, ending }: Deps) {
-  const underWay = new Set<Promise<void>>()
+  const running = new Set<Promise<void>>()
 
-  const persist = async (what: string, work: () => Promise<unknown>): Promise<void> => {
+  const retry = async (message: string, work: () => Promise<unknown>): Promise<void> => {
     let pauseMs = FIRST_PAUSE_MS
     for (let tries = 1; ; tries += 1) {
       try {
@@ -24,7 +24,7 @@ export function createBackgroundRetries({ log, ending }: Deps) {
         return
       } catch (err) {
         const isLast = tries === MAX_TRIES || ending.aborted
-        log.warn({ err, isLast }, what)
+        log.warn({ err, isLast }, message)
         if (isLast) return
       }
       await sleep(pauseMs)
@@ -33,14 +33,15 @@ export function createBackgroundRetries({ log, ending }: Deps) {
   }
 
   return {
-    /** Does `work`, which must be safe to repeat, again and again while it rejects. `what` is logged each time. */
-    start(what: string, work: () => Promise<unknown>): void {
-      const run = persist(what, work).finally(() => underWay.delete(run))
-      underWay.add(run)
+    /** Starts `work`, and repeats it while it rejects. It must be safe to repeat. `message` is logged for each failure. */
+    start(message: string, work: () => Promise<unknown>): void {
+      const run = retry(message, work).finally(() => running.delete(run))
+      running.add(run)
     },
 
+    /** Resolves when no work is left. */
     async drain(): Promise<void> {
-      while (underWay.size > 0) await Promise.all(underWay)
+      while (running.size > 0) await Promise.all(running)
     }
   }
 }

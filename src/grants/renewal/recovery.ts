@@ -6,79 +6,84 @@ import type { PendingSaves } from '../pending-saves.ts'
 import type { AcquiredTokens } from './acquired-tokens.ts'
 import { GRACE_MS } from './schedule.ts'
 
-/** Longer than the pause between two tries of a process that holds a pair and could not save it while the store was away. */
+/** Once the vault is back, a process with a pending save retries it within this time. Longer than its longest pause. */
 export const PENDING_SAVES_RETRY_WITHIN_MS = 6_000
 const POLL_MS = 200
 
-/** Between two asks with a refresh token that was refused in words that are not known. */
-const ASK_EVERY_MS = 4_000
+/** The pause between refreshes with a refresh token that HighLevel refused in unknown words. */
+const REPEAT_EVERY_MS = 4_000
 
-/** A refresh that HighLevel refused in words that end a grant, or may. */
-export interface Refused {
-  /** As it was claimed. */
+/** A refresh that HighLevel refused in words that end a grant, or may end it. */
+export interface RefusedRefresh {
+  /** The grant as it was claimed. */
   grant: Grant
   lease: Lease
   refusal: TokenRefusal
-  /** Asks with the same refresh token; `undefined` where there is none. */
-  again: (() => Promise<AcquiredTokens>) | undefined
-  /** Other ways to tokens, in the order in which they are tried. */
-  ways: readonly (() => Promise<AcquiredTokens>)[]
+  /** Repeats the refresh with the same refresh token; `undefined` if there is none. */
+  repeat: (() => Promise<AcquiredTokens>) | undefined
+  /** Other ways to get tokens, in the order in which to try them. */
+  fallbacks: readonly (() => Promise<AcquiredTokens>)[]
 }
 
 /**
- * Resolves with what one of the ways brought, or with the grant in force where another process has renewed it. Rejects
- * with a TokenRefusal of `invalid-grant` where nothing helped, and with whatever else one of the ways rejects with.
+ * Resolves with the tokens from the repeated refresh or a fallback, or with the current grant if another process has
+ * renewed it. Rejects with a TokenRefusal of kind `invalid-grant` if all of them are refused. Any other error of theirs
+ * is passed on.
  */
-export type Recover = (refused: Refused) => Promise<AcquiredTokens | Grant>
+export type Recover = (refused: RefusedRefresh) => Promise<AcquiredTokens | Grant>
 
 interface Deps {
   saves: Pick<PendingSaves, 'load'>
   now: () => number
-  /** Aborted when the process ends: what it waits for, another one can wait for. */
+  /** Aborted when the process shuts down: another process can do the waiting. */
   ending: AbortSignal
 }
 
-/** When somebody else last asked, who may hold the new pair and be about to save it. */
-const othersAskedAt = (row: Grant, lease: Lease): number | null =>
-  row.leaseOwner === lease.owner ? row.priorIntentAt : (row.intentAt ?? row.priorIntentAt)
+/** When another process last asked HighLevel: it may hold the new tokens and be about to save them. */
+const othersAskedAt = (stored: Grant, lease: Lease): number | null =>
+  stored.leaseOwner === lease.owner ? stored.priorIntentAt : (stored.intentAt ?? stored.priorIntentAt)
 
 export function createRecovery({ saves, now, ending }: Deps): Recover {
-  /** Says whether a wait is over, by either clock: the one on the wall may be set back meanwhile. */
+  /** A check whether a wait is over by either clock, because the wall clock may be set back meanwhile. */
   const waitUntil = (at: number, longestMs: number) => {
     const startedAt = performance.now()
     return () => now() >= at || performance.now() - startedAt >= longestMs
   }
 
   const pause = async (): Promise<void> => {
-    if (ending.aborted) throw new Problem('shutting-down', 'The process of the gateway ended while it waited')
+    if (ending.aborted) throw new Problem('shutting-down', 'The gateway process shut down during a renewal')
     await sleep(POLL_MS)
   }
 
-  /** Reads the row again, for as long as another process may be about to save. `undefined`: nobody has renewed the grant. */
-  const renewedElsewhere = async (claimed: Grant, lease: Lease): Promise<Grant | undefined> => {
-    const holdersTried = waitUntil(lease.at + PENDING_SAVES_RETRY_WITHIN_MS, PENDING_SAVES_RETRY_WITHIN_MS)
-    const isLongEnough = waitUntil(Number.POSITIVE_INFINITY, GRACE_MS + PENDING_SAVES_RETRY_WITHIN_MS)
+  /**
+   * Reads the grant again for as long as another process may be about to save it. `undefined`: nobody has renewed it. If
+   * its row is gone, resolves with the grant without tokens.
+   */
+  const waitForOthers = async (claimed: Grant, lease: Lease): Promise<Grant | undefined> => {
+    const haveOthersRetried = waitUntil(lease.at + PENDING_SAVES_RETRY_WITHIN_MS, PENDING_SAVES_RETRY_WITHIN_MS)
+    const isTooLong = waitUntil(Number.POSITIVE_INFINITY, GRACE_MS + PENDING_SAVES_RETRY_WITHIN_MS)
     for (;;) {
-      const row = await saves.load(claimed.subject)
-      if (row === undefined || row.generation !== claimed.generation) return row ?? { ...claimed, tokens: null }
-      const askedAt = othersAskedAt(row, lease)
-      if (askedAt === null || isLongEnough() || (now() >= askedAt + GRACE_MS && holdersTried())) return undefined
+      const stored = await saves.load(claimed.subject)
+      if (stored === undefined || stored.generation !== claimed.generation)
+        return stored ?? { ...claimed, tokens: null }
+      const askedAt = othersAskedAt(stored, lease)
+      if (askedAt === null || isTooLong() || (now() >= askedAt + GRACE_MS && haveOthersRetried())) return undefined
       await pause()
     }
   }
 
-  /** Words that are not known may pass: asks again for as long as the grace lasts. Resolves with the last refusal. */
-  const insist = async (
+  /** A refusal in unknown words may be temporary: repeats the refresh within the grace. Resolves with the last refusal. */
+  const repeatUnrecognized = async (
     first: TokenRefusal,
-    again: () => Promise<AcquiredTokens>
+    repeat: () => Promise<AcquiredTokens>
   ): Promise<AcquiredTokens | TokenRefusal> => {
-    const isOver = waitUntil(now() + GRACE_MS, GRACE_MS)
+    const isGraceOver = waitUntil(now() + GRACE_MS, GRACE_MS)
     let refusal = first
-    while (refusal.kind === 'unrecognized' && !isOver()) {
-      const isDue = waitUntil(now() + ASK_EVERY_MS, ASK_EVERY_MS)
+    while (refusal.kind === 'unrecognized' && !isGraceOver()) {
+      const isDue = waitUntil(now() + REPEAT_EVERY_MS, REPEAT_EVERY_MS)
       while (!isDue()) await pause()
       try {
-        return await again()
+        return await repeat()
       } catch (error) {
         if (!mayEndGrant(error)) throw error
         refusal = error
@@ -87,19 +92,19 @@ export function createRecovery({ saves, now, ending }: Deps): Recover {
     return refusal
   }
 
-  return async ({ grant, lease, refusal, again, ways }) => {
-    const inForce = await renewedElsewhere(grant, lease)
-    if (inForce !== undefined) return inForce
-    const last = again === undefined ? refusal : await insist(refusal, again)
-    if (!(last instanceof Error)) return last
-    for (const way of ways) {
+  return async ({ grant, lease, refusal, repeat, fallbacks }) => {
+    const renewedByOthers = await waitForOthers(grant, lease)
+    if (renewedByOthers !== undefined) return renewedByOthers
+    const result = repeat === undefined ? refusal : await repeatUnrecognized(refusal, repeat)
+    if (!(result instanceof Error)) return result
+    for (const fallback of fallbacks) {
       try {
-        return await way()
+        return await fallback()
       } catch (error) {
-        // What only fails for now must not end the grant: the next attempt comes here again.
+        // A temporary failure must not end the grant: the next renewal tries the fallbacks again.
         if (!mayEndGrant(error)) throw error
       }
     }
-    throw toInvalidGrant(last)
+    throw toInvalidGrant(result)
   }
 }

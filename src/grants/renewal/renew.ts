@@ -7,21 +7,22 @@ import type { Leases } from '../leases.ts'
 import type { PendingSaves } from '../pending-saves.ts'
 import type { GrantStore } from '../vault/vault.ts'
 import type { AcquireTokens } from './acquire-tokens.ts'
-import type { AcquiredTokens } from './acquired-tokens.ts'
+import type { AcquiredTokens, Renew } from './acquired-tokens.ts'
 import { assertRetryDue, type FailureHandler } from './failures.ts'
 import { renewAt } from './schedule.ts'
 
-/** How often a grant is looked at that another process is renewing. */
+/** How often a grant is read again while another process renews it. */
 const POLL_MS = 100
 
 /**
- * A token that was refused as soon as it was made is not replaced again for this long: a lasting 401 would spend a grant
- * a call. What the refusal was about may pass, though, long before the token is due.
+ * An unverified token that is refused is not replaced for this long. Otherwise a lasting 401 would spend a refresh token
+ * with each call. After this it is replaced once more, because the cause of the 401 may be gone long before the token
+ * expires.
  */
-const UNPROVEN_FOR_MS = 600_000
+const NO_FORCED_RENEWAL_MS = 600_000
 
 const wasJustForced = ({ verified, tokens }: Grant, now: number) =>
-  !verified && tokens !== null && Math.abs(now - tokens.issuedAt) < UNPROVEN_FOR_MS
+  !verified && tokens !== null && Math.abs(now - tokens.issuedAt) < NO_FORCED_RENEWAL_MS
 
 interface Deps {
   vault: Pick<GrantStore, 'claimGrant'>
@@ -31,43 +32,34 @@ interface Deps {
   failureHandler: FailureHandler
   now: () => number
   log: BaseLogger
-  /** Aborted when the process ends: nothing is begun any more, nor waited for that others do. */
+  /** Aborted when the process shuts down: no renewal is started then, and none of another process is waited for. */
   ending: AbortSignal
   count: (result: 'renewed') => void
-  /** Called with each grant that was renewed here, at once; `saved` resolves when the store has it. */
+  /** Called at once with each grant that this process renewed. `saved` resolves when the vault has it. */
   onRenewed: (grant: Grant, saved: Promise<void>) => void
 }
 
 const notConnected = () => new Problem('location-not-connected', 'This location is not connected')
 
 /**
- * Renews grants: one flight a subject in this process, one lease a subject among all. The intent is committed with the
- * lease before HighLevel is asked, and the answer is saved whoever holds the lease by then (docs/tokens.md).
+ * Renews grants: one renewal at a time for each subject, within this process by a single flight and across processes by
+ * a lease. The intent is committed with the lease before HighLevel is asked. The new tokens are saved even if the lease
+ * has been lost by then (docs/tokens.md).
  */
-export function createRenewal({
-  vault,
-  saves,
-  leases,
-  acquireTokens,
-  failureHandler,
-  now,
-  log,
-  ending,
-  count,
-  onRenewed
-}: Deps) {
-  const fly = createSingleFlight<Grant>()
-  const underWay = new Set<Promise<unknown>>()
+export function createRenewal(deps: Deps) {
+  const { vault, saves, leases, acquireTokens, failureHandler, now, log, ending, count, onRenewed } = deps
+  const singleFlight = createSingleFlight<Grant>()
+  const workerRenewals = new Set<Promise<unknown>>()
 
   const claim = (grant: Grant, lease: Lease) =>
     vault.claimGrant(grant.subject, grant.generation, lease).catch((cause) => {
-      throw new Problem('vault-unavailable', 'The renewal of the token cannot be noted', {
+      throw new Problem('vault-unavailable', 'The vault cannot record that a token is being renewed', {
         retryAfterSeconds: 5,
         cause
       })
     })
 
-  const fruitOf = (grant: Grant, { kind, tokens, scopes }: AcquiredTokens, forced: boolean): IssuedGrant => {
+  const toIssuedGrant = (grant: Grant, { kind, tokens, scopes }: AcquiredTokens, isForced: boolean): IssuedGrant => {
     const spent = grant.tokens?.refreshToken
     const hasRotated = kind === 'oauth' && spent !== undefined && spent !== tokens.refreshToken
     return {
@@ -77,38 +69,38 @@ export function createRenewal({
       scopes,
       tokens: hasRotated ? { ...tokens, previousRefreshToken: spent } : tokens,
       stateSince: grant.state === 'connected' ? grant.stateSince : now(),
-      verified: grant.verified && !forced,
+      verified: grant.verified && !isForced,
       dueAt: renewAt(tokens)
     }
   }
 
-  /** Renews a grant that was claimed with `lease`. `forced`: its access token was refused before its time. */
-  const perform = async (grant: Grant, lease: Lease, forced: boolean): Promise<Grant> => {
-    const release = leases.keepAlive(grant.subject, lease)
+  /** Renews a grant that was claimed with `lease`. `isForced`: its access token was refused before it expired. */
+  const renewUnderLease = async (grant: Grant, lease: Lease, isForced: boolean): Promise<Grant> => {
+    const stopKeepAlive = leases.keepAlive(grant.subject, lease)
     let saved = Promise.resolve()
-    let inForce: Grant | undefined
+    let current: Grant | undefined
     try {
-      const outcome = await acquireTokens(grant, lease, renew)
-      if ('generation' in outcome) inForce = outcome
+      const acquired = await acquireTokens(grant, lease, renew)
+      if ('generation' in acquired) current = acquired
       else {
-        const kept = await saves.save(fruitOf(grant, outcome, forced), grant.generation)
-        saved = kept.saved
-        inForce = kept.grant
+        const result = await saves.save(toIssuedGrant(grant, acquired, isForced), grant.generation)
+        saved = result.saved
+        current = result.grant
         count('renewed')
       }
     } catch (cause) {
-      inForce = await failureHandler.handle(grant, lease, cause)
+      current = await failureHandler.handle(grant, lease, cause)
     } finally {
-      // While the new pair is in memory alone nobody else has to ask for it.
-      saved.then(release, release)
+      // While the new tokens are held in memory alone, the lease keeps other processes from asking for them.
+      saved.then(stopKeepAlive, stopKeepAlive)
     }
-    // It may have been removed meanwhile.
-    if (inForce === undefined || !isUsable(inForce, now())) throw notConnected()
-    onRenewed(inForce, saved)
-    return inForce
+    // The grant may have been removed meanwhile.
+    if (current === undefined || !isUsable(current, now())) throw notConnected()
+    onRenewed(current, saved)
+    return current
   }
 
-  const obtain = async (subject: Subject, refused: string | undefined): Promise<Grant> => {
+  const renewWhenDue = async (subject: Subject, refused: string | undefined): Promise<Grant> => {
     while (!ending.aborted) {
       const grant = await saves.load(subject)
       if (grant === undefined || grant.state === 'uninstalled') throw notConnected()
@@ -119,36 +111,32 @@ export function createRenewal({
 
       const lease = leases.create()
       const claimed = await claim(grant, lease)
-      if (claimed !== undefined) return perform(claimed, lease, isRefused)
-      // Another holds the lease or has just saved. What was read before the wait is stale after it.
+      if (claimed !== undefined) return renewUnderLease(claimed, lease, isRefused)
+      // Another process holds the lease or has just saved. Wait, then read again: what was read before is stale.
       await sleep(POLL_MS * (1 + Math.random()))
     }
     throw new Problem('shutting-down', 'This process takes no new calls', { retryAfterSeconds: 1 })
   }
 
-  /**
-   * A grant whose access token can be used: renewed here, by another process or by a new install. `refused` is the
-   * access token that HighLevel no longer takes, where that is the reason; it comes back where a new one would not help.
-   * Rejects with a Problem.
-   */
-  const renew = (subject: Subject, refused?: string): Promise<Grant> =>
-    fly(`${subject} ${refused ?? ''}`, () => obtain(subject, refused))
+  /** Calls for the same subject and refused token share one renewal. */
+  const renew: Renew = (subject, refused) =>
+    singleFlight(`${subject} ${refused ?? ''}`, () => renewWhenDue(subject, refused))
 
-  /** Renews a grant that a sweep has claimed. Never rejects: what goes wrong is noted with the grant. */
+  /** Renews a grant that the renewal worker has claimed. Never rejects: a failure is recorded with the grant. */
   const renewClaimed = async (grant: Grant, lease: Lease): Promise<void> => {
-    const run = perform(grant, lease, false).then(
+    const run = renewUnderLease(grant, lease, false).then(
       () => undefined,
       (err) => log.debug({ subject: grant.subject, err }, 'a renewal has to be tried again')
     )
-    underWay.add(run)
+    workerRenewals.add(run)
     await run
-    underWay.delete(run)
+    workerRenewals.delete(run)
   }
 
-  /** Resolves when no renewal is under way. */
+  /** Resolves when no renewal is in progress. */
   const settled = async () => {
-    await fly.settled()
-    while (underWay.size > 0) await Promise.all(underWay)
+    await singleFlight.settled()
+    while (workerRenewals.size > 0) await Promise.all(workerRenewals)
   }
 
   return { renew, renewClaimed, settled }

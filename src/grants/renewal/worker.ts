@@ -4,13 +4,13 @@ import type { Leases } from '../leases.ts'
 import type { GrantStore } from '../vault/vault.ts'
 import { GRACE_MS } from './schedule.ts'
 
-/** Often enough to finish what a dead process began while HighLevel's grace lasts. */
-const EVERY_MS = 2_000
-const AT_ONCE = 8
-/** Many: where HighLevel's token endpoint hangs, each takes most of the grace, and the others must not wait for it. */
-const DANGLING_AT_ONCE = 64
-/** How often times are looked for that no clock can have written. */
-const DISTRUST_EVERY_MS = 10_000
+/** Short enough to finish a dead process's refresh within HighLevel's grace. */
+const CHECK_EVERY_MS = 2_000
+const DUE_CONCURRENCY = 8
+/** High, because each may take most of the grace while HighLevel's token endpoint hangs, and the rest must not wait. */
+const UNKNOWN_OUTCOME_CONCURRENCY = 64
+/** How often the vault is searched for times that lie in the future because a clock has been set back. */
+const CLEAR_FUTURE_TIMES_EVERY_MS = 10_000
 
 interface Deps {
   vault: Pick<GrantStore, 'claimDue' | 'claimUnknownOutcome' | 'clearFutureTimes'>
@@ -22,8 +22,8 @@ interface Deps {
 
 type Claim = (lease: Lease) => Promise<Grant | undefined>
 
-/** Takes one grant after another, up to `atOnce` at a time, until there is none left. */
-function createLane(atOnce: number, claim: Claim, { leases, renewClaimed, log }: Deps) {
+/** Claims and renews grants, up to `concurrency` at a time, until there is none left to claim. */
+function createPool(concurrency: number, claim: Claim, { leases, renewClaimed, log }: Deps) {
   const workers = new Set<Promise<void>>()
   let isStopped = false
   let isFailing = false
@@ -34,17 +34,17 @@ function createLane(atOnce: number, claim: Claim, { leases, renewClaimed, log }:
       const grant = await claim(lease)
       isFailing = false
       if (grant === undefined) return
-      // There was one: another worker looks whether there are more.
+      // There may be more grants to claim: let another worker look.
       start()
       await renewClaimed(grant, lease)
     }
   }
 
   const start = (): void => {
-    if (isStopped || workers.size >= atOnce) return
+    if (isStopped || workers.size >= concurrency) return
     const worker = work()
       .catch((err) => {
-        if (!isFailing) log.warn({ err }, 'the vault cannot be swept: what is due waits')
+        if (!isFailing) log.warn({ err }, 'the vault cannot be read for renewals that are due: they will wait')
         isFailing = true
       })
       .finally(() => workers.delete(worker))
@@ -61,36 +61,37 @@ function createLane(atOnce: number, claim: Claim, { leases, renewClaimed, log }:
 }
 
 /**
- * Renews what is due, traffic or not: grants at 80 % of their life, and failed renewals whose pause is over. Any number
- * of replicas share the work: each takes the next row that nobody has, and none leads. What nobody knows the end of,
- * since its process died or HighLevel's answer was lost, has a lane of its own: it has no more than HighLevel's grace,
- * and must not wait behind a thousand others.
+ * Renews grants that are due, with or without traffic: at 80 % of their tokens' life, and after the pause of a failed
+ * renewal. Any number of replicas share the work without a leader: each claims the next grant that nobody has a lease on.
+ *
+ * A refresh of unknown outcome, because its process died or HighLevel's answer was lost, must be repeated within
+ * HighLevel's grace. So these grants have a worker pool of their own and do not wait behind a thousand others.
  */
 export function startRenewalWorker(deps: Deps) {
   const { vault, now, log } = deps
-  const lanes = [
-    createLane(DANGLING_AT_ONCE, (lease) => vault.claimUnknownOutcome(lease, lease.at - GRACE_MS), deps),
-    createLane(AT_ONCE, (lease) => vault.claimDue(lease), deps)
+  const pools = [
+    createPool(UNKNOWN_OUTCOME_CONCURRENCY, (lease) => vault.claimUnknownOutcome(lease, lease.at - GRACE_MS), deps),
+    createPool(DUE_CONCURRENCY, (lease) => vault.claimDue(lease), deps)
   ]
   const start = () => {
-    for (const lane of lanes) lane.start()
+    for (const pool of pools) pool.start()
   }
-  const distrust = () => {
-    vault.clearFutureTimes(now()).catch((err) => log.debug({ err }, 'times in the future could not be looked for'))
+  const clearFutureTimes = () => {
+    vault.clearFutureTimes(now()).catch((err) => log.debug({ err }, 'times in the future could not be cleared'))
   }
-  const timers = [setInterval(start, EVERY_MS), setInterval(distrust, DISTRUST_EVERY_MS)]
-  distrust()
+  const timers = [setInterval(start, CHECK_EVERY_MS), setInterval(clearFutureTimes, CLEAR_FUTURE_TIMES_EVERY_MS)]
+  clearFutureTimes()
   start()
 
   return {
-    /** Takes nothing more. What it has taken goes on. */
+    /** Claims nothing more. Renewals in progress go on. */
     stop(): void {
-      for (const lane of lanes) lane.stop()
+      for (const pool of pools) pool.stop()
       for (const timer of timers) clearInterval(timer)
     },
-    /** Resolves when what it has taken has ended. */
+    /** Resolves when the renewals in progress have ended. */
     async settled(): Promise<void> {
-      await Promise.all(lanes.map((lane) => lane.settled()))
+      await Promise.all(pools.map((pool) => pool.settled()))
     }
   }
 }
