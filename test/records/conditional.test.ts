@@ -14,32 +14,32 @@ const tagOf = async ({ call }: Pick<TestGateway, 'call'>) => (await call(RECORD)
 const when = (tag: string) => ({ headers: { 'if-match': tag } })
 
 for (const status of [400, 422]) {
-  t.test(`a read that is refused with ${status} speaks of no values, and is asked for once`, async (t) => {
+  t.test(`a read that HighLevel rejects with ${status} is sent once, and its error mentions no values`, async (t) => {
     const simulator = await startSimulator(t)
     const { call, patch } = await startGateway(t, { simulator })
     await patch(CHANGE)
     simulator.clearReceived()
     simulator.failNext({ kind: 'status', status, body: { message: 'Ticket Name is odd' }, method: 'GET', times: 100 })
-    const told = { status: 502, code: 'upstream-contract-changed', applied: 'no', errors: undefined }
-    const asked = () => simulator.received().length
+    const expected = { status: 502, code: 'upstream-contract-changed', applied: 'no', errors: undefined }
+    const requests = () => simulator.received().length
 
     const read = await call(RECORD)
-    const readsOfOne = asked()
+    const readsOfOne = requests()
     const written = await patch({ properties: { ticket_name: 'x', section_of_app: ['contacts'] } })
-    const readsOfWrite = asked() - readsOfOne
+    const readsOfWrite = requests() - readsOfOne
     const described = await call(`/objects/business?locationId=${SEED.locationId}`)
-    const readsOfObject = asked() - readsOfOne - readsOfWrite
+    const readsOfObject = requests() - readsOfOne - readsOfWrite
 
     for (const { json, text } of [read, written, described]) {
-      t.match(json, told)
+      t.match(json, expected)
       t.notMatch(text, /values|the write/)
     }
     t.strictSame([readsOfOne, readsOfWrite, readsOfObject], [1, 1, 1])
-    t.strictSame(simulator.received({ method: 'PUT' }), [], 'nothing is written on what was not read')
+    t.strictSame(simulator.received({ method: 'PUT' }), [], 'nothing is written without having read the record')
   })
 }
 
-t.test('a record that HighLevel does not find is not found, whatever status says so', async (t) => {
+t.test('a record that HighLevel does not find is answered with 404, whatever status HighLevel uses', async (t) => {
   for (const absentRecordStatus of [400, 404] as const) {
     const simulator = await startSimulator(t, { absentRecordStatus })
     const { call, patch } = await startGateway(t, { simulator })
@@ -55,7 +55,7 @@ t.test('a record that HighLevel does not find is not found, whatever status says
   }
 })
 
-t.test('a record is read as HighLevel has it, with the tag of its last change', async (t) => {
+t.test('a record is answered as HighLevel sends it, with a tag of its last change', async (t) => {
   const simulator = await startSimulator(t)
   const { call, patch, logged } = await startGateway(t, { simulator })
 
@@ -78,7 +78,7 @@ t.test('a record is read as HighLevel has it, with the tag of its last change', 
 })
 
 t.test(
-  'a write on a tag goes through while the record is that one, and else is refused with the new tag',
+  'a write with If-Match succeeds while the record is unchanged, and fails with the new tag once it has changed',
   async (t) => {
     const simulator = await startSimulator(t)
     const gateway = await startGateway(t, { simulator })
@@ -96,7 +96,7 @@ t.test(
     t.equal(first.status, 200)
     t.match(second.json, { status: 412, code: 'precondition-failed', applied: 'no', retryable: false })
     t.equal(second.headers.get('etag'), now)
-    t.match(weak.json, { status: 412 }, 'weak tags say nothing of a record’s bytes')
+    t.match(weak.json, { status: 412 }, 'If-Match never matches a weak tag')
     t.match(odd.json, { status: 400, errors: [{ parameter: 'if-match' }] })
     t.equal(among.status, 200)
     t.equal(any.status, 200)
@@ -105,8 +105,8 @@ t.test(
   }
 )
 
-/** Each reads, counts one more and writes on what it has read, until it gets through. */
-async function count({ call, patch }: TestGateway, field: string): Promise<string[]> {
+/** Increments a field: reads the record and writes it with If-Match, until a write succeeds. */
+async function increment({ call, patch }: TestGateway, field: string): Promise<string[]> {
   const outcomes: string[] = []
   while (outcomes.at(-1) !== '200') {
     const read = await call(RECORD)
@@ -121,36 +121,39 @@ async function count({ call, patch }: TestGateway, field: string): Promise<strin
 
 const wide = { LOCATION_BURST_MAX: '1000000', LOCATION_QUEUE_MAX: '1000', REQUEST_DEADLINE_MS: '60000' }
 
-withRedis('of 200 writers on one tag through two processes exactly one gets through', async (t, REDIS_URL) => {
-  const simulator = await startSimulator(t, { burstMax: 1_000_000 })
-  const env = { ...wide, REDIS_URL }
-  const gateways = [await startGateway(t, { simulator, env }), await startGateway(t, { simulator, env })] as const
-  for (const { patch } of gateways) await patch(CHANGE)
+withRedis(
+  'of 200 conditional writes with one tag through two processes, exactly one succeeds',
+  async (t, REDIS_URL) => {
+    const simulator = await startSimulator(t, { burstMax: 1_000_000 })
+    const env = { ...wide, REDIS_URL }
+    const gateways = [await startGateway(t, { simulator, env }), await startGateway(t, { simulator, env })] as const
+    for (const { patch } of gateways) await patch(CHANGE)
 
-  for (let round = 0; round < 3; round += 1) {
-    const tag = await tagOf(gateways[0])
-    const writes = Array.from({ length: 200 }, (_, n) =>
-      gateways[n % 2 === 0 ? 0 : 1].patch({ properties: { customer_number: n } }, when(tag))
-    )
-    t.strictSame(tally(await Promise.all(writes)), { 200: 1, '412 precondition-failed': 199 })
+    for (let round = 0; round < 3; round += 1) {
+      const tag = await tagOf(gateways[0])
+      const writes = Array.from({ length: 200 }, (_, n) =>
+        gateways[n % 2 === 0 ? 0 : 1].patch({ properties: { customer_number: n } }, when(tag))
+      )
+      t.strictSame(tally(await Promise.all(writes)), { 200: 1, '412 precondition-failed': 199 })
+    }
+    const client = new Redis(REDIS_URL)
+    t.teardown(() => client.disconnect())
+    await until(async () => (await client.exists(...keysOf())) === 0)
   }
-  const client = new Redis(REDIS_URL)
-  t.teardown(() => client.disconnect())
-  await until(async () => (await client.exists(...keysOf())) === 0)
-})
+)
 
-withRedis('200 writers that count through two processes lose none of their counts', async (t, REDIS_URL) => {
+withRedis('200 increments through two processes lose none', async (t, REDIS_URL) => {
   const simulator = await startSimulator(t, { burstMax: 1_000_000 })
   const env = { ...wide, REDIS_URL }
   const gateways = [await startGateway(t, { simulator, env }), await startGateway(t, { simulator, env })] as const
   await gateways[0].patch({ properties: { customer_number: 0 } })
   const writers = Array.from({ length: 200 }, (_, n) => n)
 
-  // A few at a time: each of all the others would have to read anew for each that gets through.
+  // A few at a time: after each success, all other waiting writers must read again.
   const outcomes: string[] = []
   const work = async (n: number) => {
     for (let writer = writers.shift(); writer !== undefined; writer = writers.shift()) {
-      outcomes.push(...(await count(gateways[n % 2 === 0 ? 0 : 1], 'customer_number')))
+      outcomes.push(...(await increment(gateways[n % 2 === 0 ? 0 : 1], 'customer_number')))
     }
   }
   await Promise.all(Array.from({ length: 6 }, (_, n) => work(n)))
@@ -160,7 +163,7 @@ withRedis('200 writers that count through two processes lose none of their count
   t.equal(stored(simulator)?.properties['customer_number'], 200)
 })
 
-withRedis('lists that two processes want at the same time never mix', async (t, REDIS_URL) => {
+withRedis('wanted lists written by two processes at the same time never mix', async (t, REDIS_URL) => {
   const simulator = await startSimulator(t, { burstMax: 1_000_000 })
   const env = { ...wide, REDIS_URL }
   const gateways = [await startGateway(t, { simulator, env }), await startGateway(t, { simulator, env })] as const
@@ -182,7 +185,7 @@ withRedis('lists that two processes want at the same time never mix', async (t, 
 })
 
 withRedis(
-  'the turn of a process that died is waited for within the call’s time, and ends by itself',
+  'a write waits for the lock of a process that died, within its deadline, and that lock expires',
   async (t, REDIS_URL) => {
     const simulator = await startSimulator(t)
     const gateway = await startGateway(t, { simulator, env: { REDIS_URL } })
@@ -192,8 +195,8 @@ withRedis(
     t.teardown(() => client.disconnect())
     const [queue, ends] = keysOf()
     const die = async (leftMs: number) => {
-      await client.zadd(queue, 1, 'of a process that died')
-      await client.hset(ends, 'of a process that died', Date.now() + leftMs)
+      await client.zadd(queue, 1, 'dead process')
+      await client.hset(ends, 'dead process', Date.now() + leftMs)
     }
 
     await die(60_000)
@@ -206,14 +209,14 @@ withRedis(
     const patient = await gateway.patch(CHANGE, when(await tagOf(gateway)))
 
     t.match(late.json, { status: 504, code: 'deadline-exceeded', applied: 'no' })
-    t.equal(plain.status, 200, 'who writes without having read waits for nobody')
+    t.equal(plain.status, 200, 'an unconditional write does not wait')
     t.equal(patient.status, 200)
     t.ok(performance.now() - since >= 250)
     t.equal(simulator.received({ method: 'PUT' }).length, 2)
   }
 )
 
-t.test('without an answer of Redis conditional writes go on, each process by itself', async (t) => {
+t.test('while Redis does not answer, each process still serializes its conditional writes', async (t) => {
   const simulator = await startSimulator(t)
   const gateway = await startGateway(t, { simulator, env: { REDIS_URL: 'redis://127.0.0.1:1/0' } })
   const tag = await tagOf(gateway)
@@ -223,7 +226,7 @@ t.test('without an answer of Redis conditional writes go on, each process by its
   t.strictSame(tally(replies), { 200: 1, '412 precondition-failed': 9 })
 })
 
-withRedis('while Redis hangs, who asks for a list or a condition is answered in time', async (t) => {
+withRedis('while Redis hangs, conditional writes and wanted lists are answered in time', async (t) => {
   const address = await redisAddress()
   if (address === undefined) return
   const proxy = await startProxy(t, address)
@@ -233,10 +236,10 @@ withRedis('while Redis hangs, who asks for a list or a condition is answered in 
   const list = { properties: { section_of_app: ['contacts'] } }
   await until(async () => (await gateway.call('/readyz')).json['status'] === 'ready')
   proxy.set('hang')
-  // Which finds out that Redis is down.
+  // This call finds out that Redis is down.
   await gateway.patch(CHANGE, {}, RECORD.replace(SEED.recordId, 'f'.repeat(24)))
-  /** The quickest of several: a busy machine is slow at times, who waits for Redis is slow each time. */
-  const quickest = async (status: number, headers: Record<string, string>) => {
+  /** The fastest of several: a busy machine is slow at times, but a call that waits for Redis is slow every time. */
+  const fastestMs = async (status: number, headers: Record<string, string>) => {
     let least = Number.POSITIVE_INFINITY
     for (let n = 0; n < 5; n += 1) {
       const since = performance.now()
@@ -246,14 +249,14 @@ withRedis('while Redis hangs, who asks for a list or a condition is answered in 
     return least
   }
 
-  // Far less than the half second for which a turn is waited for.
-  const conditional = await quickest(504, { 'if-match': tag, 'x-request-timeout-ms': '100' })
+  // Much less than the half second that a conditional write may wait for Redis.
+  const conditional = await fastestMs(504, { 'if-match': tag, 'x-request-timeout-ms': '100' })
   t.ok(conditional < 400, `${conditional} ms`)
-  const wanted = await quickest(200, {})
+  const wanted = await fastestMs(200, {})
   t.ok(wanted < 400, `${wanted} ms`)
 })
 
-t.test('a caller that hangs up before the write lets the next one have its turn', async (t) => {
+t.test('a caller that hangs up before its write does not block the next write', async (t) => {
   const simulator = await startSimulator(t)
   const gateway = await startGateway(t, { simulator })
   const tag = await tagOf(gateway)
@@ -273,11 +276,11 @@ t.test('a caller that hangs up before the write lets the next one have its turn'
   const next = await gateway.patch({ owner: ['another'] }, when(tag))
 
   t.equal(next.status, 200)
-  t.ok(performance.now() - since < 5_000, 'it does not wait for what is read for nobody')
+  t.ok(performance.now() - since < 5_000, 'it does not wait for the abandoned read')
   t.strictSame(stored(simulator)?.owner, ['another'])
 })
 
-t.test('a write that asks for a condition which it cannot have is refused', async (t) => {
+t.test('a write with an unsupported condition is rejected', async (t) => {
   const simulator = await startSimulator(t)
   const { patch } = await startGateway(t, { simulator })
 

@@ -5,7 +5,7 @@ import { SEED } from '../simulator/seed.ts'
 import { recordId } from '../support/calls.ts'
 import { startGateway, startSimulator } from '../support/harness.ts'
 
-/** A fixed seed, so that a failure comes again; any seed must do. */
+/** A fixed seed, so that failures can be reproduced. Any seed must pass. */
 const RUNS = { seed: 20261125, numRuns: 150, endOnFailure: true }
 
 const OPTIONS = ['red', 'green', 'blue', 'white'].map((key) => ({
@@ -15,49 +15,52 @@ const OPTIONS = ['red', 'green', 'blue', 'white'].map((key) => ({
 const labelOf = (key: string) => OPTIONS.find((one) => one.key === key)?.label ?? key
 const urlOf = (name: string) => `https://files.example.com/${name}.png`
 
-/** What a caller asks of one field, and what its record is to hold afterwards. */
-interface Wish {
+/** A value for one field, and what the record must hold after it is written. */
+interface Change {
   value: unknown
-  /** Given what is held; `undefined` is for nothing. */
-  becomes: (held: unknown) => unknown
+  /** The expected value, given what the record held before. */
+  expected: (held: unknown) => unknown
 }
 
 interface Kind {
   dataType: string
   more?: Partial<Field>
-  /** What a record may hold before. */
+  /** What the record may hold before. */
   held: fc.Arbitrary<unknown>
-  wish: fc.Arbitrary<Wish>
+  change: fc.Arbitrary<Change>
 }
 
-const becoming = (value: unknown, stored: unknown = value): Wish => ({ value, becomes: () => stored })
+const changeTo = (value: unknown, stored: unknown = value): Change => ({ value, expected: () => stored })
 const scalar = (dataType: string, values: fc.Arbitrary<unknown>, more: Partial<Field> = {}): Kind => ({
   dataType,
   more,
   held: fc.option(values),
-  wish: fc.option(values).map((value) => becoming(value))
+  change: fc.option(values).map((value) => changeTo(value))
 })
 
 const listOf = (held: unknown): string[] => (Array.isArray(held) ? (held as string[]) : [])
 const keys = fc.subarray(OPTIONS.map(({ key }) => key))
-const spelled = (list: readonly string[], labels: boolean) => (labels ? list.map(labelOf) : [...list])
+const asKeysOrLabels = (list: readonly string[], labels: boolean) => (labels ? list.map(labelOf) : [...list])
 
-const optionWish: fc.Arbitrary<Wish> = fc.oneof(
-  fc.tuple(keys, fc.boolean()).map(([wanted, labels]) => becoming(spelled(wanted, labels), wanted)),
-  fc.tuple(keys, keys, fc.boolean()).map(([add, taken, labels]) => {
-    const remove = taken.filter((key) => !add.includes(key))
+const optionChange: fc.Arbitrary<Change> = fc.oneof(
+  fc.tuple(keys, fc.boolean()).map(([wanted, labels]) => changeTo(asKeysOrLabels(wanted, labels), wanted)),
+  fc.tuple(keys, keys, fc.boolean()).map(([add, removed, labels]) => {
+    const remove = removed.filter((key) => !add.includes(key))
     return {
-      value: { add: spelled(add, labels), remove },
-      becomes: (held: unknown) => [...listOf(held).filter((key) => !remove.includes(key) && !add.includes(key)), ...add]
+      value: { add: asKeysOrLabels(add, labels), remove },
+      expected: (held: unknown) => [
+        ...listOf(held).filter((key) => !remove.includes(key) && !add.includes(key)),
+        ...add
+      ]
     }
   }),
-  fc.constant(becoming(null, []))
+  fc.constant(changeTo(null, []))
 )
 const optionList = (dataType: string): Kind => ({
   dataType,
   more: { options: OPTIONS },
   held: fc.option(keys),
-  wish: optionWish
+  change: optionChange
 })
 
 const names = fc.subarray(['a', 'b', 'c', 'd'])
@@ -67,20 +70,20 @@ const fileList: Kind = {
   dataType: 'FILE_UPLOAD',
   more: { maxFileLimit: 4 },
   held: fc.option(names.map(filesOf)),
-  wish: fc.oneof(
-    names.map((wanted) => becoming(filesOf(wanted))),
-    fc.tuple(names, names).map(([add, taken]) => {
-      const remove = taken.filter((name) => !add.includes(name)).map(urlOf)
+  change: fc.oneof(
+    names.map((wanted) => changeTo(filesOf(wanted))),
+    fc.tuple(names, names).map(([add, removed]) => {
+      const remove = removed.filter((name) => !add.includes(name)).map(urlOf)
       const added = add.map(urlOf)
       return {
         value: { add: filesOf(add), remove: remove.map((url) => ({ url })) },
-        becomes: (held: unknown) =>
+        expected: (held: unknown) =>
           [...urls(held).filter((url) => !remove.includes(url) && !added.includes(url)), ...added].map((url) => ({
             url
           }))
       }
     }),
-    fc.constant(becoming(null, []))
+    fc.constant(changeTo(null, []))
   )
 }
 
@@ -88,16 +91,16 @@ const amounts = fc.integer({ min: -1_000, max: 1_000 })
 const money: Kind = {
   dataType: 'MONETORY',
   held: fc.option(amounts.map((value) => ({ currency: 'default', value }))),
-  wish: fc.oneof(
-    amounts.map((value) => becoming(value, { currency: 'default', value })),
-    amounts.map((value) => becoming({ value }, { currency: 'default', value })),
-    fc.constant(becoming(null))
+  change: fc.oneof(
+    amounts.map((value) => changeTo(value, { currency: 'default', value })),
+    amounts.map((value) => changeTo({ value }, { currency: 'default', value })),
+    fc.constant(changeTo(null))
   )
 }
 
-const days = fc
+const dates = fc
   .date({ min: new Date('1900-01-01'), max: new Date('2099-12-31'), noInvalidDate: true })
-  .map((day) => day.toISOString().slice(0, 10))
+  .map((date) => date.toISOString().slice(0, 10))
 
 const kinds: readonly Kind[] = [
   scalar('TEXT', fc.string()),
@@ -109,14 +112,14 @@ const kinds: readonly Kind[] = [
   ),
   scalar('EMAIL', fc.constantFrom('ada@example.com', 'b@c.org')),
   scalar('STANDARD_FIELD', fc.string()),
-  scalar('DATE', days),
+  scalar('DATE', dates),
   {
     dataType: 'SINGLE_OPTIONS',
     more: { options: OPTIONS },
     held: fc.option(fc.constantFrom(...OPTIONS.map(({ key }) => key))),
-    wish: fc
+    change: fc
       .tuple(fc.constantFrom(...OPTIONS.map(({ key }) => key)), fc.boolean())
-      .map(([key, label]) => becoming(label ? labelOf(key) : key, key))
+      .map(([key, label]) => changeTo(label ? labelOf(key) : key, key))
   },
   scalar(
     'RADIO',
@@ -137,7 +140,7 @@ const fieldOf = (objectKey: string, kind: Kind | undefined, n: number): Field =>
 })
 
 let objects = 0
-/** An object of its own for each run: the gateway keeps what it knows of one. */
+/** A new object for each run, because the gateway caches schemas. */
 function nextObject(fields: (objectKey: string) => Field[]): ObjectSchema {
   objects += 1
   const key = `custom_objects.thing_${objects}`
@@ -145,31 +148,31 @@ function nextObject(fields: (objectKey: string) => Field[]): ObjectSchema {
   return { id: recordId(0xb000 + objects), key, standard: false, labels, fields: fields(key) }
 }
 
-/** Lists are sets; nothing, null and the empty list are the same. */
-const normal = (value: unknown): unknown => {
+/** Lists are compared as sets. A missing value, null and the empty list are equal. */
+const normalize = (value: unknown): unknown => {
   if (Array.isArray(value)) return value.length === 0 ? null : value.map((one) => JSON.stringify(one)).sort()
   return value ?? null
 }
 
 const path = (key: string, id: string) => `/records/${key}/${id}?locationId=${SEED.locationId}`
 
-/** A write that HighLevel answers 200 to while it stores null, or a day of 1970, in place of what was sent. */
+/** Whether HighLevel would answer 200 and store null, or a date in 1970, instead of the value. */
 const losesData = (field: Field | undefined, value: unknown): boolean => {
   if (field?.dataType === 'DATE') return value === ''
   const isList = ['MULTIPLE_OPTIONS', 'CHECKBOX', 'FILE_UPLOAD'].includes(field?.dataType ?? '')
   return isList && (typeof value === 'string' || typeof value === 'boolean')
 }
 
-/** A kind as a whole would fill the message of a failure. */
+/** Failures print the number of a kind, not the whole kind. */
 const numbered = kinds.map((kind, at) => ({ kind, at }))
 
-t.test('whatever the object and the record, HighLevel holds afterwards what was wanted', async (t) => {
+t.test('for any object and any record, HighLevel stores what was written', async (t) => {
   const simulator = await startSimulator(t, { burstMax: 1_000_000 })
   const { call } = await startGateway(t, { simulator, env: { LOCATION_BURST_MAX: '1000000' } })
   const member = fc
     .constantFrom(...numbered)
     .chain(({ at, kind }) =>
-      fc.record({ kind: fc.constant(at), held: kind.held, wish: fc.option(kind.wish, { nil: undefined }) })
+      fc.record({ kind: fc.constant(at), held: kind.held, change: fc.option(kind.change, { nil: undefined }) })
     )
 
   await fc.assert(
@@ -180,20 +183,20 @@ t.test('whatever the object and the record, HighLevel holds afterwards what was 
       const id = recordId(0xa000 + objects)
       simulator.putRecord(schema.key, { id, locationId: SEED.locationId, properties: held })
       simulator.clearReceived()
-      const wishes = members.flatMap(({ wish }, n) => (wish === undefined ? [] : [{ n, wish }]))
+      const changes = members.flatMap(({ change }, n) => (change === undefined ? [] : [{ n, change }]))
       const name = (n: number) => (fullKeys ? `${schema.key}.field_${n}` : `field_${n}`)
-      const properties = Object.fromEntries(wishes.map(({ n, wish }) => [name(n), wish.value]))
-      if (wishes.length === 0) return
+      const properties = Object.fromEntries(changes.map(({ n, change }) => [name(n), change.value]))
+      if (changes.length === 0) return
 
       const reply = await call(path(schema.key, id), { method: 'PATCH', body: { properties } })
 
       if (reply.status !== 200) throw new Error(`Answered ${reply.text} to ${JSON.stringify(properties)}`)
       const stored = simulator.record(schema.key, id)?.properties ?? {}
       const wanted: Record<string, unknown> = { ...held }
-      for (const { n, wish } of wishes) wanted[`field_${n}`] = wish.becomes(held[`field_${n}`])
+      for (const { n, change } of changes) wanted[`field_${n}`] = change.expected(held[`field_${n}`])
       for (const [key, value] of Object.entries(wanted)) {
-        const [is, ought] = [JSON.stringify(normal(stored[key])), JSON.stringify(normal(value))]
-        if (is !== ought) throw new Error(`${key} holds ${is} in place of ${ought}`)
+        const [actual, expected] = [JSON.stringify(normalize(stored[key])), JSON.stringify(normalize(value))]
+        if (actual !== expected) throw new Error(`${key} holds ${actual} instead of ${expected}`)
       }
       const puts = simulator.received({ method: 'PUT' })
       const reads = simulator.received({ method: 'GET' }).filter(({ path }) => path.includes('/records/'))
@@ -204,7 +207,7 @@ t.test('whatever the object and the record, HighLevel holds afterwards what was 
   t.ok(objects >= RUNS.numRuns)
 })
 
-t.test('no value at all makes HighLevel lose one: it is refused, or stored', async (t) => {
+t.test('any value is either rejected or stored: none makes HighLevel lose data', async (t) => {
   const simulator = await startSimulator(t, { burstMax: 1_000_000 })
   const { call } = await startGateway(t, { simulator, env: { LOCATION_BURST_MAX: '1000000' } })
   const odd = fc.oneof(
@@ -215,7 +218,7 @@ t.test('no value at all makes HighLevel lose one: it is refused, or stored', asy
   const schema = nextObject((key) => kinds.map((kind, n) => fieldOf(key, kind, n)))
   simulator.putObject(schema)
   const id = recordId(0xa000 + objects)
-  const seen = { refused: 0, stored: 0 }
+  const seen = { rejected: 0, stored: 0 }
 
   await fc.assert(
     fc.asyncProperty(fc.integer({ min: 0, max: kinds.length - 1 }), odd, async (n, value) => {
@@ -234,13 +237,13 @@ t.test('no value at all makes HighLevel lose one: it is refused, or stored', asy
       }
       if (reply.status === 200) seen.stored += 1
       else {
-        seen.refused += 1
+        seen.rejected += 1
         const codes = ['invalid-properties', 'invalid-request']
-        const isNamed = codes.includes(String(reply.json['code'])) && Array.isArray(reply.json['errors'])
-        if (!isNamed || puts.length > 0) throw new Error(`${field?.dataType}: ${reply.text} to ${body}`)
+        const isExplained = codes.includes(String(reply.json['code'])) && Array.isArray(reply.json['errors'])
+        if (!isExplained || puts.length > 0) throw new Error(`${field?.dataType}: ${reply.text} to ${body}`)
       }
     }),
     { ...RUNS, numRuns: 600 }
   )
-  t.ok(seen.refused > 50 && seen.stored > 50, `${seen.refused} refused, ${seen.stored} stored`)
+  t.ok(seen.rejected > 50 && seen.stored > 50, `${seen.rejected} rejected, ${seen.stored} stored`)
 })

@@ -2,7 +2,7 @@ import t from 'tap'
 import { SEED } from '../simulator/seed.ts'
 import { RECORD, startGateway, startSimulator } from '../support/harness.ts'
 
-/** The example of HighLevel's documentation, in the forms that its PUT takes. */
+/** The example of HighLevel's documentation, in the form that its PUT accepts. */
 const EXAMPLE = {
   customer_number: 1525,
   ticket_name: 'Customer able to log in',
@@ -15,7 +15,7 @@ const EXAMPLE = {
   'my_textbox_list.option_a': 'Value 3'
 }
 
-t.test('the documentation’s example record is updated, and HighLevel’s answer comes back as it was sent', async (t) => {
+t.test('the documentation’s example record is updated, and HighLevel’s answer is passed on unchanged', async (t) => {
   const simulator = await startSimulator(t)
   const { patch } = await startGateway(t, { simulator })
 
@@ -34,7 +34,7 @@ t.test('the documentation’s example record is updated, and HighLevel’s answe
   t.match(reply.headers.get('content-type'), /^application\/json/)
 })
 
-t.test('HighLevel gets the documented PUT and nothing of the caller’s headers', async (t) => {
+t.test('HighLevel receives the documented PUT and none of the caller’s headers', async (t) => {
   const simulator = await startSimulator(t)
   const { patch } = await startGateway(t, { simulator })
   const headers = {
@@ -47,7 +47,7 @@ t.test('HighLevel gets the documented PUT and nothing of the caller’s headers'
   await patch({ properties: { customer_number: 7 }, followers: { add: ['user1'] } }, { headers })
 
   const [object, put, ...others] = simulator.received()
-  t.match(object, { method: 'GET', path: `/objects/${SEED.schemaKey}` }, 'once for many writes')
+  t.match(object, { method: 'GET', path: `/objects/${SEED.schemaKey}` }, 'fetched once for many writes')
   t.strictSame(others, [])
   t.match(put, { method: 'PUT', path: `/objects/${SEED.schemaKey}/records/${SEED.recordId}` })
   t.strictSame(put?.query, { locationId: SEED.locationId })
@@ -83,7 +83,7 @@ t.test('null clears a field, and fields that are not named keep their values', a
   t.match(simulator.record(SEED.schemaKey, SEED.recordId)?.properties, { ticket_name: null, customer_number: 1424 })
 })
 
-t.test('wanted owners and followers become the changes that HighLevel takes', async (t) => {
+t.test('wanted owners and followers become deltas', async (t) => {
   const simulator = await startSimulator(t)
   const { patch } = await startGateway(t, { simulator })
 
@@ -99,7 +99,7 @@ t.test('wanted owners and followers become the changes that HighLevel takes', as
   t.match(simulator.record(SEED.schemaKey, SEED.recordId), { owner: ['newOwner'], followers: [SEED.userId, 'user2'] })
 })
 
-t.test('a record that has the wanted users already is answered as it is, without a write', async (t) => {
+t.test('a record that already has the wanted owner is answered without a write', async (t) => {
   const simulator = await startSimulator(t)
   const { patch } = await startGateway(t, { simulator })
 
@@ -113,7 +113,7 @@ t.test('a record that has the wanted users already is answered as it is, without
   )
 })
 
-t.test('the verbatim dialect sends every value as it came', async (t) => {
+t.test('the verbatim dialect sends every value unchanged', async (t) => {
   const simulator = await startSimulator(t)
   const { patch } = await startGateway(t, { simulator, env: { WRITE_DIALECT: 'verbatim' } })
 
@@ -126,7 +126,7 @@ t.test('the verbatim dialect sends every value as it came', async (t) => {
   })
 })
 
-t.test('the object id is taken in place of the object key', async (t) => {
+t.test('an object can be named by its id instead of its key', async (t) => {
   const simulator = await startSimulator(t)
   const { patch } = await startGateway(t, { simulator })
   const id = simulator.object(SEED.schemaKey)?.id
@@ -136,7 +136,7 @@ t.test('the object id is taken in place of the object key', async (t) => {
   t.equal(reply.status, 200)
 })
 
-t.test('a key of one location need not name it, and a key of several must', async (t) => {
+t.test('locationId is optional with an API key for one location, and required with one for several', async (t) => {
   const simulator = await startSimulator(t)
   const { patch, addKey } = await startGateway(t, { simulator })
   await addKey('key_one', 'one-location', [SEED.locationId])
@@ -150,7 +150,7 @@ t.test('a key of one location need not name it, and a key of several must', asyn
   t.match(two.json, { code: 'invalid-request', errors: [{ parameter: 'locationId', code: 'required' }] })
 })
 
-t.test('request id and trace context are returned, the caller’s where they are well formed', async (t) => {
+t.test('request id and trace context are returned: the caller’s if they are valid, else new ones', async (t) => {
   const simulator = await startSimulator(t)
   const { patch } = await startGateway(t, { simulator })
   const traceparent = `00-${'c'.repeat(32)}-${'d'.repeat(16)}-01`
@@ -159,18 +159,18 @@ t.test('request id and trace context are returned, the caller’s where they are
     { properties: { customer_number: 4 } },
     { headers: { 'x-request-id': 'order-4711-a', traceparent } }
   )
-  const made = await patch(
+  const generated = await patch(
     { properties: { customer_number: 5 } },
     { headers: { 'x-request-id': 'with blanks', traceparent: '00-0-0-00' } }
   )
 
   t.equal(given.headers.get('x-request-id'), 'order-4711-a')
   t.equal(given.headers.get('traceparent'), traceparent)
-  t.match(made.headers.get('x-request-id'), /^[0-9a-f-]{36}$/)
-  t.match(made.headers.get('traceparent'), /^00-[0-9a-f]{32}-[0-9a-f]{16}-00$/)
+  t.match(generated.headers.get('x-request-id'), /^[0-9a-f-]{36}$/)
+  t.match(generated.headers.get('traceparent'), /^00-[0-9a-f]{32}-[0-9a-f]{16}-00$/)
 })
 
-t.test('what the caller may send in a second is said in the fields of the IETF draft', async (t) => {
+t.test('the caller’s rate limit is answered in the header fields of the IETF draft', async (t) => {
   const simulator = await startSimulator(t)
   const { patch } = await startGateway(t, { simulator, env: { CALLER_RATE_MAX: '2', CALLER_RATE_WINDOW_MS: '60000' } })
 
@@ -188,7 +188,7 @@ t.test('what the caller may send in a second is said in the fields of the IETF d
   t.equal(simulator.received({ method: 'PUT' }).length, 2)
 })
 
-t.test('a change of users that changes nothing is answered with the record, without a write', async (t) => {
+t.test('an empty delta of owners and followers is answered with the record, without a write', async (t) => {
   const simulator = await startSimulator(t)
   const { patch } = await startGateway(t, { simulator })
 

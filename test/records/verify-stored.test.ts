@@ -52,11 +52,11 @@ const neglects: [kind: NeglectKind, patch: object, pointers: string[]][] = [
 ]
 
 for (const env of [{}, { SCHEMA_VALIDATION: 'off' }]) {
-  t.test(`what HighLevel did not do is not told as done, ${JSON.stringify(env)}`, async (t) => {
+  t.test(`values that HighLevel did not store are reported, ${JSON.stringify(env)}`, async (t) => {
     const simulator = await startSimulator(t)
     const { patch } = await startGateway(t, { simulator, env })
     const seeded = simulator.record(SEED.schemaKey, SEED.recordId)
-    if (seeded === undefined) throw new Error('The seed holds no record')
+    if (seeded === undefined) throw new Error('The seed has no record')
 
     for (const [kind, body, pointers] of neglects) {
       simulator.putRecord(SEED.schemaKey, seeded)
@@ -72,7 +72,7 @@ for (const env of [{}, { SCHEMA_VALIDATION: 'off' }]) {
   })
 }
 
-t.test('where the fields are not known, what was not done is told too', async (t) => {
+t.test('values that HighLevel did not store are reported without a schema too', async (t) => {
   const simulator = await startSimulator(t)
   simulator.limitScopes(SEED.locationId, ['objects/record.write', 'objects/record.readonly'])
   const { patch } = await startGateway(t, { simulator })
@@ -90,34 +90,31 @@ t.test('where the fields are not known, what was not done is told too', async (t
   }
 })
 
-t.test(
-  'an answer that is older than the write is no loss: the record is read once more, and is the answer',
-  async (t) => {
-    const simulator = await startSimulator(t)
-    const { patch } = await startGateway(t, { simulator })
-    await patch({ properties: { customer_number: 1 } })
-    simulator.clearReceived()
-    simulator.neglect('answer-old')
+t.test('an answer older than the write causes a second read, which becomes the answer', async (t) => {
+  const simulator = await startSimulator(t)
+  const { patch } = await startGateway(t, { simulator })
+  await patch({ properties: { customer_number: 1 } })
+  simulator.clearReceived()
+  simulator.neglect('answer-old')
 
-    const reply = await patch({
-      properties: { ticket_name: 'x', money: null, tags: { add: ['urgent'] } },
-      owner: { add: ['newOwner'], remove: [SEED.userId] }
-    })
+  const reply = await patch({
+    properties: { ticket_name: 'x', money: null, tags: { add: ['urgent'] } },
+    owner: { add: ['newOwner'], remove: [SEED.userId] }
+  })
 
-    t.match(reply, {
-      status: 200,
-      json: { record: { properties: { ticket_name: 'x', money: null, tags: ['urgent'] } } }
-    })
-    t.match(reply.json, { record: { owners: ['newOwner'] } })
-    t.equal(reply.headers.get('etag'), `"${simulator.record(SEED.schemaKey, SEED.recordId)?.dateUpdated}"`)
-    t.strictSame(
-      simulator.received().map(({ method }) => method),
-      ['PUT', 'GET']
-    )
-  }
-)
+  t.match(reply, {
+    status: 200,
+    json: { record: { properties: { ticket_name: 'x', money: null, tags: ['urgent'] } } }
+  })
+  t.match(reply.json, { record: { owners: ['newOwner'] } })
+  t.equal(reply.headers.get('etag'), `"${simulator.record(SEED.schemaKey, SEED.recordId)?.dateUpdated}"`)
+  t.strictSame(
+    simulator.received().map(({ method }) => method),
+    ['PUT', 'GET']
+  )
+})
 
-t.test('where the record cannot be read once more, the answer to the write stands', async (t) => {
+t.test('if the second read fails, the answer to the write counts', async (t) => {
   const simulator = await startSimulator(t)
   const { patch } = await startGateway(t, { simulator })
   await patch({ properties: { customer_number: 1 } })
@@ -130,20 +127,17 @@ t.test('where the record cannot be read once more, the answer to the write stand
   })
 })
 
-t.test(
-  'of fields whose values HighLevel may replace by others, only what is absent or not cleared is told',
-  async (t) => {
-    const simulator = await startSimulator(t)
-    const { patch } = await startGateway(t, { simulator })
-    const path = `/records/business/${SEED.businessRecordId}?locationId=${SEED.locationId}`
-    simulator.neglect('keep-old')
+t.test('for types whose values HighLevel may replace, only missing and uncleared values are reported', async (t) => {
+  const simulator = await startSimulator(t)
+  const { patch } = await startGateway(t, { simulator })
+  const path = `/records/business/${SEED.businessRecordId}?locationId=${SEED.locationId}`
+  simulator.neglect('keep-old')
 
-    t.equal((await patch({ properties: { city: 'New York' } }, {}, path)).status, 200)
-    t.match((await patch({ properties: { city: null } }, {}, path)).json, NOT_STORED)
-  }
-)
+  t.equal((await patch({ properties: { city: 'New York' } }, {}, path)).status, 200)
+  t.match((await patch({ properties: { city: null } }, {}, path)).json, NOT_STORED)
+})
 
-t.test('a write whose answer shows what was asked costs no further call', async (t) => {
+t.test('a write whose answer shows all values costs no further call', async (t) => {
   const simulator = await startSimulator(t)
   const { patch } = await startGateway(t, { simulator })
   await patch({ properties: { customer_number: 1 } })
@@ -191,7 +185,7 @@ const patches = fc.record(
 )
 
 for (const kinds of [[], ['format']] as NeglectKind[][]) {
-  t.test(`nothing that HighLevel writes in its own way is taken for a loss, ${JSON.stringify(kinds)}`, async (t) => {
+  t.test(`values that HighLevel rewrites are not reported, ${JSON.stringify(kinds)}`, async (t) => {
     const simulator = await startSimulator(t, { burstMax: 100_000 })
     const { patch } = await startGateway(t, { simulator, env: { LOCATION_BURST_MAX: '100000' } })
     simulator.neglect(...kinds)
@@ -259,7 +253,7 @@ const different: typeof same = [
   [true, false]
 ]
 
-t.test('a value is another one only where it cannot be the same', async (t) => {
+t.test('two values differ only if one cannot be a rewriting of the other', async (t) => {
   for (const [sent, stored] of same) t.ok(isSameValue(sent, stored), JSON.stringify([sent, stored]))
   for (const [sent, stored] of different) t.notOk(isSameValue(sent, stored), JSON.stringify([sent, stored]))
 })
