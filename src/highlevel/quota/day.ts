@@ -3,72 +3,84 @@ import type { Answer } from '../call.ts'
 import type { LearnedLimits, Permit } from './limits.ts'
 
 export const DAY_MS = 86_400_000
-const MOST_CALLS = 1_000_000_000
+const MAX_CALLS = 1_000_000_000
 
-/** As HighLevel may not say when its day begins, one call is let through this often to see whether it has begun. */
-const PROBE_EVERY_MS = 15 * 60_000
-/** Answers take their time, each another: an end that differs by less is the one that is known. */
+/** HighLevel may not say when its day begins: when a day is used up, one call is sent this often to find out. */
+const DAY_PROBE_INTERVAL_MS = 15 * 60_000
+/** Latency varies between answers: two ends of a day that are closer than this are the same. */
 const SAME_END_MS = 5_000
 
-/** How far `ms` is into a day; of what is negative too. */
-const intoDay = (ms: number): number => ((ms % DAY_MS) + DAY_MS) % DAY_MS
+/** The remainder of `ms` within a day. Never negative, whatever the sign of `ms`. */
+const timeOfDay = (ms: number): number => ((ms % DAY_MS) + DAY_MS) % DAY_MS
 
-/** Until the day ends that ends, or ended once, at `dayEndsAt`. Epoch milliseconds; 0 is midnight UTC. */
-export const untilDayEndMs = (now: number, dayEndsAt = 0): number => DAY_MS - intoDay(now - dayEndsAt)
+/**
+ * How long the current day lasts. `dayEndsAt` is the end of any day, past or future. Epoch milliseconds; 0 is midnight
+ * UTC.
+ */
+export const untilDayEndMs = (now: number, dayEndsAt = 0): number => DAY_MS - timeOfDay(now - dayEndsAt)
 
-/** A number for each of these days. Counted from the nearest midnight UTC, so that all processes name a day alike. */
-const dayOf = (now: number, dayEndsAt: number): number => Math.round((now + untilDayEndMs(now, dayEndsAt)) / DAY_MS) - 1
+/** A number for the current day. It counts from the nearest midnight UTC, so all processes number a day alike. */
+const dayNumber = (now: number, dayEndsAt: number): number =>
+  Math.round((now + untilDayEndMs(now, dayEndsAt)) / DAY_MS) - 1
 
-/** A new day begins with nothing taken. `now` in epoch milliseconds. */
-export function rollOverDay(allowance: LearnedLimits, now: number): void {
-  const day = dayOf(now, allowance.dayEndsAt)
-  if (allowance.day !== day) beginDay(allowance, day)
+/** Resets the day's count when a new day has begun. `now` is in epoch milliseconds. */
+export function rollOverDay(limits: LearnedLimits, now: number): void {
+  const day = dayNumber(now, limits.dayEndsAt)
+  if (limits.day !== day) beginDay(limits, day)
 }
 
-function beginDay(allowance: LearnedLimits, day: number): void {
-  Object.assign(allowance, { day, taken: 0, dayMark: undefined, lowMark: 1, evidence: Number.NEGATIVE_INFINITY })
+function beginDay(limits: LearnedLimits, day: number): void {
+  limits.day = day
+  limits.dayUsed = 0
+  limits.dayCeiling = undefined
+  limits.warnedShare = 1
+  limits.othersPlusDayUsed = Number.NEGATIVE_INFINITY
 }
 
-/** What is left of the day, as far as is known. */
-export const dayLeft = ({ dayMark, dayMax, taken }: LearnedLimits): number => (dayMark ?? dayMax) - taken
+/** How many calls are left today, as far as is known. */
+export const dayLeft = ({ dayCeiling, dayMax, dayUsed }: LearnedLimits): number => (dayCeiling ?? dayMax) - dayUsed
 
-/** Whether the day has room. Where HighLevel said that it has none, now and then yes all the same. */
-export function dayHasRoom(allowance: LearnedLimits, at: number): boolean {
-  if (dayLeft(allowance) > 0) return true
-  if (allowance.dayMark === undefined || at - allowance.markedAt < PROBE_EVERY_MS) return false
-  allowance.markedAt = at
-  allowance.dayMark = allowance.taken + 1
+/**
+ * Whether the day has room for a call. When HighLevel has said that it has none, one call is allowed now and then
+ * nevertheless. `at` is on the monotonic clock.
+ */
+export function dayHasRoom(limits: LearnedLimits, at: number): boolean {
+  if (dayLeft(limits) > 0) return true
+  if (limits.dayCeiling === undefined || at - limits.dayCeilingAt < DAY_PROBE_INTERVAL_MS) return false
+  limits.dayCeilingAt = at
+  limits.dayCeiling = limits.dayUsed + 1
   return true
 }
 
-/** Learns from an answer to the call that had this place. `at` is on the monotonic clock, `now` in epoch milliseconds. */
-export function learnDay(allowance: LearnedLimits, place: Permit, answer: Answer, at: number, now: number): void {
-  const left = countOf(answer, 'x-ratelimit-daily-remaining', 0, MOST_CALLS)
-  // A size of the day without what is left of it could shut the location until its end: no answer would say otherwise.
+/** Learns from the answer to the call with this permit. `at` is on the monotonic clock, `now` in epoch milliseconds. */
+export function learnDay(limits: LearnedLimits, permit: Permit, answer: Answer, at: number, now: number): void {
+  const left = countOf(answer, 'x-ratelimit-daily-remaining', 0, MAX_CALLS)
+  // Alone, a wrong size of the day could block the location until the day ends: no answer would come to correct it.
   if (left === undefined) return
-  const max = countOf(answer, 'x-ratelimit-limit-daily', 1, MOST_CALLS)
-  if (max !== undefined) allowance.dayMax = max
-  if (place.day !== allowance.day) return
-  // A refusal says that there is nothing, however many are refused together and given back.
-  const isOver = answer.status === 429 && left === 0
-  const isMoved = learnEnd(allowance, answer, now)
-  // What was taken of a day that ends at another time is not known.
-  if (isMoved && !isOver) return
-  allowance.dayMark = isOver ? 0 : left + place.taken
-  allowance.markedAt = at
+  const max = countOf(answer, 'x-ratelimit-limit-daily', 1, MAX_CALLS)
+  if (max !== undefined) limits.dayMax = max
+  if (permit.day !== limits.day) return
+  // The ceiling is 0 then: calls that are refused together release their permits, which must not make room again.
+  const isUsedUp = answer.status === 429 && left === 0
+  const isOtherDay = learnDayEnd(limits, answer, now)
+  // Of a day with another end it is not known how much is used.
+  if (isOtherDay && !isUsedUp) return
+  limits.dayCeiling = isUsedUp ? 0 : left + permit.dayUsed
+  limits.dayCeilingAt = at
 }
 
-/** Takes HighLevel's word on when its day ends. Whether that makes the present day another one than was thought. */
-function learnEnd(allowance: LearnedLimits, answer: Answer, now: number): boolean {
+/** Learns when HighLevel's day ends. Returns whether the current day is therefore another one than assumed. */
+function learnDayEnd(limits: LearnedLimits, answer: Answer, now: number): boolean {
   const resetMs = countOf(answer, 'x-ratelimit-daily-reset', 0, DAY_MS)
   if (resetMs === undefined) return false
   const endsInMs = Math.max(1, resetMs)
-  const laterMs = endsInMs - untilDayEndMs(now, allowance.dayEndsAt)
-  // A whole day sooner is another end: the day that was thought to be over goes on, and what is said is said of it.
+  const laterMs = endsInMs - untilDayEndMs(now, limits.dayEndsAt)
+  // A day later is the same end, since HighLevel's next day has just begun. A day sooner is another end: the day that
+  // seemed to be over goes on, and the answer speaks of that day.
   if (Math.abs(laterMs) < SAME_END_MS || laterMs > DAY_MS - SAME_END_MS) return false
-  allowance.dayEndsAt = now + endsInMs
-  const day = dayOf(now, allowance.dayEndsAt)
-  if (day === allowance.day) return false
-  beginDay(allowance, day)
+  limits.dayEndsAt = now + endsInMs
+  const day = dayNumber(now, limits.dayEndsAt)
+  if (day === limits.day) return false
+  beginDay(limits, day)
   return true
 }

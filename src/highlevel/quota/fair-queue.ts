@@ -1,15 +1,14 @@
 /** One that waits. */
 export interface Queued {
-  /** Whose turn it is when its turn comes. */
   callerId: string
 }
 
 /**
- * Those who wait for one location: each caller's in order of arrival, callers in turn, so that who asks for little never
- * waits behind who asks for much.
+ * The calls that wait for one location. Callers are served round-robin and each caller's calls in order of arrival, so a
+ * caller with few calls never waits behind all calls of a busy one.
  */
 export function createFairQueue<E extends Queued>() {
-  /** The first caller is the next to be served. */
+  /** By caller. The first caller is served next. */
   const queues = new Map<string, E[]>()
   let size = 0
 
@@ -40,7 +39,7 @@ export function createFairQueue<E extends Queued>() {
       size += 1
     },
 
-    /** Ahead of everyone. */
+    /** Adds an entry at the head of the whole queue. */
     unshift(entry: E): void {
       const others = [...queues]
       const own = queues.get(entry.callerId) ?? []
@@ -53,7 +52,7 @@ export function createFairQueue<E extends Queued>() {
     shift(): E | undefined {
       for (const [callerId, queue] of queues) {
         const entry = queue.shift()
-        // To the end of the turn, if it has more.
+        // A caller with more entries goes to the end of the round.
         queues.delete(callerId)
         if (queue.length > 0) queues.set(callerId, queue)
         size -= 1
@@ -64,7 +63,7 @@ export function createFairQueue<E extends Queued>() {
 
     remove,
 
-    /** How many are served before one that this caller adds now. */
+    /** How many entries would be served before a new one of this caller. */
     ahead(callerId: string): number {
       const own = queues.get(callerId)?.length ?? 0
       let count = own
@@ -72,7 +71,7 @@ export function createFairQueue<E extends Queued>() {
       return count
     },
 
-    /** Takes out the newest entry of the caller that has the most, where that is more than this caller would have. */
+    /** Removes the newest entry of the caller with the most, if that is more than this caller would have. */
     makeRoom(callerId: string): E | undefined {
       const most = longest()
       const own = queues.get(callerId)?.length ?? 0
@@ -82,7 +81,7 @@ export function createFairQueue<E extends Queued>() {
       return newest
     },
 
-    /** Everyone, in no order; the line is empty afterwards. */
+    /** Removes and returns all entries, in no particular order. */
     clear(): E[] {
       const all = [...queues.values()].flat()
       queues.clear()

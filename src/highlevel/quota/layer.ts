@@ -6,24 +6,24 @@ import { learn } from './learned-limits.ts'
 import type { Permit } from './limits.ts'
 import type { SchedulerDeps } from './local-window.ts'
 import { burstLeft, burstResetMs, createLocationQuota, type LocationQuota } from './location-quota.ts'
-import { acquire, refuseAll, release } from './scheduler.ts'
+import { acquire, rejectAll, release } from './scheduler.ts'
 
-/** The share of the day's calls at which an operator is told that they run low, lowest first. */
-const LOW_WATER = [0.05, 0.2] as const
-/** What is not used for so long is forgotten: the first answer to the next call says what it has to know. */
+/** The shares of the day's calls at which a warning is logged, lowest first. */
+const LOW_SHARES = [0.05, 0.2] as const
+/** Idle locations are dropped after this. The first answer to their next call restores what was learned. */
 const IDLE_MS = 3_600_000
 
 interface Deps extends SchedulerDeps {
   log: { warn(record: object, message: string): void }
-  /** Counts a location whose day runs low: at most this share of it is left. */
-  countLow: (share: (typeof LOW_WATER)[number]) => void
-  /** Counts an answer 429 of HighLevel's. */
+  /** Counts a location that is running low on its day quota: at most this share is left. */
+  countLow: (share: (typeof LOW_SHARES)[number]) => void
+  /** Counts a 429 from HighLevel. */
   countRefusal: () => void
-  /** Told of each call that is sent, and of what came of it. Not a layer of its own: each layer costs every call. */
+  /** Told of each call that is sent and of its outcome. Not a layer of its own, since each layer costs every call time. */
   circuit: Pick<Breaker, 'begin' | 'end'>
 }
 
-/** What is left of a location's quota, for the RateLimit fields; times in milliseconds. */
+/** What is left of a location's quota, for the RateLimit headers. */
 export interface QuotaReport {
   burstMax: number
   windowMs: number
@@ -34,45 +34,45 @@ export interface QuotaReport {
   dayResetMs: number
 }
 
-async function inLine(turn: Promise<Permit>, { callRecord }: LocationCall): Promise<Permit> {
+async function timed(permit: Promise<Permit>, { callRecord }: LocationCall): Promise<Permit> {
   const since = performance.now()
   try {
-    return await turn
+    return await permit
   } finally {
     callRecord.queueMs += performance.now() - since
   }
 }
 
-/** Keeps each location's calls within what HighLevel allows it, and lets it use all of that. */
+/** Keeps the calls of each location within HighLevel's quota, and lets them use all of it. */
 export function createQuota({ log, countLow, countRefusal, circuit, ...deps }: Deps) {
   const locations = new Map<string, LocationQuota>()
   let isClosed = false
 
   const locationOf = (id: string, at: number): LocationQuota => {
     const location = locations.get(id) ?? createLocationQuota(id, deps.limits)
-    if (location.seenAt === 0) locations.set(id, location)
-    location.seenAt = at
+    if (location.lastUsedAt === 0) locations.set(id, location)
+    location.lastUsedAt = at
     return location
   }
 
-  const watchDay = (location: LocationQuota) => {
+  const warnIfLow = (location: LocationQuota) => {
     const share = dayLeft(location) / location.dayMax
-    const mark = LOW_WATER.find((low) => share <= low)
-    if (mark === undefined || location.lowMark <= mark) return
-    location.lowMark = mark
-    countLow(mark)
+    const lowShare = LOW_SHARES.find((low) => share <= low)
+    if (lowShare === undefined || location.warnedShare <= lowShare) return
+    location.warnedShare = lowShare
+    countLow(lowShare)
     const left = Math.max(0, dayLeft(location))
-    log.warn({ location: location.id, left, of: location.dayMax }, 'a location has few of its calls of today left')
+    log.warn({ location: location.id, left, of: location.dayMax }, 'a location is running low on its daily quota')
   }
 
   const layer: Layer<LocationCall> = (next) => async (call) => {
     if (isClosed) throw closingProblem()
     const location = locationOf(call.locationId, performance.now())
-    const entered = acquire(deps, location, call, location.seenAt)
-    const place = entered instanceof Promise ? await inLine(entered, call) : entered
+    const acquired = acquire(deps, location, call, location.lastUsedAt)
+    const permit = acquired instanceof Promise ? await timed(acquired, call) : acquired
     const refusal = circuit.begin(call)
     if (refusal !== undefined) {
-      release(deps, location, place, false, performance.now())
+      release(deps, location, permit, false, performance.now())
       throw refusal
     }
 
@@ -83,12 +83,12 @@ export function createQuota({ log, countLow, countRefusal, circuit, ...deps }: D
       const answer = await next(call)
       at = performance.now()
       outcome = answer
-      // A call that HighLevel refuses takes no place there.
+      // HighLevel does not count a call that it answers with 429.
       isCounted = answer.status !== 429
       if (!isCounted) countRefusal()
-      // Redis said when there is a place again by the smaller number of them.
-      if (learn(location, place, answer, at, deps.now())) location.freeFrom = 0
-      watchDay(location)
+      // More permits than before: the time that Redis named was computed with fewer.
+      if (learn(location, permit, answer, at, deps.now())) location.nextFreeAt = 0
+      warnIfLow(location)
       return answer
     } catch (error) {
       at = performance.now()
@@ -97,21 +97,21 @@ export function createQuota({ log, countLow, countRefusal, circuit, ...deps }: D
       throw error
     } finally {
       circuit.end(call, outcome, at)
-      release(deps, location, place, isCounted, at)
+      release(deps, location, permit, isCounted, at)
     }
   }
 
-  const sweep = setInterval(() => {
+  const idleTimer = setInterval(() => {
     const before = performance.now() - IDLE_MS
-    for (const { id, seenAt, inFlight, queue } of locations.values()) {
-      if (seenAt < before && inFlight === 0 && (queue?.size ?? 0) === 0) locations.delete(id)
+    for (const { id, lastUsedAt, inFlight, queue } of locations.values()) {
+      if (lastUsedAt < before && inFlight === 0 && (queue?.size ?? 0) === 0) locations.delete(id)
     }
   }, IDLE_MS).unref()
 
   return {
     layer,
 
-    /** `undefined` for a location that has not been called lately. */
+    /** `undefined` for a location without recent calls. */
     report(locationId: string): QuotaReport | undefined {
       const location = locations.get(locationId)
       if (location === undefined) return undefined
@@ -127,18 +127,18 @@ export function createQuota({ log, countLow, countRefusal, circuit, ...deps }: D
       }
     },
 
-    /** How many calls wait, over all locations. */
+    /** How many calls are waiting, over all locations. */
     waiting(): number {
       let count = 0
       for (const { queue } of locations.values()) count += queue?.size ?? 0
       return count
     },
 
-    /** Nobody is let go any more: whoever waits is told to go elsewhere. */
+    /** Sends no further calls, and rejects the waiting ones. */
     close(): void {
       isClosed = true
-      clearInterval(sweep)
-      for (const location of locations.values()) refuseAll(location, closingProblem)
+      clearInterval(idleTimer)
+      for (const location of locations.values()) rejectAll(location, closingProblem)
     }
   }
 }

@@ -1,48 +1,51 @@
-/** What is taken for true of a location until HighLevel’s answers say otherwise. */
+/** The quota of a location until HighLevel's answers say otherwise. */
 export interface QuotaLimits {
   burstMax: number
   windowMs: number
   dayMax: number
 }
 
-/** A place in a location's quota: what was known when it was given. */
+/** The right to send one call, with what was known when it was granted. */
 export interface Permit {
-  /** The places in use, this one included. */
-  used: number
-  /** How many were given on this day, this one included, but for those that HighLevel did not count. */
-  taken: number
-  /** The number of the day, which is HighLevel's where that is known. */
+  /** Permits in use in the window, this one included. */
+  windowUsed: number
+  /** Permits granted today, this one included, without those of calls that HighLevel did not count. */
+  dayUsed: number
+  /** The number of the day: HighLevel's day where its end is known, else UTC. */
   day: number
-  /** Its name where it is shared with other processes. */
-  shared?: string
+  /** The permit's id in Redis, where processes share the window. */
+  sharedId?: string
 }
 
 /**
- * What the gateway knows of one location's quota. HighLevel counts for itself, others may draw on the same quota, and
- * sandboxes have less of it: each answer says what is left, and that corrects what was counted here. A plain object, as
- * there is one for each location.
+ * What the gateway has learned about one location's quota. HighLevel keeps its own count, other clients may use the same
+ * quota, and sandboxes have a smaller one: each answer says what is left and so corrects the gateway's count. A plain
+ * object, since there is one for each location.
  */
 export interface LearnedLimits extends QuotaLimits {
   day: number
-  /** A time, in epoch milliseconds, at which a day of HighLevel's ends or ended. Until it says so: midnight UTC. */
+  /** A time at which a day of HighLevel's ends or ended, in epoch milliseconds. Midnight UTC until HighLevel says so. */
   dayEndsAt: number
-  /** Places given today, by all processes as far as is known, but for those that HighLevel did not count. */
-  taken: number
-  /** HighLevel's last word on the day: what was left then, and `taken` on top; when it was said, on the monotonic clock. */
-  dayMark: number | undefined
-  markedAt: number
-  /** The smallest share of the day's calls at which it was told that they run low. */
-  lowMark: number
-  /** What an answer says of others' use, to be held against what is taken since. */
-  evidence: number
-  /** The most that others are known to have used of a window, in this span of time and in the one before. */
-  others: number
-  othersBefore: number
-  othersSince: number
-  /** HighLevel has said to wait, until then. */
+  /** Permits granted today, by all processes as far as is known, without those of calls that HighLevel did not count. */
+  dayUsed: number
+  /** The value of `dayUsed` at which the day is used up, by HighLevel's latest answer. */
+  dayCeiling: number | undefined
+  /** When that answer came, on the monotonic clock. */
+  dayCeilingAt: number
+  /** The smallest share of the day's calls for which a warning was logged. */
+  warnedShare: number
+  /** The use of other clients by the latest answers, plus `dayUsed` at that time. `-Infinity` when there is none to evaluate. */
+  othersPlusDayUsed: number
+  /** The most that other clients are known to have used of a window: in this span of one window, and in the one before. */
+  othersUsage: number
+  othersUsageBefore: number
+  /** When this span began, on the monotonic clock. */
+  othersUsageSince: number
+  /** No call is sent before this time, on the monotonic clock. */
   pausedUntil: number
-  /** After that one call goes first, and the others once it has passed. */
-  proof: 'none' | 'due' | 'sent'
+  /** After a pause one call goes first, and the others once it has passed. */
+  trial: 'none' | 'due' | 'sent'
+  /** The length of the latest pause for which HighLevel named no time. */
   pauseMs: number
 }
 
@@ -50,15 +53,15 @@ export const createLearnedLimits = (limits: QuotaLimits): LearnedLimits => ({
   ...limits,
   day: 0,
   dayEndsAt: 0,
-  taken: 0,
-  dayMark: undefined,
-  markedAt: 0,
-  lowMark: 1,
-  evidence: Number.NEGATIVE_INFINITY,
-  others: 0,
-  othersBefore: 0,
-  othersSince: 0,
+  dayUsed: 0,
+  dayCeiling: undefined,
+  dayCeilingAt: 0,
+  warnedShare: 1,
+  othersPlusDayUsed: Number.NEGATIVE_INFINITY,
+  othersUsage: 0,
+  othersUsageBefore: 0,
+  othersUsageSince: 0,
   pausedUntil: 0,
-  proof: 'none',
+  trial: 'none',
   pauseMs: 0
 })

@@ -6,22 +6,24 @@ import { untilDayEndMs } from './day.ts'
 export function dayProblem(now: number, dayEndsAt: number): Problem {
   const leftMs = untilDayEndMs(now, dayEndsAt)
   const at = new Date(now + leftMs).toISOString().slice(0, 16)
-  return new Problem('location-daily-exhausted', `HighLevel takes no more calls of this location until ${at} UTC`, {
+  return new Problem('location-daily-exhausted', `The daily quota of this location is used up until ${at} UTC`, {
     retryAfterSeconds: toRetryAfterSeconds(leftMs)
   })
 }
 
-/** `ms` until there would be a place. */
+/** `ms` until there would be a permit. */
 export const burstProblem = (ms: number): Problem =>
   new Problem(
     'location-burst-exhausted',
-    'HighLevel allows this location no more calls within the time of this one, counting those that wait before it',
+    'HighLevel’s quota for this location has no room for this call before its deadline, after the calls that wait ahead',
     { retryAfterSeconds: toRetryAfterSeconds(ms) }
   )
 
 export const queueFullProblem = (ms: number): Problem =>
-  new Problem('overloaded', 'Too many calls wait for this location', { retryAfterSeconds: toRetryAfterSeconds(ms) })
+  new Problem('overloaded', 'Too many calls are waiting for this location', {
+    retryAfterSeconds: toRetryAfterSeconds(ms)
+  })
 
-/** HighLevel is slow for the location: there was quota, but as many calls as may be under way at a time were. */
+/** HighLevel is slow for the location: there is quota, but as many calls as are allowed at a time are in flight. */
 export const deadlineProblem = (): Problem =>
-  new Problem('deadline-exceeded', 'The time of the call ended while others of its location were carried out')
+  new Problem('deadline-exceeded', 'The deadline passed while other calls of this location were in flight')

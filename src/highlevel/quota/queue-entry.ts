@@ -4,45 +4,45 @@ import { callerGone } from '../deadline.ts'
 import type { Queued } from './fair-queue.ts'
 import type { Permit } from './limits.ts'
 
-/** A call in a location's line. */
+/** A call in a location's queue. */
 export interface QueueEntry extends Queued {
-  give(place: Permit): void
-  refuse(problem: Problem): void
+  resolve(permit: Permit): void
+  reject(problem: Problem): void
 }
 
-interface Watch {
-  /** Takes the waiter out of the line. */
-  remove(waiter: QueueEntry): void
-  /** The problem of a call whose time ends in line. */
-  late(): Problem
+interface Options {
+  /** Removes the entry from the queue. */
+  remove(entry: QueueEntry): void
+  /** The problem of a call whose deadline passes in the queue. */
+  deadlineProblem(): Problem
 }
 
-/** A waiter that keeps its deadline and its caller in sight, and the promise of what it waits for. */
+/** An entry, and the promise of its permit. The entry leaves the queue at the deadline and when the caller hangs up. */
 export function createQueueEntry(
   { caller, deadlineAt }: LocationCall,
-  { remove, late }: Watch
-): { waiter: QueueEntry; place: Promise<Permit> } {
+  { remove, deadlineProblem }: Options
+): { entry: QueueEntry; permit: Promise<Permit> } {
   const { promise, resolve, reject } = Promise.withResolvers<Permit>()
-  const end = () => {
+  const stopWatching = () => {
     clearTimeout(timer)
     off()
   }
-  const waiter: QueueEntry = {
+  const entry: QueueEntry = {
     callerId: caller.id,
-    give(place) {
-      end()
-      resolve(place)
+    resolve(permit) {
+      stopWatching()
+      resolve(permit)
     },
-    refuse(problem) {
-      end()
+    reject(problem) {
+      stopWatching()
       reject(problem)
     }
   }
-  const giveUp = (problem: Problem) => {
-    remove(waiter)
-    waiter.refuse(problem)
+  const leave = (problem: Problem) => {
+    remove(entry)
+    entry.reject(problem)
   }
-  const timer = setTimeout(() => giveUp(late()), Math.max(1, deadlineAt - performance.now()))
-  const off = onGone(caller, () => giveUp(callerGone()))
-  return { waiter, place: promise }
+  const timer = setTimeout(() => leave(deadlineProblem()), Math.max(1, deadlineAt - performance.now()))
+  const off = onGone(caller, () => leave(callerGone()))
+  return { entry, permit: promise }
 }

@@ -1,13 +1,16 @@
 /**
- * The places of one location that are in use, by the time at which HighLevel counted each at the latest, on the clock of
- * Redis. A place that is not yet answered stands at a time to come, so that it outlives a process that died with it.
+ * Grants permits of one location, after applying updates of earlier ones. The first key is a sorted set of the permits in
+ * use, each scored with the latest time at which HighLevel may have counted its call, on the clock of Redis. A permit
+ * whose call has not ended is scored with a future time, so that it outlives a process that dies. The second key counts
+ * the permits of the day.
  *
- * In: window, limit, how many are wanted, for how long a place is held at most, the prefix and first number of their
- * names; then places that were settled since, as name and age in milliseconds, or -1 for one that HighLevel never counted.
- * Among them may be places that were taken while Redis did not answer: they are added here; -2 is one without an answer.
- * Out: how many were given, how many are in use, how many were given today, and for how long none is free, or 0.
+ * Arguments: window, limit, how many are wanted, for how long a permit is held at most, the prefix and first number of
+ * the new ids. Then updates, as id and age in milliseconds: -1 for a call that HighLevel did not count, -2 for a permit
+ * that was taken without Redis and whose call has not ended. Permits taken without Redis are added here.
+ * Returns how many were granted, how many are in use, how many were granted today, and the milliseconds until another
+ * one is free, or 0.
  */
-export const TAKE = `
+export const ACQUIRE = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local window, limit, want, hold = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -22,7 +25,7 @@ for i = 7, #ARGV, 2 do
   end
 end
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - window)
--- Left over from before the clock was set back.
+-- Left from before the clock was set back.
 redis.call('ZREMRANGEBYSCORE', KEYS[1], now + hold + 1000, '+inf')
 local used = redis.call('ZCARD', KEYS[1])
 local given = math.max(0, math.min(want, limit - used))
@@ -45,7 +48,7 @@ end
 return { given, used + given, taken, wait }
 `
 
-/** Counts the processes that were seen in the last so many milliseconds, after noting this one. */
+/** Records this process, and returns how many were recorded in the last so many milliseconds. */
 export const REPLICAS = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

@@ -1,22 +1,23 @@
 import { randomBytes } from 'node:crypto'
 import type { Redis, Result } from 'ioredis'
 import { isCount, type SharedRedis } from '../../shared/redis.ts'
-import { REPLICAS, TAKE } from './redis-scripts.ts'
+import { ACQUIRE, REPLICAS } from './redis-scripts.ts'
 
 declare module 'ioredis' {
   interface RedisCommander<Context> {
-    takePlaces(places: string, day: string, ...values: (string | number)[]): Result<unknown, Context>
+    acquirePermits(permits: string, day: string, ...values: (string | number)[]): Result<unknown, Context>
     countReplicas(replicas: string, self: string, memoryMs: number): Result<unknown, Context>
   }
 }
 
-const BEAT_MS = 1_000
-const REMEMBERED_MS = 10_000
-/** What was settled is told with the next call, or after this share of a window: a place is not free before a whole one. */
+const HEARTBEAT_MS = 1_000
+/** A process that was not heard of for this long no longer counts as a replica. */
+const REPLICA_TTL_MS = 10_000
+/** Updates go out with the next request, or after this share of a window: no permit expires before a whole window. */
 const FLUSH_SHARE = 0.25
 const MAX_FLUSH_MS = 1_000
 
-/** What is asked for, on behalf of one location. */
+/** A request for permits of one location. */
 export interface PermitRequest {
   want: number
   limit: number
@@ -24,153 +25,161 @@ export interface PermitRequest {
   day: number
 }
 
-/** What was given. `names` are those of the given places; `waitMs` is for how long there is no further one, or 0. */
+/** The answer. `waitMs`: until there is another permit, or 0. */
 export interface GrantedPermits {
-  names: readonly string[]
-  used: number
-  taken: number
+  ids: readonly string[]
+  /** Permits in use in the window, and granted today, by all processes, after this grant. */
+  windowUsed: number
+  dayUsed: number
   waitMs: number
 }
 
-/** What Redis is yet to be told of a place. */
-interface Settled {
-  name: string
+/** A change of one permit that Redis does not know yet. */
+interface Update {
+  id: string
   /** On the clock of `performance.now()`. */
   at: number
-  /** Its call was answered; or HighLevel never counted it; or it was taken without Redis and has no answer yet. */
-  became: 'counted' | 'uncounted' | 'held'
+  /**
+   * `counted`: its call has ended, and HighLevel may have counted it. `uncounted`: HighLevel did not count it.
+   * `held`: it was taken without Redis and its call has not ended.
+   */
+  state: 'counted' | 'uncounted' | 'held'
 }
 
+/** The age that stands for these states in the script. */
 const HELD = -2
 const UNCOUNTED = -1
 
-type When = Pick<PermitRequest, 'windowMs' | 'day'>
+type WindowAndDay = Pick<PermitRequest, 'windowMs' | 'day'>
 
-interface Unsettled extends When {
-  settled: Settled[]
+interface PendingUpdates extends WindowAndDay {
+  updates: Update[]
 }
 
-type Given = [given: number, used: number, taken: number, waitMs: number]
+type Reply = [granted: number, windowUsed: number, dayUsed: number, waitMs: number]
 
-/** Whether an answer can be one to a request. `taken` may be below zero: of a day that Redis has forgotten meanwhile. */
-const isGiven =
+/** Whether a reply can answer this request. `dayUsed` may be negative, of a day that Redis has lost meanwhile. */
+const isReplyTo =
   ({ want, windowMs }: Pick<PermitRequest, 'want' | 'windowMs'>) =>
-  (answer: unknown): answer is Given => {
-    if (!Array.isArray(answer) || answer.length !== 4) return false
-    const [given, used, taken, waitMs] = answer
-    const isPossible = isCount(given) && isCount(used) && Number.isSafeInteger(taken) && isCount(waitMs)
-    return isPossible && given <= want && given <= used && waitMs <= windowMs
+  (reply: unknown): reply is Reply => {
+    if (!Array.isArray(reply) || reply.length !== 4) return false
+    const [granted, windowUsed, dayUsed, waitMs] = reply
+    const isPossible = isCount(granted) && isCount(windowUsed) && Number.isSafeInteger(dayUsed) && isCount(waitMs)
+    return isPossible && granted <= want && granted <= windowUsed && waitMs <= windowMs
   }
 
-/** How many processes there are, this one included. */
-function countReplicas({ client, attempt }: SharedRedis, self: string) {
+/** Counts the processes of the gateway, this one included. */
+function startReplicaCount({ client, attempt }: SharedRedis, self: string) {
   client.defineCommand('countReplicas', { numberOfKeys: 1, lua: REPLICAS })
   let count = 1
-  const ask = () => client.countReplicas('rg:replicas', self, REMEMBERED_MS)
-  const beat = async () => {
+  const ask = () => client.countReplicas('rg:replicas', self, REPLICA_TTL_MS)
+  const heartbeat = async () => {
     count = (await attempt(ask, isCount)) ?? count
   }
-  void beat()
-  const beats = setInterval(() => void beat(), BEAT_MS).unref()
-  return { count: () => Math.max(1, count), close: () => clearInterval(beats) }
+  void heartbeat()
+  const timer = setInterval(() => void heartbeat(), HEARTBEAT_MS).unref()
+  return { count: () => Math.max(1, count), close: () => clearInterval(timer) }
 }
 
-/** The places of locations in Redis, shared by all processes: one round trip for a call, or for several that wait. */
+/** The windows of locations in Redis, shared by all processes. One round trip grants permits for all waiting calls. */
 export function createRedisWindow(redis: SharedRedis, holdMs: number) {
   const self = randomBytes(6).toString('base64url')
   const client: Redis = redis.client
-  client.defineCommand('takePlaces', { numberOfKeys: 2, lua: TAKE })
-  const unsettled = new Map<string, Unsettled>()
-  let next = 0
-  const replicas = countReplicas(redis, self)
-  let timer: NodeJS.Timeout | undefined
+  client.defineCommand('acquirePermits', { numberOfKeys: 2, lua: ACQUIRE })
+  const pending = new Map<string, PendingUpdates>()
+  let nextId = 0
+  const replicas = startReplicaCount(redis, self)
+  let flushTimer: NodeJS.Timeout | undefined
 
-  // The braces keep a location's keys together where Redis is a cluster.
-  const send = (locationId: string, { want, limit, windowMs, day }: PermitRequest, settled: readonly Settled[]) => {
-    const first = next
-    next += want
+  const send = (locationId: string, { want, limit, windowMs, day }: PermitRequest, updates: readonly Update[]) => {
+    const firstId = nextId
+    nextId += want
     const now = performance.now()
-    const ageOf = ({ at, became }: Settled) =>
-      became === 'counted' ? Math.floor(now - at) : became === 'held' ? HELD : UNCOUNTED
-    const told = settled.flatMap((one) => [one.name, ageOf(one)])
+    const ageOf = ({ at, state }: Update) =>
+      state === 'counted' ? Math.floor(now - at) : state === 'held' ? HELD : UNCOUNTED
+    const sent = updates.flatMap((update) => [update.id, ageOf(update)])
+    // The braces keep a location's keys together in a Redis cluster.
     const keys = [`rg:{${locationId}}:places`, `rg:{${locationId}}:day:${day}`] as const
     return redis.attempt(
-      () => client.takePlaces(...keys, windowMs, limit, want, holdMs, `${self}:`, first, ...told),
-      isGiven({ want, windowMs })
+      () => client.acquirePermits(...keys, windowMs, limit, want, holdMs, `${self}:`, firstId, ...sent),
+      isReplyTo({ want, windowMs })
     )
   }
 
-  const unsettledOf = (locationId: string, { windowMs, day }: When): Unsettled => {
-    const known = unsettled.get(locationId) ?? { settled: [], windowMs, day }
-    unsettled.set(locationId, known)
-    timer ??= setTimeout(() => void flush(), Math.min(MAX_FLUSH_MS, windowMs * FLUSH_SHARE)).unref()
-    return known
+  const pendingOf = (locationId: string, { windowMs, day }: WindowAndDay): PendingUpdates => {
+    const own = pending.get(locationId) ?? { updates: [], windowMs, day }
+    pending.set(locationId, own)
+    flushTimer ??= setTimeout(() => void flush(), Math.min(MAX_FLUSH_MS, windowMs * FLUSH_SHARE)).unref()
+    return own
   }
 
-  /** Told in vain, and told again before what has become of the same places since: the last word counts. */
-  const tellAgain = (locationId: string, told: readonly Settled[], when: When): void => {
-    if (told.length === 0) return
-    const known = unsettledOf(locationId, when)
-    known.settled = [...told, ...known.settled]
+  /** Puts updates that failed back, ahead of newer ones of the same permits: the last one counts. */
+  const putBack = (locationId: string, updates: readonly Update[], when: WindowAndDay): void => {
+    if (updates.length === 0) return
+    const own = pendingOf(locationId, when)
+    own.updates = [...updates, ...own.updates]
   }
 
   const flush = async (): Promise<void> => {
-    timer = undefined
-    const due = [...unsettled]
-    unsettled.clear()
+    flushTimer = undefined
+    const due = [...pending]
+    pending.clear()
     await Promise.all(
-      due.map(async ([locationId, { settled, ...rest }]) => {
-        if ((await send(locationId, { want: 0, limit: 0, ...rest }, settled)) !== undefined) return
-        // What is still of use when Redis answers again is kept until then.
-        const since = performance.now() - rest.windowMs - holdMs
-        const told = settled.filter(({ at }) => at > since)
-        tellAgain(locationId, told, rest)
+      due.map(async ([locationId, { updates, ...when }]) => {
+        if ((await send(locationId, { want: 0, limit: 0, ...when }, updates)) !== undefined) return
+        // Older updates are of no use by the time Redis answers again.
+        const since = performance.now() - when.windowMs - holdMs
+        putBack(
+          locationId,
+          updates.filter(({ at }) => at > since),
+          when
+        )
       })
     )
   }
 
   return {
     isUp: redis.isUp,
-    /** How many processes of the gateway there were when Redis last answered, this one included. */
+    /** How many processes there were when Redis last answered, this one included. */
     replicas: replicas.count,
 
-    /** `undefined` where Redis does not answer. */
-    async take(locationId: string, request: PermitRequest): Promise<GrantedPermits | undefined> {
-      const settled = unsettled.get(locationId)?.settled ?? []
-      unsettled.delete(locationId)
-      const first = next
-      const answer = await send(locationId, request, settled)
-      const names = (count: number) => Array.from({ length: count }, (_, i) => `${self}:${first + i}`)
-      if (answer === undefined) {
-        // Redis may have given them, only too late, and may not have heard of the others.
+    /** `undefined` when Redis does not answer. */
+    async acquire(locationId: string, request: PermitRequest): Promise<GrantedPermits | undefined> {
+      const updates = pending.get(locationId)?.updates ?? []
+      pending.delete(locationId)
+      const firstId = nextId
+      const reply = await send(locationId, request, updates)
+      const idsOf = (count: number) => Array.from({ length: count }, (_, i) => `${self}:${firstId + i}`)
+      if (reply === undefined) {
+        // Redis may have granted them too late, and may not have received the updates.
         const at = performance.now()
-        const lost = names(request.want).map((name) => ({ name, at, became: 'uncounted' as const }))
-        tellAgain(locationId, [...settled, ...lost], request)
+        const lost = idsOf(request.want).map((id) => ({ id, at, state: 'uncounted' as const }))
+        putBack(locationId, [...updates, ...lost], request)
         return undefined
       }
-      const [given, used, taken, waitMs] = answer
-      return { names: names(given), used, taken, waitMs }
+      const [granted, windowUsed, dayUsed, waitMs] = reply
+      return { ids: idsOf(granted), windowUsed, dayUsed, waitMs }
     },
 
-    /** The name of a place that is taken without Redis, which is told of it as soon as it answers. */
-    hold(locationId: string, when: When): string {
-      const name = `${self}:${next++}`
-      unsettledOf(locationId, when).settled.push({ name, at: performance.now(), became: 'held' })
-      return name
+    /** The id of a permit that was taken without Redis. Redis learns of it as soon as it answers. */
+    addLocal(locationId: string, when: WindowAndDay): string {
+      const id = `${self}:${nextId++}`
+      pendingOf(locationId, when).updates.push({ id, at: performance.now(), state: 'held' })
+      return id
     },
 
-    /** The call that had this place was answered, or broke; `isCounted` where HighLevel may have counted it. */
-    settle(locationId: string, name: string, isCounted: boolean, when: When): void {
-      const became = isCounted ? 'counted' : 'uncounted'
-      unsettledOf(locationId, when).settled.push({ name, at: performance.now(), became })
+    /** The call with this permit has ended. `isCounted`: HighLevel may have counted it. */
+    release(locationId: string, id: string, isCounted: boolean, when: WindowAndDay): void {
+      const state = isCounted ? 'counted' : 'uncounted'
+      pendingOf(locationId, when).updates.push({ id, at: performance.now(), state })
     },
 
-    /** Tells Redis what it is yet to be told. */
+    /** Sends the pending updates. */
     async close(): Promise<void> {
       replicas.close()
-      clearTimeout(timer)
+      clearTimeout(flushTimer)
       await flush()
-      clearTimeout(timer)
+      clearTimeout(flushTimer)
     }
   }
 }

@@ -2,20 +2,21 @@ import { Problem } from '../../problems/problem.ts'
 import { isGone, type LocationCall } from '../call.ts'
 import { callerGone } from '../deadline.ts'
 import { dayHasRoom, dayLeft, rollOverDay } from './day.ts'
+import { dispatchGranted } from './dispatch-granted.ts'
 import { createFairQueue, type FairQueue } from './fair-queue.ts'
-import { burstLimit, forgetOthers, updateOthersUsage } from './learned-limits.ts'
+import { burstLimit, updateOthersUsage } from './learned-limits.ts'
 import type { Permit } from './limits.ts'
-import { hopedLimit, limitOf, nextLocalAt, type SchedulerDeps, takeLocally } from './local-window.ts'
-import { free, freeSlots, type LocationQuota, permitInMs, reserve, windowOf } from './location-quota.ts'
+import { localLimit, nextLocalPermitAt, optimisticLimit, type SchedulerDeps, takeLocally } from './local-window.ts'
+import { free, freeSlots, type LocationQuota, msUntilPermit, paddedWindowMs } from './location-quota.ts'
 import { burstProblem, dayProblem, deadlineProblem, queueFullProblem } from './problems.ts'
 import { createQueueEntry, type QueueEntry } from './queue-entry.ts'
-import type { GrantedPermits, RedisWindow } from './redis-window.ts'
+import type { RedisWindow } from './redis-window.ts'
 import { dropExpired, usedOf } from './window-log.ts'
 
-/** Of a shared window at most this share is asked for at once, so that a process that waits takes turns with others. */
+/** The share of a Redis window that is requested at once: processes with waiting calls take turns. */
 const CHUNK_SHARE = 0.1
 
-/** A place to send this call from: at once, or when its turn has come. Throws or rejects with a Problem. */
+/** A permit for this call: at once, or a promise of it. Throws or rejects with a Problem. */
 export function acquire(
   deps: SchedulerDeps,
   location: LocationQuota,
@@ -25,178 +26,121 @@ export function acquire(
   rollOverDay(location, deps.now())
   if (!dayHasRoom(location, at)) throw dayProblem(deps.now(), location.dayEndsAt)
   if (location.queue === undefined || location.queue.size === 0) {
-    const place = deps.shared?.isUp() ? undefined : takeLocally(deps, location, at)
-    if (place !== undefined) return place
+    const permit = deps.shared?.isUp() ? undefined : takeLocally(deps, location, at)
+    if (permit !== undefined) return permit
   }
-  return wait(deps, location, call, at)
+  return enqueue(deps, location, call, at)
 }
 
-/** Gives a place back; `isCounted` where HighLevel may have counted the call. */
+/** Returns a permit after its call has ended. `isCounted`: HighLevel may have counted the call. */
 export function release(
   deps: SchedulerDeps,
   location: LocationQuota,
-  place: Permit,
+  permit: Permit,
   isCounted: boolean,
   at: number
 ): void {
-  free(location, place, isCounted, at)
-  if (!location.isShared) updateOthersUsage(location, at)
-  if (place.shared !== undefined)
-    deps.shared?.settle(location.id, place.shared, isCounted, { windowMs: windowOf(location), day: place.day })
+  free(location, permit, isCounted, at)
+  if (!location.isFromRedis) updateOthersUsage(location, at)
+  if (permit.sharedId !== undefined)
+    deps.shared?.release(location.id, permit.sharedId, isCounted, {
+      windowMs: paddedWindowMs(location),
+      day: permit.day
+    })
   if (location.queue !== undefined && location.queue.size > 0) dispatch(deps, location)
 }
 
-/** Whoever waits is answered with a problem. */
-export function refuseAll(location: LocationQuota, problem: () => Problem): void {
-  clearTimeout(location.timer)
-  for (const waiter of location.queue?.clear() ?? []) waiter.refuse(problem())
+/** Rejects every waiting call with the problem. */
+export function rejectAll(location: LocationQuota, problem: () => Problem): void {
+  clearTimeout(location.dispatchTimer)
+  for (const entry of location.queue?.clear() ?? []) entry.reject(problem())
 }
 
-function wait(deps: SchedulerDeps, location: LocationQuota, call: LocationCall, at: number): Promise<Permit> {
+function enqueue(deps: SchedulerDeps, location: LocationQuota, call: LocationCall, at: number): Promise<Permit> {
   location.queue ??= createFairQueue()
   const { queue } = location
   const { id: callerId } = call.caller
   if (at >= call.deadlineAt) throw deadlineProblem()
-  const limit = hopedLimit(deps, location, at)
-  const ms = permitInMs(location, limit, call.isRepeat ? 0 : queue.ahead(callerId), at)
+  const limit = optimisticLimit(deps, location, at)
+  const ms = msUntilPermit(location, limit, call.isRepeat ? 0 : queue.ahead(callerId), at)
   if (at + ms > call.deadlineAt) throw burstProblem(ms)
   if (isGone(call.caller)) throw callerGone()
-  // Those for whom there is quota wait for the wire alone.
-  const room = deps.queueMax + Math.max(0, limit - usedOf(location.windowLog))
-  if (!call.isRepeat && queue.size >= room) {
-    const last = queue.makeRoom(callerId)
-    if (last === undefined) throw queueFullProblem(ms)
-    last.refuse(queueFullProblem(ms))
+  // Calls for which there is quota wait for a free slot only: they do not count against the queue's bound.
+  const max = deps.queueMax + Math.max(0, limit - usedOf(location.windowLog))
+  if (!call.isRepeat && queue.size >= max) {
+    const displaced = queue.makeRoom(callerId)
+    if (displaced === undefined) throw queueFullProblem(ms)
+    displaced.reject(queueFullProblem(ms))
   }
 
-  const late = () => {
+  const lateProblem = () => {
     const lateAt = performance.now()
-    const lateMs = permitInMs(location, limitOf(deps, location, lateAt), queue.ahead(callerId), lateAt)
+    const lateMs = msUntilPermit(location, localLimit(deps, location, lateAt), queue.ahead(callerId), lateAt)
     return lateMs > 0 ? burstProblem(lateMs) : deadlineProblem()
   }
-  const { waiter, place } = createQueueEntry(call, { remove: queue.remove, late })
-  if (call.isRepeat) queue.unshift(waiter)
-  else queue.push(waiter)
+  const { entry, permit } = createQueueEntry(call, { remove: queue.remove, deadlineProblem: lateProblem })
+  if (call.isRepeat) queue.unshift(entry)
+  else queue.push(entry)
   dispatch(deps, location)
-  return place
+  return permit
 }
 
-/** Lets go whoever can go. */
+/** Gives permits to as many waiting calls as there are permits for. */
 export function dispatch(deps: SchedulerDeps, location: LocationQuota): void {
   const { queue } = location
   if (queue === undefined || queue.size === 0) return
   const at = performance.now()
   rollOverDay(location, deps.now())
-  if (!dayHasRoom(location, at)) refuseAll(location, () => dayProblem(deps.now(), location.dayEndsAt))
+  if (!dayHasRoom(location, at)) rejectAll(location, () => dayProblem(deps.now(), location.dayEndsAt))
   else if (deps.shared?.isUp()) {
-    askRedis(deps, deps.shared, location, queue, at).catch((cause: unknown) => {
-      refuseAll(location, () => new Problem('internal', 'Something failed inside the gateway', { cause }))
+    dispatchFromRedis(deps, deps.shared, location, queue, at).catch((cause: unknown) => {
+      rejectAll(location, () => new Problem('internal', 'Something failed inside the gateway', { cause }))
     })
   } else dispatchLocally(deps, location, queue, at)
 }
 
-function dispatchLocally(deps: SchedulerDeps, location: LocationQuota, line: FairQueue<QueueEntry>, at: number): void {
-  while (line.size > 0 && dayHasRoom(location, at)) {
-    const place = takeLocally(deps, location, at)
-    if (place === undefined) break
-    line.shift()?.give(place)
+function dispatchLocally(deps: SchedulerDeps, location: LocationQuota, queue: FairQueue<QueueEntry>, at: number): void {
+  while (queue.size > 0 && dayHasRoom(location, at)) {
+    const permit = takeLocally(deps, location, at)
+    if (permit === undefined) break
+    queue.shift()?.resolve(permit)
   }
-  if (line.size > 0 && !dayHasRoom(location, at)) refuseAll(location, () => dayProblem(deps.now(), location.dayEndsAt))
-  else if (line.size > 0) wakeAt(deps, location, nextLocalAt(deps, location, at), at)
+  if (queue.size > 0 && !dayHasRoom(location, at)) rejectAll(location, () => dayProblem(deps.now(), location.dayEndsAt))
+  else if (queue.size > 0) scheduleDispatch(deps, location, nextLocalPermitAt(deps, location, at), at)
 }
 
-function wakeAt(deps: SchedulerDeps, location: LocationQuota, when: number | undefined, at: number): void {
-  clearTimeout(location.timer)
-  if (when !== undefined) location.timer = setTimeout(() => dispatch(deps, location), Math.max(1, when - at))
+function scheduleDispatch(deps: SchedulerDeps, location: LocationQuota, when: number | undefined, at: number): void {
+  clearTimeout(location.dispatchTimer)
+  if (when !== undefined) location.dispatchTimer = setTimeout(() => dispatch(deps, location), Math.max(1, when - at))
 }
 
-/** Asks Redis for places for those who wait. */
-async function askRedis(
+async function dispatchFromRedis(
   deps: SchedulerDeps,
   shared: RedisWindow,
   location: LocationQuota,
-  line: FairQueue<QueueEntry>,
+  queue: FairQueue<QueueEntry>,
   at: number
 ): Promise<void> {
-  if (location.isAsking) return
-  const freeFrom = Math.max(location.pausedUntil, location.freeFrom)
+  if (location.isAskingRedis) return
+  const nextFreeAt = Math.max(location.pausedUntil, location.nextFreeAt)
   const limit = burstLimit(location)
-  dropExpired(location.windowLog, windowOf(location), at)
-  // Redis may have lost what it knew: this process's own count holds all the same.
-  const own = limit - usedOf(location.windowLog)
+  dropExpired(location.windowLog, paddedWindowMs(location), at)
+  // Redis may have lost its count: this process's own count is a bound nevertheless.
+  const ownLeft = limit - usedOf(location.windowLog)
   const chunk = Math.max(1, Math.ceil(limit * CHUNK_SHARE))
-  const want = Math.min(line.size, freeSlots(location), chunk, own, Math.max(1, dayLeft(location)))
-  if (at < freeFrom || want <= 0) {
-    wakeAt(deps, location, at < freeFrom ? freeFrom : nextLocalAt(deps, location, at), at)
+  const want = Math.min(queue.size, freeSlots(location), chunk, ownLeft, Math.max(1, dayLeft(location)))
+  if (at < nextFreeAt || want <= 0) {
+    scheduleDispatch(deps, location, at < nextFreeAt ? nextFreeAt : nextLocalPermitAt(deps, location, at), at)
     return
   }
 
   const { day } = location
-  location.isAsking = true
+  location.isAskingRedis = true
   try {
-    const given = await shared.take(location.id, { want, limit, windowMs: windowOf(location), day })
-    if (given !== undefined) dispatchGranted(deps, location, line, given, day)
+    const granted = await shared.acquire(location.id, { want, limit, windowMs: paddedWindowMs(location), day })
+    if (granted !== undefined) dispatchGranted(shared, location, queue, granted, day)
   } finally {
-    location.isAsking = false
+    location.isAskingRedis = false
   }
   dispatch(deps, location)
-}
-
-/**
- * What is taken of the day, after Redis gave these places. It may have lost what it counted: counted anew, the calls that
- * HighLevel goes on counting would look like others', and be left to them for two windows.
- */
-function takenOf(location: LocationQuota, given: GrantedPermits): number {
-  if (location.forgottenOn !== location.day) Object.assign(location, { forgotten: 0, forgottenOn: location.day })
-  const before = given.taken - given.names.length + location.forgotten
-  location.forgotten += Math.max(0, location.taken - before)
-  return given.taken + location.forgotten
-}
-
-function dispatchGranted(
-  deps: SchedulerDeps,
-  location: LocationQuota,
-  line: FairQueue<QueueEntry>,
-  given: GrantedPermits,
-  day: number
-): void {
-  const at = performance.now()
-  location.sharedUsed = given.used
-  location.freeFrom = given.waitMs > 0 ? at + given.waitMs : 0
-  if (!location.isShared) {
-    // Redis counts what looked like others' while it was away: it was asked for too few, and is asked again.
-    if (forgetOthers(location)) location.freeFrom = 0
-    location.isShared = true
-  }
-  if (day === location.day) {
-    location.taken = takenOf(location, given)
-    updateOthersUsage(location, at)
-  }
-  const last = given.names.length - 1
-  const { taken } = location
-  let returned = 0
-  for (const [i, shared] of given.names.entries()) {
-    const used = Math.max(given.used - last + i, usedOf(location.windowLog) + 1)
-    const place = { used, taken: taken - last + i, day, shared }
-    // While Redis was asked, HighLevel may have refused a call, or others may have gone without Redis.
-    const isFree =
-      at >= location.pausedUntil && freeSlots(location) > 0 && usedOf(location.windowLog) < burstLimit(location)
-    const waiter = isFree ? line.shift() : undefined
-    if (waiter === undefined) {
-      giveBack(deps, location, place)
-      returned += 1
-    } else {
-      reserve(location)
-      waiter.give(place)
-    }
-  }
-  location.elsewhere = Math.max(0, given.used - returned - usedOf(location.windowLog))
-  location.elsewhereAt = at
-}
-
-/** Of a place that nobody was sent from. */
-function giveBack(deps: SchedulerDeps, location: LocationQuota, { shared, day }: Required<Permit>): void {
-  if (day === location.day) location.taken -= 1
-  location.freeFrom = 0
-  deps.shared?.settle(location.id, shared, false, { windowMs: windowOf(location), day })
 }

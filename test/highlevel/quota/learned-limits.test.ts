@@ -6,45 +6,45 @@ import { createLearnedLimits, type LearnedLimits, type Permit } from '../../../s
 
 const LIMITS = { burstMax: 100, windowMs: 10_000, dayMax: 1_000 }
 
-const said = (headers: Record<string, string>, status = 200): Answer => ({ status, headers, body: Buffer.alloc(0) })
+const answer = (headers: Record<string, string>, status = 200): Answer => ({ status, headers, body: Buffer.alloc(0) })
 const burst = (left: number, max = 100) => ({ 'x-ratelimit-max': String(max), 'x-ratelimit-remaining': String(left) })
 const day = (left: number) => ({ 'x-ratelimit-daily-remaining': String(left) })
-/** At the beginning of 1970, where nothing else is said. */
-const learn = (allowance: LearnedLimits, place: Permit, answer: Answer, at: number, now = 0) =>
-  learnAt(allowance, place, answer, at, now)
-const place = (used: number, taken: number): Permit => ({ used, taken, day: 0 })
+/** At the beginning of 1970, unless told otherwise. */
+const learn = (limits: LearnedLimits, permit: Permit, reply: Answer, at: number, now = 0) =>
+  learnAt(limits, permit, reply, at, now)
+const permit = (windowUsed: number, dayUsed: number): Permit => ({ windowUsed, dayUsed, day: 0 })
 
-/** An allowance of which `taken` places were given today. */
-const withTaken = (taken: number) => ({ ...createLearnedLimits(LIMITS), taken })
+/** The limits of a location that was granted this many permits today. */
+const withDayUsed = (dayUsed: number) => ({ ...createLearnedLimits(LIMITS), dayUsed })
 
-t.test('what HighLevel counts beyond our own is others’, and is left to them', (t) => {
-  const allowance = withTaken(10)
+t.test('what HighLevel counts beyond our own calls is other clients’ usage, and is reserved for them', (t) => {
+  const limits = withDayUsed(10)
 
-  learn(allowance, place(10, 10), said(burst(40)), 0)
-  updateOthersUsage(allowance, 0)
+  learn(limits, permit(10, 10), answer(burst(40)), 0)
+  updateOthersUsage(limits, 0)
 
-  // 60 are counted, of them 10 ours; others are left 50 and a little more.
-  t.equal(burstLimit(allowance), 47)
+  // HighLevel counts 60, of which 10 are ours: 50 and a margin are reserved.
+  t.equal(burstLimit(limits), 47)
   t.end()
 })
 
-t.test('calls that may have been counted since are not taken for others’', (t) => {
-  const allowance = withTaken(30)
+t.test('calls that may have been counted since are not taken for other clients’', (t) => {
+  const limits = withDayUsed(30)
 
-  learn(allowance, place(10, 10), said(burst(70)), 0)
-  updateOthersUsage(allowance, 0)
+  learn(limits, permit(10, 10), answer(burst(70)), 0)
+  updateOthersUsage(limits, 0)
 
-  t.equal(burstLimit(allowance), 100)
+  t.equal(burstLimit(limits), 100)
   t.end()
 })
 
-t.test('others that our own calls may hide are expected to come again for two windows', (t) => {
-  const allowance = withTaken(1)
+t.test('other clients that our own calls may hide are expected to return for two windows', (t) => {
+  const limits = withDayUsed(1)
   const see = (left: number, at: number, used = 1) => {
-    allowance.taken = used
-    learn(allowance, place(used, used), said(burst(left)), at)
-    updateOthersUsage(allowance, at)
-    return burstLimit(allowance)
+    limits.dayUsed = used
+    learn(limits, permit(used, used), answer(burst(left)), at)
+    updateOthersUsage(limits, at)
+    return burstLimit(limits)
   }
 
   t.strictSame(
@@ -54,94 +54,94 @@ t.test('others that our own calls may hide are expected to come again for two wi
   t.end()
 })
 
-t.test('what an answer shows to be free is kept for nobody', (t) => {
-  const allowance = withTaken(1)
-  learn(allowance, place(1, 1), said(burst(0), 429), 0)
-  updateOthersUsage(allowance, 0)
-  t.equal(burstLimit(allowance), 10, 'all was in use')
+t.test('what an answer shows to be free is not reserved', (t) => {
+  const limits = withDayUsed(1)
+  learn(limits, permit(1, 1), answer(burst(0), 429), 0)
+  updateOthersUsage(limits, 0)
+  t.equal(burstLimit(limits), 10, 'everything was in use')
 
-  const isMore = learn(allowance, place(1, 1), said(burst(89)), 1_000)
-  updateOthersUsage(allowance, 1_000)
+  const isMore = learn(limits, permit(1, 1), answer(burst(89)), 1_000)
+  updateOthersUsage(limits, 1_000)
 
   t.ok(isMore)
-  t.equal(burstLimit(allowance), 89, 'ten are others’, and a little more')
-  t.notOk(learn(allowance, place(1, 1), said(burst(89)), 1_001))
+  t.equal(burstLimit(limits), 89, 'ten are other clients’, plus a margin')
+  t.notOk(learn(limits, permit(1, 1), answer(burst(89)), 1_001))
   t.end()
 })
 
-t.test('a refusal shows nothing to be free', (t) => {
-  const allowance = withTaken(1)
-  learn(allowance, place(1, 1), said(burst(0), 429), 0)
-  updateOthersUsage(allowance, 0)
+t.test('a 429 shows nothing to be free', (t) => {
+  const limits = withDayUsed(1)
+  learn(limits, permit(1, 1), answer(burst(0), 429), 0)
+  updateOthersUsage(limits, 0)
 
-  learn(allowance, place(1, 1), said(burst(99), 429), 1)
-  updateOthersUsage(allowance, 1)
+  learn(limits, permit(1, 1), answer(burst(99), 429), 1)
+  updateOthersUsage(limits, 1)
 
-  t.equal(burstLimit(allowance), 10)
+  t.equal(burstLimit(limits), 10)
   t.end()
 })
 
-t.test('others are never left everything', (t) => {
-  const allowance = withTaken(1)
+t.test('other clients never get the whole window', (t) => {
+  const limits = withDayUsed(1)
 
-  learn(allowance, place(1, 1), said(burst(0)), 0)
-  updateOthersUsage(allowance, 0)
+  learn(limits, permit(1, 1), answer(burst(0)), 0)
+  updateOthersUsage(limits, 0)
 
-  t.equal(burstLimit(allowance), 10)
+  t.equal(burstLimit(limits), 10)
   t.end()
 })
 
-t.test('the size of the window and of the day are taken from the answers, nonsense is not', (t) => {
-  const allowance = withTaken(0)
+t.test('the sizes of the window and of the day are learned from answers, nonsense is ignored', (t) => {
+  const limits = withDayUsed(0)
   const sizes = (max: string, interval: string, daily: string) => ({
     'x-ratelimit-max': max,
     'x-ratelimit-interval-milliseconds': interval,
     'x-ratelimit-limit-daily': daily
   })
 
-  learn(allowance, place(1, 1), said({ ...sizes('25', '5000', '10000'), ...day(9_000) }), 0)
-  t.match(allowance, { burstMax: 25, windowMs: 5_000, dayMax: 10_000 })
+  learn(limits, permit(1, 1), answer({ ...sizes('25', '5000', '10000'), ...day(9_000) }), 0)
+  t.match(limits, { burstMax: 25, windowMs: 5_000, dayMax: 10_000 })
   for (const odd of ['', ' ', 'many', '-1', '+5', '1e3', '0x10', '7.0', 'NaN', 'Infinity', '0']) {
-    learn(allowance, place(1, 1), said({ ...sizes(odd, odd, odd), ...day(1) }), 0)
+    learn(limits, permit(1, 1), answer({ ...sizes(odd, odd, odd), ...day(1) }), 0)
   }
-  t.match(allowance, { burstMax: 25, windowMs: 5_000, dayMax: 10_000 })
+  t.match(limits, { burstMax: 25, windowMs: 5_000, dayMax: 10_000 })
   t.end()
 })
 
 t.test('what is left of the day follows HighLevel’s word, upwards and downwards', (t) => {
-  const allowance = withTaken(10)
+  const limits = withDayUsed(10)
 
-  t.equal(dayLeft(allowance), 990)
-  learn(allowance, place(1, 8), said(day(500)), 0)
-  t.equal(dayLeft(allowance), 498, 'two were taken since')
-  allowance.taken = 20
-  learn(allowance, place(1, 20), said(day(900)), 0)
-  t.equal(dayLeft(allowance), 900)
+  t.equal(dayLeft(limits), 990)
+  learn(limits, permit(1, 8), answer(day(500)), 0)
+  t.equal(dayLeft(limits), 498, 'two were taken since')
+  limits.dayUsed = 20
+  learn(limits, permit(1, 20), answer(day(900)), 0)
+  t.equal(dayLeft(limits), 900)
   t.end()
 })
 
-t.test('a new day begins with nothing taken, and an answer of the old one says nothing of it', (t) => {
-  const allowance = withTaken(10)
-  learn(allowance, place(1, 10), said(day(0)), 0)
-  t.notOk(dayHasRoom(allowance, 0))
+t.test('a new day begins with no permits used, and an answer to a call of the old day does not change it', (t) => {
+  const limits = withDayUsed(10)
+  learn(limits, permit(1, 10), answer(day(0)), 0)
+  t.notOk(dayHasRoom(limits, 0))
 
-  rollOverDay(allowance, 86_400_000)
-  learn(allowance, place(1, 10), said(day(0)), 0)
+  rollOverDay(limits, 86_400_000)
+  learn(limits, permit(1, 10), answer(day(0)), 0)
 
-  t.equal(dayLeft(allowance), 1_000)
-  t.ok(dayHasRoom(allowance, 0))
+  t.equal(dayLeft(limits), 1_000)
+  t.ok(dayHasRoom(limits, 0))
   t.end()
 })
 
-t.test('where HighLevel’s day begins elsewhere, one call in a quarter of an hour finds out', (t) => {
-  const allowance = withTaken(10)
-  learn(allowance, place(1, 10), said(day(0)), 0)
+t.test('when HighLevel’s day may begin at another time, one call every 15 minutes finds out', (t) => {
+  const limits = withDayUsed(10)
+  learn(limits, permit(1, 10), answer(day(0)), 0)
   const minutes = (n: number) => n * 60_000
 
   t.strictSame(
     [0, 14, 15, 16].map((n) => {
-      const room = dayHasRoom(allowance, minutes(n))
-      if (room) allowance.taken += 1
+      const room = dayHasRoom(limits, minutes(n))
+      if (room) limits.dayUsed += 1
       return room
     }),
     [false, false, true, false]
@@ -149,11 +149,11 @@ t.test('where HighLevel’s day begins elsewhere, one call in a quarter of an ho
   t.end()
 })
 
-t.test('a 429 is waited for as HighLevel says, else longer each time; those sent together count as one', (t) => {
-  const allowance = withTaken(1)
+t.test('a 429 pauses as long as HighLevel asks, else longer each time; calls sent together count as one', (t) => {
+  const limits = withDayUsed(1)
   const refuse = (at: number, headers = {}) => {
-    learn(allowance, place(1, 1), said(headers, 429), at)
-    return allowance.pausedUntil - at
+    learn(limits, permit(1, 1), answer(headers, 429), at)
+    return limits.pausedUntil - at
   }
 
   t.equal(refuse(0), 1_000)
@@ -161,34 +161,34 @@ t.test('a 429 is waited for as HighLevel says, else longer each time; those sent
   t.equal(refuse(1_000), 2_000)
   t.equal(refuse(3_000), 4_000)
   t.equal(refuse(7_000), 8_000)
-  t.equal(refuse(15_000), 10_000, 'a window at most')
-  learn(allowance, place(1, 1), said({}), 25_000)
-  t.equal(refuse(25_001), 1_000, 'what passes makes up for it')
+  t.equal(refuse(15_000), 10_000, 'one window at most')
+  learn(limits, permit(1, 1), answer({}), 25_000)
+  t.equal(refuse(25_001), 1_000, 'a success resets the pauses')
   t.equal(refuse(30_000, { 'retry-after': '7' }), 7_000)
   t.equal(refuse(40_000, { 'retry-after': '0' }), 2_000)
-  t.equal(refuse(45_000, { 'retry-after': '0.001' }), 4_000, 'whole seconds')
-  t.equal(refuse(50_000, { 'retry-after': '86400' }), 600_000, 'ten minutes, then one call asks')
+  t.equal(refuse(45_000, { 'retry-after': '0.001' }), 4_000, 'only whole seconds are read')
+  t.equal(refuse(50_000, { 'retry-after': '86400' }), 600_000, 'ten minutes at most, then one call tries')
   t.end()
 })
 
-t.test('a day that is used up is over, however many calls were refused together', (t) => {
-  const allowance = withTaken(6)
+t.test('a used-up day stays used up, however many calls are refused together', (t) => {
+  const limits = withDayUsed(6)
   for (let n = 1; n <= 6; n += 1) {
-    learn(allowance, place(n, n), said(day(0), 429), 0)
-    allowance.taken -= 1
+    learn(limits, permit(n, n), answer(day(0), 429), 0)
+    limits.dayUsed -= 1
   }
 
-  t.ok(dayLeft(allowance) <= 0)
-  t.notOk(dayHasRoom(allowance, 1))
+  t.ok(dayLeft(limits) <= 0)
+  t.notOk(dayHasRoom(limits, 1))
   t.end()
 })
 
-t.test('after a refusal one call goes first', (t) => {
-  const allowance = withTaken(1)
+t.test('after a 429 one call goes first', (t) => {
+  const limits = withDayUsed(1)
 
-  learn(allowance, place(1, 1), said({}, 429), 0)
-  t.equal(allowance.proof, 'due')
-  learn(allowance, place(1, 1), said({}), 2_000)
-  t.equal(allowance.proof, 'none')
+  learn(limits, permit(1, 1), answer({}, 429), 0)
+  t.equal(limits.trial, 'due')
+  learn(limits, permit(1, 1), answer({}), 2_000)
+  t.equal(limits.trial, 'none')
   t.end()
 })

@@ -3,7 +3,7 @@ import { SEED } from '../../simulator/seed.ts'
 import { BARE, CHANGE, connect, patchAll, putRecords, tally, useElsewhere } from '../../support/calls.ts'
 import { createClock, startGateway, startSimulator, until } from '../../support/harness.ts'
 
-/** A window short enough for a test, in which all is as it is in one of ten seconds. */
+/** Short enough for a test. Everything works as in a window of ten seconds. */
 const WINDOW_MS = 1_000
 const simulated = { burstWindowMs: WINDOW_MS }
 const limits = (max: number, more: Record<string, string> = {}) => ({
@@ -30,7 +30,7 @@ t.test('calls beyond a window’s quota wait for the next, and HighLevel refuses
   t.equal(waited.length, 40)
 })
 
-t.test('a smaller quota than was thought is learned from the first answer', async (t) => {
+t.test('a smaller quota than configured is learned from the first answer', async (t) => {
   const simulator = await startSimulator(t, { ...simulated, burstMax: 5 })
   const gateway = await startGateway(t, { simulator, env: limits(100) })
   const paths = putRecords(simulator, 20)
@@ -42,7 +42,7 @@ t.test('a smaller quota than was thought is learned from the first answer', asyn
   t.equal(simulator.countInWindow(SEED.locationId), 5)
 })
 
-t.test('a larger quota than was thought is used', async (t) => {
+t.test('a larger quota than configured is used', async (t) => {
   const simulator = await startSimulator(t, { ...simulated, burstMax: 50 })
   const gateway = await startGateway(t, { simulator, env: limits(2) })
   const paths = putRecords(simulator, 41)
@@ -54,7 +54,7 @@ t.test('a larger quota than was thought is used', async (t) => {
   t.ok(performance.now() - startedAt < WINDOW_MS)
 })
 
-t.test('who asks for little does not wait behind who asks for much', async (t) => {
+t.test('a caller with few calls does not wait behind a busy one', async (t) => {
   const simulator = await startSimulator(t, { ...simulated, burstMax: 20 })
   const gateway = await startGateway(t, { simulator, env: limits(20) })
   await gateway.addKey('key_busy', 'of-the-busy-one', ['*'])
@@ -70,7 +70,7 @@ t.test('who asks for little does not wait behind who asks for much', async (t) =
   const modest = paths.slice(110).map((path) => ask(gateway.key, path))
   await Promise.all(modest)
 
-  // Twenty were gone already; in the window after that the two take turns.
+  // Twenty were sent already. In the next window the two callers take turns.
   t.ok(order.length <= 41, `served after ${order.length} calls`)
   await Promise.all(busy)
   t.ok(order.every((outcome) => outcome.endsWith(' 200')))
@@ -91,7 +91,7 @@ t.test('a busy location delays no other', async (t) => {
   await busy
 })
 
-t.test('a call that cannot make it is refused at once, and told when to come again', async (t) => {
+t.test('a call that would miss its deadline is refused at once, with a Retry-After', async (t) => {
   const simulator = await startSimulator(t, { burstMax: 5, burstWindowMs: 60_000 })
   const env = limits(5, { LOCATION_BURST_WINDOW_MS: '60000' })
   const gateway = await startGateway(t, { simulator, env })
@@ -107,20 +107,20 @@ t.test('a call that cannot make it is refused at once, and told when to come aga
   t.match(reply.headers.get('ratelimit'), /^"location-burst";r=0;t=(5\d|60)$/)
 })
 
-t.test('a call whose deadline passes in line is told so, and costs nothing', async (t) => {
+t.test('a call whose deadline passes in the queue is refused, and uses no quota', async (t) => {
   const simulator = await startSimulator(t, { ...simulated, burstMax: 1 })
   const gateway = await startGateway(t, { simulator, env: limits(1) })
   const [first = '', ...paths] = putRecords(simulator, 4)
   await gateway.patch(CHANGE, {}, first)
 
-  // There is one place in a second, and each of them could have had it.
+  // There is one permit a second, and each of the calls could have had it.
   const replies = await patchAll(gateway, paths, { headers: { 'x-request-timeout-ms': '1500' } })
 
   t.strictSame(tally(replies), { 200: 1, '429 location-burst-exhausted': 2 })
   t.equal(simulator.received(puts()).length, 2)
 })
 
-t.test('the line is bounded; a caller that has less in it than another has a place nevertheless', async (t) => {
+t.test('the queue is bounded, and a caller with few calls in it displaces a call of a busy one', async (t) => {
   const simulator = await startSimulator(t, { ...simulated, burstMax: 1 })
   const gateway = await startGateway(t, { simulator, env: limits(1, { LOCATION_QUEUE_MAX: '4' }) })
   await gateway.addKey('key_busy', 'of-the-busy-one', ['*'])
@@ -137,7 +137,7 @@ t.test('the line is bounded; a caller that has less in it than another has a pla
   t.ok(replies.filter(({ status }) => status === 503).every(({ headers }) => Number(headers.get('retry-after')) >= 1))
 })
 
-t.test('a caller that hangs up in line leaves it, and nothing is sent for it', async (t) => {
+t.test('a caller that hangs up while queued leaves the queue, and nothing is sent for it', async (t) => {
   const simulator = await startSimulator(t, { ...simulated, burstMax: 1 })
   const gateway = await startGateway(t, { simulator, env: limits(1) })
   const [first = '', second = '', third = ''] = putRecords(simulator, 3)
@@ -185,28 +185,31 @@ t.test('a write that was sent is finished and logged, though its caller has hung
   )
 })
 
-t.test('a used-up day is answered at once with the time of its end, and HighLevel is not asked', async (t) => {
-  const simulator = await startSimulator(t, { dailyMax: 3 })
-  const gateway = await startGateway(t, { simulator, env: BARE })
-  const paths = putRecords(simulator, 5)
-  for (const path of paths.slice(0, 3)) await gateway.patch(CHANGE, {}, path)
+t.test(
+  'on a used-up day calls are refused at once with the time of its end, and HighLevel is not called',
+  async (t) => {
+    const simulator = await startSimulator(t, { dailyMax: 3 })
+    const gateway = await startGateway(t, { simulator, env: BARE })
+    const paths = putRecords(simulator, 5)
+    for (const path of paths.slice(0, 3)) await gateway.patch(CHANGE, {}, path)
 
-  const reply = await gateway.patch(CHANGE, {}, paths[3])
+    const reply = await gateway.patch(CHANGE, {}, paths[3])
 
-  t.match(reply.json, { status: 429, code: 'location-daily-exhausted', detail: /until \d{4}-\d\d-\d\dT00:00 UTC/ })
-  const untilMidnight = 86_400 - ((Date.now() / 1_000) % 86_400)
-  t.ok(Math.abs(Number(reply.headers.get('retry-after')) - untilMidnight) < 5)
-  t.equal(simulator.received(puts()).length, 3)
-  t.match(reply.headers.get('ratelimit'), /^"location-day";r=0;t=\d+$/)
-  const low = gateway.logged().filter(({ msg }) => /few of its calls/.test(String(msg)))
-  t.strictSame(
-    low.map(({ left, of }) => [left, of]),
-    [[0, 3]]
-  )
-  t.match(await metricsOf(gateway), /gateway_day_low_total\{left="5%"\} 1/)
-})
+    t.match(reply.json, { status: 429, code: 'location-daily-exhausted', detail: /until \d{4}-\d\d-\d\dT00:00 UTC/ })
+    const untilMidnight = 86_400 - ((Date.now() / 1_000) % 86_400)
+    t.ok(Math.abs(Number(reply.headers.get('retry-after')) - untilMidnight) < 5)
+    t.equal(simulator.received(puts()).length, 3)
+    t.match(reply.headers.get('ratelimit'), /^"location-day";r=0;t=\d+$/)
+    const low = gateway.logged().filter(({ msg }) => /low on its daily quota/.test(String(msg)))
+    t.strictSame(
+      low.map(({ left, of }) => [left, of]),
+      [[0, 3]]
+    )
+    t.match(await metricsOf(gateway), /gateway_day_low_total\{left="5%"\} 1/)
+  }
+)
 
-t.test('the day ends when HighLevel says that it does, and calls are sent again then', async (t) => {
+t.test('the day ends when HighLevel says so, and calls are sent again then', async (t) => {
   const clock = createClock(Date.UTC(2026, 0, 1, 10))
   const dayStartsMs = 14.5 * 3_600_000
   const simulator = await startSimulator(t, { dailyMax: 3, dayStartsMs, now: clock.now })
@@ -224,7 +227,7 @@ t.test('the day ends when HighLevel says that it does, and calls are sent again 
   t.equal(simulator.received(puts()).length, 4)
 })
 
-t.test('a Retry-After that is a date is told to the caller', async (t) => {
+t.test('a Retry-After that is a date is passed on to the caller in seconds', async (t) => {
   const simulator = await startSimulator(t, { burstMax: 0, burstWindowMs: 60_000, retryAfter: 'date' })
   const gateway = await startGateway(t, { simulator, env: BARE })
 
@@ -234,7 +237,7 @@ t.test('a Retry-After that is a date is told to the caller', async (t) => {
   t.equal(reply.headers.get('retry-after'), '60')
 })
 
-t.test('the policy that is named is the one that refused, and its time is within its window', async (t) => {
+t.test('the RateLimit header names the policy that refused, with a time within its window', async (t) => {
   const simulator = await startSimulator(t, { burstMax: 2, burstWindowMs: 10_000, retryAfter: 'none' })
   const env = { ...BARE, CALLER_RATE_MAX: '4', LOCATION_BURST_MAX: '2' }
   const gateway = await startGateway(t, { simulator, env })
@@ -251,7 +254,7 @@ t.test('the policy that is named is the one that refused, and its time is within
   t.match(await field(paths[1]), /^"caller";r=0;t=\d+$/)
 })
 
-t.test('a used-up day is named though the window is used up too', async (t) => {
+t.test('the day is named when both the day and the window are used up', async (t) => {
   const simulator = await startSimulator(t, { burstMax: 2, dailyMax: 2 })
   const gateway = await startGateway(t, { simulator, env: BARE })
   const paths = putRecords(simulator, 3)
@@ -263,7 +266,7 @@ t.test('a used-up day is named though the window is used up too', async (t) => {
   t.match(reply.headers.get('ratelimit'), /^"location-day";r=0;t=\d+$/)
 })
 
-t.test('a day without calls is one', async (t) => {
+t.test('a day quota of zero refuses every call', async (t) => {
   const simulator = await startSimulator(t)
   const { patch } = await startGateway(t, { simulator, env: { LOCATION_DAILY_MAX: '0', ...BARE } })
 
@@ -271,7 +274,7 @@ t.test('a day without calls is one', async (t) => {
   t.strictSame(simulator.received(), [])
 })
 
-t.test('another program that uses half of the quota is left its half', async (t) => {
+t.test('another client that uses half of the quota keeps its half', async (t) => {
   const simulator = await startSimulator(t, { ...simulated, burstMax: 40 })
   const gateway = await startGateway(t, { simulator, env: limits(40) })
   const paths = putRecords(simulator, 200)
@@ -298,7 +301,7 @@ t.test('another program that uses half of the quota is left its half', async (t)
   t.ok((await refused()) - before <= 2, `${(await refused()) - before} refusals`)
 })
 
-t.test('after a refusal nothing is kept for others who are gone', async (t) => {
+t.test('after a 429 nothing is reserved for other clients that are gone', async (t) => {
   const clock = createClock()
   const simulator = await startSimulator(t, { now: clock.now })
   const gateway = await startGateway(t, { simulator, env: BARE })
@@ -318,7 +321,7 @@ async function metricsOf({ adminOrigin }: { adminOrigin: string }): Promise<stri
   return (await fetch(`${adminOrigin}/metrics`)).text()
 }
 
-t.test('a quota that shrinks while calls run is learned at the cost of one window’s refusals at most', async (t) => {
+t.test('a quota that shrinks while calls run costs the refusals of one window at most', async (t) => {
   const simulator = await startSimulator(t, { ...simulated, burstMax: 40 })
   const gateway = await startGateway(t, { simulator, env: limits(40) })
   const paths = putRecords(simulator, 120)
