@@ -53,7 +53,7 @@ const isMismatched = (response: TokenResponse, { owner = {} }: TokenRequest): bo
   )
 
 /** Whether HighLevel certainly did not carry out the refresh: it refused, or the request was never sent. */
-const isKnownUnapplied = (failure: unknown, wasSent: boolean): boolean =>
+const isKnownNotApplied = (failure: unknown, wasSent: boolean): boolean =>
   !wasSent ||
   (failure instanceof TokenRefusal && failure.kind !== 'in-progress' && isRefusal(failure.status)) ||
   (failure instanceof Problem && failure.extras.upstream?.status === 429)
@@ -86,7 +86,7 @@ export function createOAuthClient(send: Send, options: Options) {
   const requestTokens = async (tokenRequest: TokenRequest, call = toCall(tokenRequest)): Promise<TokenResponse> => {
     const issuedAt = now()
     const response = readTokenResponse(await request(tokenRequest, call), issuedAt)
-    if (response === undefined) throw new Problem('upstream-unreadable', 'HighLevel’s token answer holds no token')
+    if (response === undefined) throw new Problem('upstream-unreadable', 'HighLevel’s token answer contains no token')
     if (!isMismatched(response, tokenRequest)) return response
     onMismatchedAnswer(tokenRequest.path)
     throw new Problem('upstream-unreadable', 'HighLevel’s token answer belongs to another call')
@@ -126,7 +126,7 @@ export function createOAuthClient(send: Send, options: Options) {
       try {
         return await requestTokens(tokenRequest, call)
       } catch (failure) {
-        throw isKnownUnapplied(failure, call.isSent) ? failure : new UnknownOutcome(failure, requestedAt)
+        throw isKnownNotApplied(failure, call.isSent) ? failure : new UnknownOutcome(failure, requestedAt)
       }
     },
 

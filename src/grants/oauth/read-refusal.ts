@@ -25,28 +25,33 @@ const ENDED =
   /^invalid[_ ]grant$|refresh token is invalid|authorization code not found|does not have access to this location|location is not accessible/i
 
 /** For a refresh only: in a mint's answer such words are about the company's access token and end no location. */
-const isSpent = (both: string, text: string): boolean =>
-  (/\b(revoked|rotated|expired|already (been )?used|used already)\b/i.test(text) &&
-    /token|grant|invalid_request/i.test(both)) ||
-  /(\b(invalid|unknown)\b.*\b(token|grant)\b)|(\b(token|grant)\b.*\b(invalid|unknown|not found)\b)/i.test(text)
+const isSpent = (combined: string, description: string): boolean =>
+  (/\b(revoked|rotated|expired|already (been )?used|used already)\b/i.test(description) &&
+    /token|grant|invalid_request/i.test(combined)) ||
+  /(\b(invalid|unknown)\b.*\b(token|grant)\b)|(\b(token|grant)\b.*\b(invalid|unknown|not found)\b)/i.test(description)
 
 /** The statuses of OAuth refusals (RFC 6749, section 5.2). Others come from a proxy in front of HighLevel. */
 const OAUTH_STATUSES: readonly number[] = [400, 401]
 
 /**
- * Classifies a refusal by its words and not by its status: a 403 or 404 of a proxy in front of HighLevel must not end a
- * grant. `code` is OAuth's `error` and `text` its description; either may be ''. The code "invalid_grant" alone proves
- * little: HighLevel sends it with all kinds of descriptions.
+ * Classifies a refusal by its words, not by its status alone: a 403 or 404 of a proxy in front of HighLevel must not end
+ * a grant. `code` is OAuth's `error`, `description` its `error_description`; either may be ''. The code "invalid_grant"
+ * alone proves little: HighLevel sends it with all kinds of descriptions.
  */
-export function classifyRefusal(request: TokenRequestKind, status: number, code: string, text: string): RefusalKind {
-  const both = `${code} ${text}`
-  if (INACTIVE.test(both)) return 'inactive'
-  if (CLIENT_ERROR.test(both)) return 'refused'
+export function classifyRefusal(
+  request: TokenRequestKind,
+  status: number,
+  code: string,
+  description: string
+): RefusalKind {
+  const combined = `${code} ${description}`
+  if (INACTIVE.test(combined)) return 'inactive'
+  if (CLIENT_ERROR.test(combined)) return 'refused'
   if (request !== 'refresh')
-    return ENDED.test(text || code) || (request === 'code' && ENDED.test(code)) ? 'invalid-grant' : 'refused'
+    return ENDED.test(description || code) || (request === 'code' && ENDED.test(code)) ? 'invalid-grant' : 'refused'
 
-  const isEnded = ENDED.test(text || code) || isSpent(both, text)
-  const isBusy = IN_PROGRESS.test(text)
+  const isEnded = ENDED.test(description || code) || isSpent(combined, description)
+  const isBusy = IN_PROGRESS.test(description)
   if (isEnded !== isBusy) return isEnded ? 'invalid-grant' : 'in-progress'
   return isEnded || OAUTH_STATUSES.includes(status) ? 'unrecognized' : 'refused'
 }
@@ -73,6 +78,6 @@ export function readRefusal(
   const { errorCode = '', message = '' } = upstreamError
   const kind = classifyRefusal(request, status, errorCode, message)
   const secrets = [form['refresh_token'], form['code'], form['client_secret'], accessToken]
-  const description = errorCode === message ? message : `${errorCode} ${message}`.trim()
-  return new TokenRefusal(kind, status, withoutValues(description, secrets), { isTokenFault: isTokenFault(answer) })
+  const quoted = errorCode === message ? message : `${errorCode} ${message}`.trim()
+  return new TokenRefusal(kind, status, withoutValues(quoted, secrets), { isTokenFault: isTokenFault(answer) })
 }

@@ -45,8 +45,8 @@ export interface GrantStore {
    */
   claimUnknownOutcome(lease: Lease, since: number): Promise<Grant | undefined>
   /**
-   * Repairs the times that a clock wrote which ran ahead and has been set back since: makes due the renewals that failed
-   * after `at`, and those with a lease or intent after it.
+   * Repairs times in the future, left by a clock that ran ahead and was set back: makes due the grants whose renewal
+   * failed after `at`, and those with a lease or an intent after it.
    */
   clearFutureTimes(at: number): Promise<void>
   /** Moves the end of a lease. False if this owner does not hold it any more. */
