@@ -92,6 +92,6 @@ export function bodyOf(
 
 /** The properties of a record in HighLevel's answer. */
 export function heldProperties(record: Record<string, unknown> | undefined): Record<string, unknown> {
-  const held = record?.['properties']
-  return typeof held === 'object' && held !== null ? (held as Record<string, unknown>) : {}
+  const properties = record?.['properties']
+  return typeof properties === 'object' && properties !== null ? (properties as Record<string, unknown>) : {}
 }

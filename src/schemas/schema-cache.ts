@@ -11,7 +11,7 @@ const RECHECK_EVERY_MS = 5_000
 const RETRY_MS = 2_000
 const LASTING_RETRY_MS = 5 * 60_000
 
-/** What is known of one location's object. Times are epoch milliseconds. */
+/** The schema of a location's object, or why there is none. Times are epoch milliseconds. */
 export interface CachedSchema {
   /** `undefined` where the schema is unavailable; `why` says the reason. */
   schema: ObjectSchema | undefined

@@ -5,7 +5,7 @@ import { deltaOf, listSchema, readList } from './lists.ts'
 import { isOfFormerType } from './options.ts'
 import { fileUrl, TEXT_PATTERN } from './text-rules.ts'
 
-/** Removing a file takes its URL, whatever that looks like. */
+/** A file to remove is identified by its URL, which may be malformed. */
 const readRemoved = (value: unknown, path: string, report: FieldReport): File | undefined =>
   isObject(value) && typeof value['url'] === 'string' && value['url'] !== ''
     ? { url: value['url'] }
@@ -46,15 +46,15 @@ export const files: FieldType = {
     return readList(value, report, { itemNoun: 'files', readAdded, readRemoved, identity: ({ url }) => url })
   },
   clear: (_, report) => report.addWantedList([]),
-  /** Compares files by URL alone: it is not known whether HighLevel would rename one. */
+  /** Compares files by URL only: it is not known whether HighLevel would rename one. */
   diff(wanted, stored) {
     if (wanted.length === 0 && isOfFormerType(stored)) return null
     const list = wanted as readonly File[]
-    const held = urlsIn(stored)
-    const [isHeld, isWanted] = [new Set(held), new Set(list.map(({ url }) => url))]
+    const storedUrls = urlsIn(stored)
+    const [isStored, isWanted] = [new Set(storedUrls), new Set(list.map(({ url }) => url))]
     return deltaOf(
-      list.filter(({ url }) => !isHeld.has(url)),
-      held.filter((url) => !isWanted.has(url)).map((url) => ({ url }))
+      list.filter(({ url }) => !isStored.has(url)),
+      storedUrls.filter((url) => !isWanted.has(url)).map((url) => ({ url }))
     )
   },
   schema: ({ maxFiles }) =>

@@ -78,13 +78,13 @@ export const multipleOptions: FieldType = {
   clear: (_, report) => report.addWantedList([]),
   diff(wanted, stored, field) {
     if (wanted.length === 0 && isOfFormerType(stored)) return null
-    const held = stringsIn(stored)
-    // A held string may be a label or a leftover. It is compared by key, but removed under the string that is held.
-    const heldKeys = held.map((text) => optionKey(field, text) ?? text)
-    const [isHeld, isWanted] = [new Set<unknown>(heldKeys), new Set(wanted)]
+    const storedTexts = stringsIn(stored)
+    // A stored string may be a label or a leftover. It is compared by key, but removed exactly as it is stored.
+    const storedKeys = storedTexts.map((text) => optionKey(field, text) ?? text)
+    const [isStored, isWanted] = [new Set<unknown>(storedKeys), new Set(wanted)]
     return deltaOf(
-      wanted.filter((key) => !isHeld.has(key)),
-      held.filter((_, i) => !isWanted.has(heldKeys[i]))
+      wanted.filter((key) => !isStored.has(key)),
+      storedTexts.filter((_, i) => !isWanted.has(storedKeys[i]))
     )
   },
   schema: (field) => listSchema(optionSchema(field), nonEmptyString())
