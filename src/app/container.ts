@@ -52,10 +52,10 @@ export async function openContainer(config: Config, log: BaseLogger, now: () => 
   const connections = shareOpenFiles(openFileLimit())
   const vault = await openVault(config.vault.url, config.vault.keys, { now, log })
   const redis = config.redisUrl === undefined ? undefined : await openRedis(config.redisUrl, log)
-  const metrics = createMetrics({ survey: vault.countGrants, now })
+  const metrics = createMetrics({ countGrants: vault.countGrants, now })
   const foreign = (path: string) => {
     log.error({ path }, 'an answer of HighLevel belongs to another call')
-    metrics.upstream.countForeign()
+    metrics.upstream.countMismatched()
   }
   const oauth = openOAuth(config, connections.oauth, now, foreign)
   const grants = openGrants({ vault, oauth: oauth?.api, now, log, count: metrics.countRenewal })
@@ -85,8 +85,8 @@ export async function openContainer(config: Config, log: BaseLogger, now: () => 
   })
   const inFlight = { calls: 0 }
   registerGauges(metrics.registry, () => ({
-    callsUnderWay: inFlight.calls,
-    callsInLine: upstream.quota.waiting(),
+    callsInFlight: inFlight.calls,
+    callsQueued: upstream.quota.waiting(),
     circuit: upstream.circuit(),
     redisIsUp: redis?.isUp()
   }))

@@ -67,10 +67,10 @@ export async function buildPublicServer(options: ServerOptions): Promise<Fastify
   await app.register(webhookRoutes, webhooksOf(options))
 
   await app.register(async (guarded) => {
-    const failures = createFailureLimit(guarded)
+    const failureLimit = createFailureLimit(guarded)
     await guarded.register(auth, {
       callers: createCallers({ vault: parts.vault, jwt: config.callers.jwt, now, log }),
-      failures,
+      failureLimit,
       deadlineMs: config.requestDeadlineMs
     })
     await guarded.register(callerLimit, config.callers.rateLimit)

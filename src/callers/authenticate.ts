@@ -9,12 +9,12 @@ import type { FailureLimit } from './rate-limit.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Set before anything else of a guarded route runs. */
+    /** Set before any other hook of a guarded route runs. */
     caller: Caller
   }
 }
 
-const credentialOf = (request: FastifyRequest): string | undefined =>
+const readCredential = (request: FastifyRequest): string | undefined =>
   /^Bearer +([\x21-\x7e]{1,8192})$/i.exec(request.headers.authorization ?? '')?.[1]
 
 const unauthenticated = (detail: string, error?: string, reason?: string) =>
@@ -25,49 +25,49 @@ const unauthenticated = (detail: string, error?: string, reason?: string) =>
 
 interface Options {
   callers: Callers
-  failures: FailureLimit
-  /** The longest that a call may take. */
+  failureLimit: FailureLimit
+  /** The longest deadline of a call. */
   deadlineMs: number
 }
 
 /**
- * Guards every route of the scope it is registered in, before a body is read. Public routes stand outside that scope.
- * Failures are limited by address, but a credential is always looked at first: other callers may share the address, and
- * must not be locked out by one that guesses.
+ * Authenticates every call of the scope it is registered in, before the body is read. Public routes are outside that
+ * scope. Failures are limited per address, but the credential is always checked first: one caller that guesses must not
+ * lock out others behind the same address.
  */
 export default fp(
-  async (app: FastifyInstance, { callers, failures, deadlineMs }: Options) => {
-    const refuse = async (request: FastifyRequest, problem: Problem): Promise<never> => {
-      await failures.count(request)
+  async (app: FastifyInstance, { callers, failureLimit, deadlineMs }: Options) => {
+    const reject = async (request: FastifyRequest, problem: Problem): Promise<never> => {
+      await failureLimit.count(request)
       throw problem
     }
 
     const identify = async (request: FastifyRequest, credential: string, digest: string): Promise<Caller> => {
-      const wantedMs = Number(request.headers['x-request-timeout-ms'])
-      const deadlineAt = performance.now() + (wantedMs > 0 ? Math.min(wantedMs, deadlineMs) : deadlineMs)
+      const requestedMs = Number(request.headers['x-request-timeout-ms'])
+      const deadlineAt = performance.now() + (requestedMs > 0 ? Math.min(requestedMs, deadlineMs) : deadlineMs)
       let reason: string | undefined
       const identified = callers.identify(credential, digest, (why) => {
         reason = why
       })
-      const caller = await withDeadline(deadlineAt, identified, () => callers.late(credential))
-      const detail = 'This API key or token is unknown, revoked or expired'
-      return caller ?? refuse(request, unauthenticated(detail, 'invalid_token', reason))
+      const caller = await withDeadline(deadlineAt, identified, () => callers.lookupTimeoutProblem(credential))
+      const detail = 'The API key or JWT is unknown, revoked or expired'
+      return caller ?? reject(request, unauthenticated(detail, 'invalid_token', reason))
     }
 
     app.decorateRequest('caller')
     app.addHook('onRequest', (request, _, done) => {
-      const enter = (caller: Caller) => {
+      const accept = (caller: Caller) => {
         request.caller = caller
         done()
       }
-      const credential = credentialOf(request)
+      const credential = readCredential(request)
       const digest = credential === undefined ? '' : credentialHash(credential)
-      const held = callers.recall(digest)
-      // Most calls pass here, without a promise.
-      if (held !== undefined) enter(held)
+      const cached = callers.findCached(digest)
+      // Most calls take this path, without a promise.
+      if (cached !== undefined) accept(cached)
       else if (credential === undefined)
-        refuse(request, unauthenticated('Send Authorization: Bearer with an API key or a token')).catch(done)
-      else identify(request, credential, digest).then(enter, done)
+        reject(request, unauthenticated('The request has no valid Authorization: Bearer header')).catch(done)
+      else identify(request, credential, digest).then(accept, done)
     })
   },
   { name: 'auth' }

@@ -3,14 +3,16 @@ import type { Vault } from '../grants/vault/vault.ts'
 import { Problem } from '../problems/problem.ts'
 import { createFreshCache } from '../shared/fresh-cache.ts'
 import type { Caller } from './caller.ts'
-import { createJwtCallers, type JwtOptions, providerUnavailable } from './jwt.ts'
+import { createJwtVerifier, type JwtOptions, providerUnavailable } from './jwt.ts'
 
-/** A revoked key is refused after this long at the latest, and a JWT is held against the keys that are known by then. */
+/**
+ * How long a verified credential is trusted: a revoked key, or a JWT of a removed key, is rejected at the latest then.
+ */
 const MAX_AGE_MS = 10_000
 const MAX_CACHED_CALLERS = 10_000
 
-/** Told why a credential counts for nothing: for the log, never for the caller. */
-type Refused = (reason: string) => void
+/** Receives why a credential was rejected: for the log, never for the caller. */
+type OnRejected = (reason: string) => void
 
 interface Deps {
   vault: Pick<Vault, 'findKey'>
@@ -19,17 +21,20 @@ interface Deps {
   log: BaseLogger
 }
 
-/** Tells who a credential belongs to. Nothing is kept in clear: a credential is remembered by its digest. */
+/** Identifies callers by their credential. Credentials are cached by digest, never in clear. */
 export function createCallers({ vault, jwt, now, log }: Deps) {
-  const verifyJwt = jwt && createJwtCallers(jwt, now, log)
+  const verifyJwt = jwt && createJwtVerifier(jwt, now, log)
   const isJwt = (credential: string) => verifyJwt !== undefined && credential.split('.').length === 3
 
-  const byKey = async (digest: string, refused: Refused): Promise<Caller | undefined> => {
+  const findByApiKey = async (digest: string, onRejected: OnRejected): Promise<Caller | undefined> => {
     const key = await vault.findKey(digest).catch((cause) => {
-      throw new Problem('vault-unavailable', 'API keys cannot be read', { retryAfterSeconds: 5, cause })
+      throw new Problem('vault-unavailable', 'API keys cannot be read from the database', {
+        retryAfterSeconds: 5,
+        cause
+      })
     })
     if (key === undefined || key.revokedAt !== null) {
-      refused(key === undefined ? 'unknown' : 'revoked')
+      onRejected(key === undefined ? 'unknown' : 'revoked')
       return undefined
     }
     const locations = key.locations.includes('*') ? '*' : new Set(key.locations)
@@ -40,29 +45,32 @@ export function createCallers({ vault, jwt, now, log }: Deps) {
     maxAgeMs: MAX_AGE_MS,
     maxEntries: MAX_CACHED_CALLERS,
     now,
-    onStale: (err) => log.warn({ err }, 'callers cannot be checked: those in memory stay known')
+    onStale: (err) => log.warn({ err }, 'credentials cannot be verified: cached callers remain accepted')
   })
 
-  const unexpired = (caller: Caller | undefined) =>
+  const ifUnexpired = (caller: Caller | undefined) =>
     caller !== undefined && now() < caller.expiresAt ? caller : undefined
 
   return {
-    /** Who the credential of this digest belongs to, where that was seen lately. */
-    recall: (digest: string): Caller | undefined => unexpired(cache.peek(digest)),
+    /** The caller with this credential digest, if verified recently. */
+    findCached: (digest: string): Caller | undefined => ifUnexpired(cache.peek(digest)),
 
-    /** `undefined` for a credential that is unknown, revoked or expired: `refused` hears why. Rejects with a Problem. */
-    async identify(credential: string, digest: string, refused: Refused): Promise<Caller | undefined> {
-      const load = () => (verifyJwt && isJwt(credential) ? verifyJwt(credential, refused) : byKey(digest, refused))
+    /**
+     * `undefined` if the credential is unknown, revoked or expired: `onRejected` receives why. Rejects with a Problem.
+     */
+    async identify(credential: string, digest: string, onRejected: OnRejected): Promise<Caller | undefined> {
+      const load = () =>
+        verifyJwt && isJwt(credential) ? verifyJwt(credential, onRejected) : findByApiKey(digest, onRejected)
       const caller = await cache.get(digest, load)
-      if (caller !== undefined && unexpired(caller) === undefined) refused('expired')
-      return unexpired(caller)
+      if (caller !== undefined && ifUnexpired(caller) === undefined) onRejected('expired')
+      return ifUnexpired(caller)
     },
 
-    /** For a lookup that took too long. */
-    late: (credential: string): Problem =>
+    /** The problem for a lookup that exceeded the deadline. */
+    lookupTimeoutProblem: (credential: string): Problem =>
       isJwt(credential)
         ? providerUnavailable()
-        : new Problem('vault-unavailable', 'The time of the call ended while its API key was looked up', {
+        : new Problem('vault-unavailable', 'The API key could not be looked up before the deadline', {
             retryAfterSeconds: 5
           })
   }

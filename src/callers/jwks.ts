@@ -5,30 +5,30 @@ import { isObject } from '../shared/json.ts'
 const TIMEOUT_MS = 3_000
 
 /**
- * How often the set may be read again for a token that no key of it verifies: whoever sends made-up tokens must not flood
- * the provider, and must not keep a new key from being found for longer than one interval.
+ * Limits how often the set is reloaded for tokens that none of its keys verifies. Forged tokens must not flood the
+ * provider, nor delay the discovery of a new key for longer than one interval.
  */
-const READS = 5
-const READ_INTERVAL_MS = 6_000
-/** A provider that has just failed is not asked by every call that needs it. */
+const MAX_RELOADS = 5
+const RELOAD_INTERVAL_MS = 6_000
+/** After a failure the provider is not asked again for this long. */
 const FAILURE_PAUSE_MS = 1_000
 
 const ED25519 = 'Ed25519'
-/** RFC 9864 gave EdDSA with Ed25519 a name of its own. A key under either name verifies both. */
-const withoutEdDsaName = (jwk: JWK): JWK => {
+/** RFC 9864 renamed EdDSA with Ed25519 to Ed25519. Without `alg`, a key verifies tokens that use either name. */
+const withoutEd25519Alg = (jwk: JWK): JWK => {
   if (jwk.crv !== ED25519) return jwk
   const { alg: _, ...rest } = jwk
   return rest
 }
 
-const defaultAlg: Partial<Record<string, string>> = { RSA: 'RS256', OKP: ED25519 }
-const byCurve: Partial<Record<string, string>> = { 'P-256': 'ES256', 'P-384': 'ES384', 'P-521': 'ES512' }
+const algByType: Partial<Record<string, string>> = { RSA: 'RS256', OKP: ED25519 }
+const algByCurve: Partial<Record<string, string>> = { 'P-256': 'ES256', 'P-384': 'ES384', 'P-521': 'ES512' }
 
-/** Why a key cannot verify anything; `undefined` where it can, or is for something else, such as encryption. */
-async function faultOf(jwk: JWK): Promise<string | undefined> {
+/** Why a key is unusable; `undefined` if it is usable, or has another purpose such as encryption. */
+async function findKeyError(jwk: JWK): Promise<string | undefined> {
   if (typeof jwk.kty !== 'string' || (jwk.use !== undefined && jwk.use !== 'sig')) return undefined
   if ('d' in jwk || jwk.kty === 'oct') return 'is not public'
-  const alg = jwk.alg ?? defaultAlg[jwk.kty] ?? byCurve[String(jwk.crv)]
+  const alg = jwk.alg ?? algByType[jwk.kty] ?? algByCurve[String(jwk.crv)]
   if (alg === undefined) return undefined
   try {
     const key = await importJWK(jwk, alg)
@@ -39,81 +39,82 @@ async function faultOf(jwk: JWK): Promise<string | undefined> {
   }
 }
 
-/** The entries of the set, whatever they are. What cannot be parsed is not quoted: it may hold a private key. */
-async function read(...request: Parameters<typeof fetch>): Promise<readonly unknown[]> {
+/** The unvalidated keys of the set. Errors do not quote the answer: it may hold a private key. */
+async function fetchKeys(...request: Parameters<typeof fetch>): Promise<readonly unknown[]> {
   const response = await fetch(...request)
   const set: unknown = response.ok ? await response.json().catch(() => undefined) : undefined
   if (isObject(set) && Array.isArray(set['keys'])) return set['keys']
-  throw new Error(`The key set was answered with status ${response.status}, and has no keys`)
+  throw new Error(`The key set endpoint answered with status ${response.status} and no keys`)
 }
 
-/** A bucket of reads that fills by one each interval. A clock that is set back costs no more than one of them. */
-function createReadLimit(now: () => number): () => boolean {
-  let left = READS
-  let countedAt = now()
+/** A token bucket, refilled by one per interval. Setting the clock back costs at most one reload. */
+function createReloadLimit(now: () => number): () => boolean {
+  let tokens = MAX_RELOADS
+  let refilledAt = now()
   return () => {
     const at = now()
-    left = Math.min(READS, left + Math.max(0, at - countedAt) / READ_INTERVAL_MS)
-    countedAt = at
-    if (left < 1) return false
-    left -= 1
+    tokens = Math.min(MAX_RELOADS, tokens + Math.max(0, at - refilledAt) / RELOAD_INTERVAL_MS)
+    refilledAt = at
+    if (tokens < 1) return false
+    tokens -= 1
     return true
   }
 }
 
 export interface KeySet {
-  /** The key of a token; rejects where the set has none, several, or cannot be had. */
+  /** The key of a token. Rejects if the set has no such key, has several, or cannot be loaded. */
   find: JWTVerifyGetKey
-  /** Reads the set again, once for all that wait; false where it was read too often of late. */
-  readAgain(): Promise<boolean>
+  /** Reloads the set, once for all concurrent calls. `false` if it was reloaded too often recently. */
+  reload(): Promise<boolean>
 }
 
 /**
- * The keys of the identity provider. Those that cannot be used are left out, with a line in the log: one of them must not
- * shut out whoever has a token of another.
+ * The keys of the identity provider. Unusable keys are left out and logged: one bad key must not lock out callers whose
+ * tokens use another.
  */
 export function createKeySet(url: string, now: () => number, log: Pick<BaseLogger, 'warn'>): KeySet {
-  let warned = ''
+  let lastWarning = ''
   let failure: { at: number; error: unknown } | undefined
 
-  const usable = async (set: readonly unknown[]): Promise<JWK[]> => {
+  const usableKeys = async (set: readonly unknown[]): Promise<JWK[]> => {
     const kept: JWK[] = []
-    const faults: string[] = []
+    const keyErrors: string[] = []
     for (const [index, key] of set.entries()) {
-      const jwk = isObject(key) ? withoutEdDsaName(key as JWK) : undefined
-      const fault = jwk === undefined ? 'is no key' : await faultOf(jwk)
-      if (fault === undefined && jwk !== undefined) kept.push(jwk)
-      else faults.push(`${index + 1} ${fault}`)
+      const jwk = isObject(key) ? withoutEd25519Alg(key as JWK) : undefined
+      const keyError = jwk === undefined ? 'is not a key' : await findKeyError(jwk)
+      if (keyError === undefined && jwk !== undefined) kept.push(jwk)
+      else keyErrors.push(`${index + 1} ${keyError}`)
     }
-    const text = faults.join(', ')
-    if (text !== warned && text !== '') log.warn({ keys: text }, 'keys of the identity provider are left out')
-    warned = text
+    const text = keyErrors.join(', ')
+    if (text !== lastWarning && text !== '')
+      log.warn({ keys: text }, 'unusable keys of the identity provider are ignored')
+    lastWarning = text
     return kept
   }
 
-  const keys = createRemoteJWKSet(new URL(url), {
+  const keySet = createRemoteJWKSet(new URL(url), {
     timeoutDuration: TIMEOUT_MS,
-    // When the set is read again is decided by `readAgain`.
+    // `reload` decides when the set is loaded again.
     cooldownDuration: Number.POSITIVE_INFINITY,
     async [customFetch](...request) {
       if (failure !== undefined && Math.abs(now() - failure.at) < FAILURE_PAUSE_MS) throw failure.error
       try {
-        const set = await read(...request)
+        const set = await fetchKeys(...request)
         failure = undefined
-        return Response.json({ keys: await usable(set) })
+        return Response.json({ keys: await usableKeys(set) })
       } catch (error) {
         failure = { at: now(), error }
         throw error
       }
     }
   })
-  const mayRead = createReadLimit(now)
+  const mayReload = createReloadLimit(now)
 
   return {
-    find: keys,
-    async readAgain() {
-      if (!keys.reloading && !mayRead()) return false
-      await keys.reload()
+    find: keySet,
+    async reload() {
+      if (!keySet.reloading && !mayReload()) return false
+      await keySet.reload()
       return true
     }
   }

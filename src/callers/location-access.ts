@@ -2,34 +2,35 @@ import { type FieldError, Problem } from '../problems/problem.ts'
 import type { Caller } from './caller.ts'
 
 interface Query {
-  /** Left out where the caller's key is bound to exactly one location. */
+  /** Optional if the caller's key is bound to exactly one location. */
   locationId?: string
 }
 
-/** The location that is asked for, or the only one that the caller has. */
-function named(caller: Caller, { locationId }: Query): string | undefined {
+/** The location in the query, or else the caller's only location. */
+function requestedLocation(caller: Caller, { locationId }: Query): string | undefined {
   if (locationId !== undefined) return locationId
   const [only, ...others] = caller.locations === '*' ? [] : caller.locations
   return others.length === 0 ? only : undefined
 }
 
-const unnamed: FieldError = {
+const locationRequired: FieldError = {
   parameter: 'locationId',
   code: 'required',
-  detail: 'is required: this key is not bound to exactly one location'
+  detail: 'is required: the credential is not bound to exactly one location'
 }
 
-/** The fault of a call that names no location where it must. */
+/** The error of a call that names no location although it must. */
 export const locationErrors = (caller: Caller, query: unknown): readonly FieldError[] =>
-  named(caller, query as Query) === undefined ? [unnamed] : []
+  requestedLocation(caller, query as Query) === undefined ? [locationRequired] : []
 
 /**
- * The location that a call is about, if its caller may touch it. A location that is not the caller's is refused in the
- * same words whether it exists or not.
+ * The location of a call. Throws a Problem if the caller has no access to it, with the same text whether or not the
+ * location exists.
  */
-export function locationOf(caller: Caller, query: Query): string {
-  const locationId = named(caller, query)
-  if (locationId === undefined) throw new Problem('invalid-request', 'The location is not named', { errors: [unnamed] })
+export function authorizedLocation(caller: Caller, query: Query): string {
+  const locationId = requestedLocation(caller, query)
+  if (locationId === undefined)
+    throw new Problem('invalid-request', 'The locationId is missing', { errors: [locationRequired] })
   if (caller.locations === '*' || caller.locations.has(locationId)) return locationId
-  throw new Problem('location-forbidden', 'This caller may not touch this location')
+  throw new Problem('location-forbidden', 'The caller has no access to this location')
 }

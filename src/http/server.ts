@@ -89,7 +89,7 @@ export function createServer(options: Options): FastifyInstance {
   // with it the process.
   app.addHook('onSend', (request, reply, payload, done) => {
     if (isDraining() && isLastResponse(reply.raw)) reply.header('connection', 'close')
-    if (reply.raw.destroyed) app.noteHangUp(request, reply)
+    if (reply.raw.destroyed) app.logHangUp(request, reply)
     done(null, payload)
   })
   return app

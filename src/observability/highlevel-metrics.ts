@@ -3,44 +3,51 @@ import type { Scope } from '../highlevel/breaker/guard.ts'
 import type { RetryReason } from '../highlevel/retry.ts'
 import type { UnavailableReason } from '../schemas/schema-unavailable.ts'
 
-/** What is only read when it is asked for. */
+/** Values that are read at each scrape. */
 export interface Gauges {
-  callsUnderWay: number
-  callsInLine: number
-  /** Calls of all locations are held back, and of how many single ones. */
+  callsInFlight: number
+  callsQueued: number
+  /** Whether the circuit of all locations is open, and how many single locations have an open one. */
   circuit: { isOpen: boolean; locations: number }
-  /** `undefined` where limits are not shared. */
+  /** `undefined` without Redis. */
   redisIsUp: boolean | undefined
 }
 
-/** What happens between a call and HighLevel: lines, quotas, repeats, circuits. */
-export function createUpstreamMetrics(registry: Registry) {
+/** Counts retries, quota rejections, circuits and other events between a call and HighLevel. */
+export function createHighLevelMetrics(registry: Registry) {
   const registers = [registry]
   const counter = <Label extends string>(name: string, help: string, ...labelNames: Label[]) =>
     new Counter({ name, help, labelNames, registers })
 
-  const retries = counter('gateway_retries_total', 'Attempts that were repeated, by what became of them', 'reason')
-  const refusals = counter('gateway_quota_refusals_total', 'Answers of HighLevel that a quota is used up')
-  const lows = counter('gateway_day_low_total', 'Locations with at most this share of the day’s calls left', 'left')
-  const circuits = counter('gateway_circuit_changes_total', 'Circuits that opened or closed', 'scope', 'state')
+  const retries = counter('gateway_retries_total', 'Repeated attempts, by the reason', 'reason')
+  const quotaRejections = counter(
+    'gateway_quota_refusals_total',
+    'Calls that HighLevel rejected because a quota is used up'
+  )
+  const dayLows = counter('gateway_day_low_total', 'Locations with at most this share of their day quota left', 'left')
+  const circuits = counter('gateway_circuit_changes_total', 'Circuit state changes', 'scope', 'state')
   const schemaReads = counter('gateway_schema_reads_total', 'Reads of objects and their fields', 'result')
-  const foreign = counter('gateway_foreign_answers_total', 'Answers of HighLevel that belonged to another call')
-  const unchecked = counter('gateway_unchecked_writes_total', 'Writes to objects whose fields are not known', 'why')
+  const mismatched = counter('gateway_foreign_answers_total', 'Answers of HighLevel that belonged to another call')
+  const unchecked = counter(
+    'gateway_unchecked_writes_total',
+    'Writes that were not validated because the object’s fields are unknown',
+    'why'
+  )
 
   return {
     countSchemaRead: (result: 'read' | UnavailableReason) => schemaReads.inc({ result }),
-    /** A write that is not checked, for want of a schema. */
+    /** A write that was not validated because its schema is unavailable. */
     countUnchecked: (why: UnavailableReason) => unchecked.inc({ why }),
     countRetry: (reason: RetryReason) => retries.inc({ reason }),
-    countForeign: () => foreign.inc(),
-    countRefusal: () => refusals.inc(),
+    countMismatched: () => mismatched.inc(),
+    countRefusal: () => quotaRejections.inc(),
     /** `share` is 0.2 or 0.05. */
-    countLow: (share: number) => lows.inc({ left: `${share * 100}%` }),
+    countLow: (share: number) => dayLows.inc({ left: `${share * 100}%` }),
     countCircuit: (scope: Scope, state: string) => circuits.inc({ scope, state })
   }
 }
 
-/** What holds at the moment of a scrape: `read` is asked then. */
+/** Gauges that call `read` at each scrape. */
 export function registerGauges(registry: Registry, read: () => Gauges): void {
   const gauge = (name: string, help: string, value: (gauges: Gauges) => number | undefined) =>
     new Gauge({
@@ -53,19 +60,19 @@ export function registerGauges(registry: Registry, read: () => Gauges): void {
         else this.set(now)
       }
     })
-  gauge('gateway_calls_under_way', 'Record calls that are not yet answered', ({ callsUnderWay }) => callsUnderWay)
+  gauge('gateway_calls_under_way', 'Record calls in flight', ({ callsInFlight }) => callsInFlight)
   gauge(
     'gateway_calls_in_line',
-    'Record calls that wait for the quota of their location',
-    ({ callsInLine }) => callsInLine
+    'Record calls waiting for the quota of their location',
+    ({ callsQueued }) => callsQueued
   )
-  gauge('gateway_circuit_open', '1 while calls of all locations are held back', ({ circuit }) => Number(circuit.isOpen))
+  gauge('gateway_circuit_open', '1 while the circuit of all locations is open', ({ circuit }) => Number(circuit.isOpen))
   gauge(
     'gateway_location_circuits_open',
-    'Locations whose calls alone are held back',
+    'Locations with an open circuit of their own',
     ({ circuit }) => circuit.locations
   )
-  gauge('gateway_redis_up', '1 while Redis answers, 0 while it does not; nothing without REDIS_URL', ({ redisIsUp }) =>
+  gauge('gateway_redis_up', '1 while Redis answers, 0 while it does not; absent without REDIS_URL', ({ redisIsUp }) =>
     redisIsUp === undefined ? undefined : Number(redisIsUp)
   )
 }

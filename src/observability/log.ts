@@ -2,16 +2,16 @@ import { once } from 'node:events'
 import pino, { type DestinationStream, type Logger } from 'pino'
 import { waitAtMost } from '../shared/timeout.ts'
 
-/** Lines are written in pieces of this size, or when they have waited this long: a write a line would be a system call a call. */
+/** Lines are written in batches of this size, or after this time: a write per line would be a system call per call. */
 const MIN_WRITE_BYTES = 64_000
-const LONGEST_WAIT_MS = 200
-/** What a reader that reads takes at the end. */
+const MAX_DELAY_MS = 200
+/** Time for the reader of standard output to take the last batch at shutdown. */
 const LAST_WRITE_MS = 1_000
 
 const MAX_CAUSES = 4
 
-/** Of an error only what is known to hold no value: drivers hang queries, rows and requests on theirs. */
-function errorLine(error: unknown, depth = 0): object {
+/** Picks the parts of an error that hold no values: drivers attach queries, rows and requests to their errors. */
+function serializeError(error: unknown, depth = 0): object {
   if (!(error instanceof Error)) return { type: typeof error }
   const { name, message, stack, cause } = error
   const code = (error as { code?: unknown }).code
@@ -20,18 +20,18 @@ function errorLine(error: unknown, depth = 0): object {
     message,
     ...(typeof code === 'string' && { code }),
     stack,
-    ...(cause !== undefined && depth < MAX_CAUSES && { cause: errorLine(cause, depth + 1) })
+    ...(cause !== undefined && depth < MAX_CAUSES && { cause: serializeError(cause, depth + 1) })
   }
 }
 
-/** What writes the one line of a call. */
+/** Writes the log line of a call. */
 export type WriteLine = (level: 'info', record: object, msg: string) => void
 
 /**
- * Writes a record as pino would, for records of plain values. pino walks the members one by one, which for the line of
- * a call costs six times what the engine's own serializer takes.
+ * Writes a record of plain values as pino would. pino serializes member by member, which for the line of a call takes
+ * six times as long as JSON.stringify.
  */
-const lineWriter =
+const createLineWriter =
   (log: Logger, stream: DestinationStream): WriteLine =>
   (level, record, msg) => {
     if (!log.isLevelEnabled(level)) return
@@ -41,21 +41,21 @@ const lineWriter =
   }
 
 /**
- * Collects lines, and hands them to standard output in pieces, as bytes. Left to itself sonic-boom would measure all of a
- * piece anew with each line, and encode it twice.
+ * Collects lines and passes them to standard output in batches, as bytes. On its own, sonic-boom would measure the
+ * whole batch again with each line, and encode it twice.
  */
 function openOutput() {
-  let held = ''
+  let buffered = ''
   let isClosed = false
-  const hand = () => {
-    if (held === '' || isClosed) return
-    const bytes = Buffer.from(held)
-    held = ''
-    // With this content mode it takes nothing else, and its type does not know.
+  const writeOut = () => {
+    if (buffered === '' || isClosed) return
+    const bytes = Buffer.from(buffered)
+    buffered = ''
+    // In this content mode it accepts only buffers, but its type says strings.
     boom.write(bytes as unknown as string)
   }
-  // Before the listener that pino adds, which writes out what sonic-boom has.
-  process.once('exit', hand)
+  // Registered before pino's own listener, which flushes what sonic-boom has.
+  process.once('exit', writeOut)
   const boom = pino.destination({
     dest: 1,
     sync: false,
@@ -64,24 +64,24 @@ function openOutput() {
     maxWrite: 2 * MIN_WRITE_BYTES
   })
   const timer = setInterval(() => {
-    hand()
+    writeOut()
     boom.flush()
-  }, LONGEST_WAIT_MS).unref()
+  }, MAX_DELAY_MS).unref()
 
   return {
     write(line: string): void {
-      held += line
-      if (held.length >= MIN_WRITE_BYTES) hand()
+      buffered += line
+      if (buffered.length >= MIN_WRITE_BYTES) writeOut()
     },
 
     /**
-     * Not with `flushSync`, which goes round for ever on a pipe whose reader has gone, and stands still on one that is
-     * full. Once destroyed, the stream is not flushed so at the end of the process either.
+     * Does not use `flushSync`: it loops forever on a pipe whose reader has gone, and blocks on a full one. Destroying
+     * the stream keeps it from being flushed that way at process exit too.
      */
     async close(): Promise<void> {
-      process.off('exit', hand)
+      process.off('exit', writeOut)
       clearInterval(timer)
-      hand()
+      writeOut()
       isClosed = true
       const closed = once(boom, 'close').then(
         () => undefined,
@@ -100,12 +100,14 @@ export interface Log {
   close: () => Promise<void>
 }
 
-/** A JSON line a record, to standard output unless a stream is given. `close` writes out what is still held, where somebody reads it. */
+/**
+ * Logs JSON lines to `stream`, by default standard output. `close` writes what is still buffered, if somebody reads it.
+ */
 export function openLog(level: string, stream?: DestinationStream): Log {
   const output =
     stream === undefined ? openOutput() : { write: stream.write.bind(stream), close: async () => undefined }
-  // Requests and replies hold values and keys: whatever hangs one on a line, it is not written.
-  const serializers = { err: (error: unknown) => errorLine(error), req: () => undefined, res: () => undefined }
+  // Requests and replies hold values and keys: they are never written, whoever logs one.
+  const serializers = { err: (error: unknown) => serializeError(error), req: () => undefined, res: () => undefined }
   const log = pino({ level, base: null, timestamp: pino.stdTimeFunctions.epochTime, serializers }, output)
-  return { log, writeLine: lineWriter(log, output), close: output.close }
+  return { log, writeLine: createLineWriter(log, output), close: output.close }
 }

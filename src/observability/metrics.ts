@@ -1,25 +1,25 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import type { RenewalResult } from '../grants/renewal/failures.ts'
 import type { Vault } from '../grants/vault/vault.ts'
-import { createUpstreamMetrics } from './highlevel-metrics.ts'
+import { createHighLevelMetrics } from './highlevel-metrics.ts'
 import { createTimeHistogram } from './time-histogram.ts'
 
 interface Deps {
-  survey: Vault['countGrants']
+  countGrants: Vault['countGrants']
   now: () => number
 }
 
-/** Events that the gateway acts on; others are many, and a label has to stay a closed set. */
+/** The events that the gateway handles. All others are counted as `other`, since labels must be a closed set. */
 const webhookTypes = new Set(['INSTALL', 'UNINSTALL', 'ObjectSchemaCreate', 'ObjectSchemaUpdate'])
 
-/** Prometheus metrics. Labels come from closed sets: a label with a location or record id would grow without end. */
-export function createMetrics({ survey, now }: Deps) {
+/** Prometheus metrics. Labels come from closed sets: one with location or record ids would grow without limit. */
+export function createMetrics({ countGrants, now }: Deps) {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const registers = [registry]
 
-  // Plain numbers on the path of a call, handed over when they are asked for: prom-client finds a series by a string
-  // that it makes of the labels each time.
+  // Calls are counted as plain numbers and turned into a metric at each scrape: prom-client builds a string from the
+  // labels for every increment.
   const series = new Map<string, Map<string | number, { labels: Record<string, string | number>; count: number }>>()
   new Counter({
     name: 'gateway_calls_total',
@@ -28,16 +28,16 @@ export function createMetrics({ survey, now }: Deps) {
     registers,
     collect() {
       this.reset()
-      for (const ofRoute of series.values()) for (const { labels, count } of ofRoute.values()) this.inc(labels, count)
+      for (const outcomes of series.values()) for (const { labels, count } of outcomes.values()) this.inc(labels, count)
     }
   })
 
   const seconds = (name: string, help: string) => createTimeHistogram(registry, name, help)
   const phases = {
-    total: seconds('gateway_call_seconds', 'Time of a record call'),
-    queue: seconds('gateway_queue_seconds', 'Time for which a record call stood in line'),
-    token: seconds('gateway_token_seconds', 'Time for which a record call waited for a token'),
-    upstream: seconds('gateway_upstream_seconds', 'Time that HighLevel took for a record call')
+    total: seconds('gateway_call_seconds', 'Duration of a record call'),
+    queue: seconds('gateway_queue_seconds', 'Time that a record call waited for quota'),
+    token: seconds('gateway_token_seconds', 'Time that a record call waited for a token'),
+    upstream: seconds('gateway_upstream_seconds', 'Time that HighLevel took to answer a record call')
   }
   const renewals = new Counter({
     name: 'gateway_token_renewals_total',
@@ -47,23 +47,23 @@ export function createMetrics({ survey, now }: Deps) {
   })
   const webhooks = new Counter({
     name: 'gateway_webhooks_total',
-    help: 'Webhooks by type and what became of them',
+    help: 'Webhooks by type and result',
     labelNames: ['type', 'result'],
     registers
   })
-  const upstream = createUpstreamMetrics(registry)
+  const upstream = createHighLevelMetrics(registry)
   const grants = new Gauge({ name: 'gateway_grants', help: 'Grants by state', labelNames: ['state'], registers })
   const overdue = new Gauge({
     name: 'gateway_renewal_overdue_seconds',
-    help: 'For how long the grant has waited for its renewal that waits the longest',
+    help: 'How long the most overdue grant has been waiting for its renewal',
     registers
   })
 
-  /** The vault is asked with each scrape. Where it does not answer, its figures are left out: old ones would hide that. */
+  /** Queries the vault at each scrape. If it does not answer, its metrics are left out: old values would hide that. */
   const refresh = async (): Promise<void> => {
     grants.reset()
     overdue.remove()
-    const { states, oldestDueAt } = await survey()
+    const { states, oldestDueAt } = await countGrants()
     for (const { state, count } of states) grants.set({ state }, count)
     overdue.set(oldestDueAt === null ? 0 : Math.max(0, now() - oldestDueAt) / 1_000)
   }
@@ -87,11 +87,10 @@ export function createMetrics({ survey, now }: Deps) {
         known.count += 1
         return
       }
-      const ofRoute = series.get(route) ?? new Map()
-      series.set(route, ofRoute.set(outcome, { labels: { route, status, code }, count: 1 }))
+      const outcomes = series.get(route) ?? new Map()
+      series.set(route, outcomes.set(outcome, { labels: { route, status, code }, count: 1 }))
     },
 
-    /** Milliseconds. */
     observe(phase: keyof typeof phases, ms: number): void {
       phases[phase].observe(ms)
     }

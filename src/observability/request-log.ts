@@ -2,31 +2,30 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import type { BaseLogger } from 'pino'
 import type { CallRecord, WriteState } from '../highlevel/call.ts'
-
 import { traceparent } from '../http/request-id.ts'
 import type { WriteLine } from './log.ts'
 import type { Metrics } from './metrics.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** No log line and no count for a request that passes. */
+    /** Successful requests are neither logged nor counted. */
     quiet?: boolean
   }
   interface FastifyInstance {
-    /** A response whose socket is gone never finishes: what became of its call is noted before it is sent. */
-    noteHangUp(request: FastifyRequest, reply: FastifyReply): void
+    /** Logs a call whose socket is gone: its response never finishes, so `onResponse` would not run. */
+    logHangUp(request: FastifyRequest, reply: FastifyReply): void
   }
   interface FastifyRequest {
-    /** W3C Trace Context of the call: the caller's, or made here. */
+    /** W3C Trace Context: the caller's, or a new one. */
     traceparent: string
-    /** What a record route is about, once it is known. */
-    work: Work | undefined
+    /** The call of a record or object route, once it has begun. */
+    call: LoggedCall | undefined
     isLogged: boolean
   }
 }
 
-/** What a call is about, as far as the log may know it: names and ids, never a value. */
-export interface CallSubject {
+/** What a call is about, as far as it may be logged: names and ids, never values. */
+export interface CallTarget {
   locationId: string
   schemaKey: string
   id?: string
@@ -34,19 +33,19 @@ export interface CallSubject {
   fields?: readonly string[]
 }
 
-interface Work {
-  subject: CallSubject
+interface LoggedCall {
+  target: CallTarget
   callRecord: CallRecord
   write: WriteState
 }
 
-/** Field names come from callers, so their number and length in the log are bounded. */
+/** Field names come from callers, so their number and length in the log are limited. */
 const MAX_NAMES = 50
 const MAX_NAME_CHARS = 100
 
 const round = (ms: number) => Math.round(ms * 100) / 100
 
-const names = (fields: readonly string[]) =>
+const joinNames = (fields: readonly string[]) =>
   fields.length <= MAX_NAMES && fields.every((name) => name.length <= MAX_NAME_CHARS)
     ? fields.join(' ')
     : fields
@@ -54,9 +53,9 @@ const names = (fields: readonly string[]) =>
         .map((name) => name.slice(0, MAX_NAME_CHARS))
         .join(' ')
 
-/** Everything that the line of a call holds: an allow-list, so that nothing comes in by being somewhere in the request. */
-const line = (request: FastifyRequest, reply: FastifyReply, route: string | undefined) => {
-  const { work } = request
+/** Everything that is logged about a call. An allow-list: nothing else of the request can get into the log. */
+const describeCall = (request: FastifyRequest, reply: FastifyReply, route: string | undefined) => {
+  const { call } = request
   const hungUp = reply.raw.destroyed
   return {
     requestId: request.id,
@@ -64,34 +63,34 @@ const line = (request: FastifyRequest, reply: FastifyReply, route: string | unde
     method: request.method,
     route,
     caller: request.caller?.id,
-    // Nobody got the answer; nginx's number for it.
+    // Nobody received the answer: nginx's status for that.
     status: hungUp ? 499 : reply.statusCode,
     hungUp: hungUp ? true : undefined,
     code: request.problem?.code,
     reason: request.problem?.extras.reason,
     ms: round(reply.elapsedTime),
-    location: work?.subject.locationId,
-    object: work?.subject.schemaKey,
-    record: work?.subject.id,
-    fields: work?.subject.fields && names(work.subject.fields),
-    upstreamStatus: work?.callRecord.upstreamStatus,
-    upstreamTraceId: work?.callRecord.upstreamTraceId,
-    attempts: work?.callRecord.attempts,
-    queueMs: work && round(work.callRecord.queueMs),
-    tokenMs: work && round(work.callRecord.tokenMs),
-    schemaMs: work && work.callRecord.schemaMs > 0 ? round(work.callRecord.schemaMs) : undefined,
-    upstreamMs: work && round(work.callRecord.upstreamMs)
+    location: call?.target.locationId,
+    object: call?.target.schemaKey,
+    record: call?.target.id,
+    fields: call?.target.fields && joinNames(call.target.fields),
+    upstreamStatus: call?.callRecord.upstreamStatus,
+    upstreamTraceId: call?.callRecord.upstreamTraceId,
+    attempts: call?.callRecord.attempts,
+    queueMs: call && round(call.callRecord.queueMs),
+    tokenMs: call && round(call.callRecord.tokenMs),
+    schemaMs: call && call.callRecord.schemaMs > 0 ? round(call.callRecord.schemaMs) : undefined,
+    upstreamMs: call && round(call.callRecord.upstreamMs)
   }
 }
 
-/** One line and one count a call, at info, or at error where the fault is not the caller's. */
+/** Logs and counts each call once: 5xx at error, everything else at info. */
 export default fp(
   async (
     app: FastifyInstance,
     { log, writeLine, metrics }: { log: BaseLogger; writeLine: WriteLine; metrics: Metrics }
   ) => {
     app.decorateRequest('traceparent', '')
-    app.decorateRequest('work', undefined)
+    app.decorateRequest('call', undefined)
     app.decorateRequest('isLogged', false)
 
     app.addHook('onRequest', (request, reply, done) => {
@@ -100,26 +99,26 @@ export default fp(
       done()
     })
 
-    const note = (request: FastifyRequest, reply: FastifyReply) => {
+    const logCall = (request: FastifyRequest, reply: FastifyReply) => {
       request.isLogged = true
-      // Probes and scrapes come every few seconds and say nothing while they pass.
+      // Probes and scrapes come every few seconds: only their failures are of interest.
       const { url, config } = request.routeOptions
       if (config.quiet && reply.statusCode < 400) return
-      const record = line(request, reply, url)
-      metrics.countCall(url ?? 'none', record.status, record.hungUp ? 'hung-up' : (request.problem?.code ?? 'none'))
-      if (request.work) {
+      const line = describeCall(request, reply, url)
+      metrics.countCall(url ?? 'none', line.status, line.hungUp ? 'hung-up' : (request.problem?.code ?? 'none'))
+      if (request.call) {
         metrics.observe('total', reply.elapsedTime)
-        if (request.work.callRecord.queueMs > 0) metrics.observe('queue', request.work.callRecord.queueMs)
-        if (request.work.callRecord.tokenMs > 0) metrics.observe('token', request.work.callRecord.tokenMs)
-        if (request.work.callRecord.attempts > 0) metrics.observe('upstream', request.work.callRecord.upstreamMs)
+        if (request.call.callRecord.queueMs > 0) metrics.observe('queue', request.call.callRecord.queueMs)
+        if (request.call.callRecord.tokenMs > 0) metrics.observe('token', request.call.callRecord.tokenMs)
+        if (request.call.callRecord.attempts > 0) metrics.observe('upstream', request.call.callRecord.upstreamMs)
       }
-      if (record.status < 500) writeLine('info', record, 'call')
-      else log.error({ ...record, err: request.problem?.extras.cause }, 'call')
+      if (line.status < 500) writeLine('info', line, 'call')
+      else log.error({ ...line, err: request.problem?.extras.cause }, 'call')
     }
 
-    app.decorate('noteHangUp', note)
+    app.decorate('logHangUp', logCall)
     app.addHook('onResponse', (request, reply, done) => {
-      if (!request.isLogged) note(request, reply)
+      if (!request.isLogged) logCall(request, reply)
       done()
     })
   },

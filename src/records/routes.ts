@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { type CallOptions, createCallContexts } from '../callers/call-context.ts'
-import { locationErrors, locationOf } from '../callers/location-access.ts'
+import { authorizedLocation, locationErrors } from '../callers/location-access.ts'
 import type { HighLevelClient, RecordAnswer } from '../highlevel/client.ts'
 import { withWriteOutcome } from '../highlevel/write-outcome.ts'
 import { toProblem } from '../http/error-handler.ts'
@@ -45,7 +45,7 @@ const recordRoutes: FastifyPluginAsyncTypebox<Options> = async (app, options) =>
   // Whatever fails after a write was sent, HighLevel may have stored it. The server's own error handler comes next.
   app.setErrorHandler((error, request) => {
     const problem = toProblem(error)
-    throw request.work ? withWriteOutcome(request.work, problem) : problem
+    throw request.call ? withWriteOutcome(request.call, problem) : problem
   })
 
   const write = {
@@ -62,7 +62,7 @@ const recordRoutes: FastifyPluginAsyncTypebox<Options> = async (app, options) =>
     { schema: write, config: { requestErrors: writeErrors } },
     async (request, reply) => {
       const { schemaKey, id } = request.params
-      const ref = { locationId: locationOf(request.caller, request.query), schemaKey, id }
+      const ref = { locationId: authorizedLocation(request.caller, request.query), schemaKey, id }
       const subject = { locationId: ref.locationId, schemaKey, id, fields: changedFields(request.body) }
       const conditions = { ifMatch: request.headers['if-match'], isDry: request.query.dryRun === 'true' }
       const context = calls.begin(request, reply, subject)
@@ -87,7 +87,7 @@ const recordRoutes: FastifyPluginAsyncTypebox<Options> = async (app, options) =>
     { schema: read, config: { requestErrors: readErrors } },
     async (request, reply) => {
       const { schemaKey, id } = request.params
-      const ref = { locationId: locationOf(request.caller, request.query), schemaKey, id }
+      const ref = { locationId: authorizedLocation(request.caller, request.query), schemaKey, id }
       const context = calls.begin(request, reply, ref)
       try {
         const answer = await readRecord(ref, context)

@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import Type from 'typebox'
 import { type CallOptions, createCallContexts } from '../callers/call-context.ts'
-import { locationErrors, locationOf } from '../callers/location-access.ts'
+import { authorizedLocation, locationErrors } from '../callers/location-access.ts'
 import { matchesWeakly, readConditionHeaders, verifyIfMatch } from '../http/etag.ts'
 import { LocationId, SchemaKey, TimeoutMs } from '../http/parameters.ts'
 import { version } from '../version.ts'
@@ -51,7 +51,7 @@ const objectRoutes: FastifyPluginAsyncTypebox<Options> = async (app, options) =>
   }
 
   app.get('/objects/:schemaKey', { schema, config: { requestErrors } }, async (request, reply) => {
-    const ref = { locationId: locationOf(request.caller, request.query), schemaKey: request.params.schemaKey }
+    const ref = { locationId: authorizedLocation(request.caller, request.query), schemaKey: request.params.schemaKey }
     const context = calls.begin(request, reply, ref)
     try {
       const object = await options.describe(ref, context)

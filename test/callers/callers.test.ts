@@ -42,11 +42,11 @@ async function startProvider(t: Test) {
       .sign(key)
 
   const env = { CALLER_JWKS_URL: jwksUrl, CALLER_JWT_ISSUER: ISSUER, CALLER_JWT_AUDIENCE: AUDIENCE }
-  const [fail, mend] = [() => (isUp = false), () => (isUp = true)]
-  return { env, sign, fail, mend, keys, reads: () => reads }
+  const [fail, recover] = [() => (isUp = false), () => (isUp = true)]
+  return { env, sign, fail, recover, keys, reads: () => reads }
 }
 
-t.test('a JWT of the identity provider may touch the locations that its claim names', async (t) => {
+t.test('a JWT has access to the locations in its claim', async (t) => {
   const simulator = await startSimulator(t)
   const { env, sign } = await startProvider(t)
   const { patch, logged } = await startGateway(t, { simulator, env })
@@ -66,7 +66,7 @@ t.test('a JWT of the identity provider may touch the locations that its claim na
   )
 })
 
-t.test('a JWT that does not hold is refused, whatever is wrong with it', async (t) => {
+t.test('an invalid JWT is rejected; the reason is logged but not told to the caller', async (t) => {
   const simulator = await startSimulator(t)
   const { env, sign } = await startProvider(t)
   const { patch, logged } = await startGateway(t, { simulator, env })
@@ -81,7 +81,7 @@ t.test('a JWT that does not hold is refused, whatever is wrong with it', async (
     ['not valid yet', await sign({ nbf: past + 100 })],
     ['signature', await sign({}, { key: other.privateKey })],
     ['algorithm', await sign({}, { key: Buffer.alloc(32, 1), alg: 'HS256' })],
-    ['kid: no key of the set fits', await sign({}, { kid: 'b' })],
+    ['kid: no matching key in the set', await sign({}, { kid: 'b' })],
     ['algorithm', unsigned],
     ['signature', `${header}.${Buffer.from('{"sub":"root","locations":["*"]}').toString('base64url')}.${signature}`],
     ['malformed', 'a.b.c']
@@ -105,31 +105,28 @@ t.test('a JWT that does not hold is refused, whatever is wrong with it', async (
   t.strictSame(simulator.received(), [])
 })
 
-t.test(
-  'a JWT that was good stays known while the provider is down, and a new one is not the caller’s fault',
-  async (t) => {
-    const simulator = await startSimulator(t)
-    const clock = createClock(Date.now())
-    const warm = await startProvider(t)
-    const cold = await startProvider(t)
-    const known = await startGateway(t, { simulator, env: warm.env, now: clock.now })
-    const unknown = await startGateway(t, { simulator, env: cold.env, now: clock.now })
-    const key = await warm.sign({})
-    const before = await known.patch(CHANGE, { key })
-    warm.fail()
-    cold.fail()
-    // The caller is looked at again, and the provider's keys are not to be had.
-    clock.move(60_000)
+t.test('a JWT verified before is accepted while the provider is down; a new one gets 503, not 401', async (t) => {
+  const simulator = await startSimulator(t)
+  const clock = createClock(Date.now())
+  const warm = await startProvider(t)
+  const cold = await startProvider(t)
+  const known = await startGateway(t, { simulator, env: warm.env, now: clock.now })
+  const unknown = await startGateway(t, { simulator, env: cold.env, now: clock.now })
+  const key = await warm.sign({})
+  const before = await known.patch(CHANGE, { key })
+  warm.fail()
+  cold.fail()
+  // The cached caller is verified again, and the provider's keys cannot be loaded.
+  clock.move(60_000)
 
-    const after = await known.patch(CHANGE, { key })
-    const first = await unknown.patch(CHANGE, { key: await cold.sign({}) })
+  const after = await known.patch(CHANGE, { key })
+  const first = await unknown.patch(CHANGE, { key: await cold.sign({}) })
 
-    t.strictSame([before.status, after.status], [200, 200])
-    t.match(first.json, { status: 503, code: 'identity-provider-unavailable', retryable: true })
-  }
-)
+  t.strictSame([before.status, after.status], [200, 200])
+  t.match(first.json, { status: 503, code: 'identity-provider-unavailable', retryable: true })
+})
 
-t.test('a key that is new in the set counts at once, and unknown ones do not flood the provider', async (t) => {
+t.test('a new key in the set is found at once, and unknown key ids do not flood the provider', async (t) => {
   const simulator = await startSimulator(t)
   const { env, sign, keys, reads } = await startProvider(t)
   const { patch } = await startGateway(t, { simulator, env })
@@ -143,7 +140,7 @@ t.test('a key that is new in the set counts at once, and unknown ones do not flo
   t.ok(reads() <= 6, `${reads()} reads`)
 })
 
-t.test('a key that takes the place of another is found, whether keys have ids or not', async (t) => {
+t.test('a replaced key is found, with and without key ids', async (t) => {
   for (const kid of ['a', null]) {
     const simulator = await startSimulator(t)
     const { env, sign, keys } = await startProvider(t)
@@ -158,15 +155,15 @@ t.test('a key that takes the place of another is found, whether keys have ids or
   }
 })
 
-t.test('made-up tokens keep a new key from being found for a few seconds at most', async (t) => {
+t.test('forged tokens delay the discovery of a new key by a few seconds at most', async (t) => {
   const simulator = await startSimulator(t)
   const clock = createClock(Date.now())
   const { env, sign, keys, reads } = await startProvider(t)
   const { patch } = await startGateway(t, { simulator, env, now: clock.now })
-  const makeUp = async () => {
+  const sendForged = async () => {
     for (let n = 0; n < 10; n += 1) await patch(CHANGE, { key: await sign({}, { kid: `random-${clock.now()}-${n}` }) })
   }
-  await makeUp()
+  await sendForged()
   const fresh = await generateKeyPair('ES256')
   keys.push({ ...(await exportJWK(fresh.publicKey)), kid: 'new', alg: 'ES256' })
 
@@ -182,10 +179,10 @@ t.test('made-up tokens keep a new key from being found for a few seconds at most
   t.ok(reads() - before <= 11, `${reads() - before} reads in a minute`)
 })
 
-t.test('a provider that fails is asked once a second, not by every call', async (t) => {
+t.test('a failing provider is asked once a second, not by every call', async (t) => {
   const simulator = await startSimulator(t)
   const clock = createClock(Date.now())
-  const { env, sign, reads, fail, mend } = await startProvider(t)
+  const { env, sign, reads, fail, recover } = await startProvider(t)
   const { patch } = await startGateway(t, { simulator, env, now: clock.now })
   fail()
 
@@ -194,12 +191,12 @@ t.test('a provider that fails is asked once a second, not by every call', async 
     t.match(json, { status: 503, code: 'identity-provider-unavailable' })
   }
   t.equal(reads(), 1)
-  mend()
+  recover()
   clock.move(1_000)
   t.equal((await patch(CHANGE, { key: await sign({}) })).status, 200)
 })
 
-t.test('Ed25519 is EdDSA by its newer name, whichever the token or the key uses', async (t) => {
+t.test('EdDSA and Ed25519 name the same algorithm, in tokens and in keys', async (t) => {
   const simulator = await startSimulator(t)
   const { env, sign, keys } = await startProvider(t)
   const { privateKey, publicKey } = await generateKeyPair('Ed25519')
@@ -220,7 +217,7 @@ t.test('Ed25519 is EdDSA by its newer name, whichever the token or the key uses'
       )
 })
 
-t.test('a key that cannot be used shuts out nobody but those who signed with it', async (t) => {
+t.test('an unusable key locks out only the tokens signed with it', async (t) => {
   const simulator = await startSimulator(t)
   const { env, sign, keys } = await startProvider(t)
   const weak = generateKeyPairSync('rsa', { modulusLength: 1_024 })
@@ -235,13 +232,13 @@ t.test('a key that cannot be used shuts out nobody but those who signed with it'
   const { patch, logged } = await startGateway(t, { simulator, env })
 
   t.equal((await patch(CHANGE, { key: await sign({}) })).status, 200)
-  t.equal((await patch(CHANGE, { key: await sign({}, { kid: null }) })).status, 200, 'nor where no key is named')
+  t.equal((await patch(CHANGE, { key: await sign({}, { kid: null }) })).status, 200, 'without a key id')
   t.equal((await patch(CHANGE, { key: await sign({}, { key: leaked.privateKey, kid: 'private' }) })).status, 401)
-  const [warning] = logged().filter(({ msg }) => msg === 'keys of the identity provider are left out')
-  t.equal(warning?.['keys'], '1 is weak, 2 is not public, 3 cannot be read, 4 is no key, 5 is no key')
+  const [warning] = logged().filter(({ msg }) => msg === 'unusable keys of the identity provider are ignored')
+  t.equal(warning?.['keys'], '1 is weak, 2 is not public, 3 cannot be read, 4 is not a key, 5 is not a key')
 })
 
-t.test('where no key is named, each key of the kind is tried', async (t) => {
+t.test('without a key id, each key of the type is tried', async (t) => {
   const simulator = await startSimulator(t)
   const { env, sign, keys } = await startProvider(t)
   const other = await generateKeyPair('ES256')
@@ -254,7 +251,7 @@ t.test('where no key is named, each key of the kind is tried', async (t) => {
   t.equal((await patch(CHANGE, { key: await sign({}, { key: third.privateKey, kid: null }) })).status, 401)
 })
 
-t.test('a JWT ends at its expiry though it was verified before', async (t) => {
+t.test('a JWT is rejected after its expiry even if it was verified before', async (t) => {
   const simulator = await startSimulator(t)
   const clock = createClock(Date.now())
   const { env, sign } = await startProvider(t)
@@ -268,7 +265,7 @@ t.test('a JWT ends at its expiry though it was verified before', async (t) => {
   t.strictSame([before.status, after.status], [200, 401])
 })
 
-t.test('a new key counts at once, a revoked one is refused within 15 s', async (t) => {
+t.test('a new API key is accepted at once, and a revoked one is rejected within 15 s', async (t) => {
   const simulator = await startSimulator(t)
   const clock = createClock()
   const { patch, addKey, vault } = await startGateway(t, { simulator, now: clock.now })
@@ -283,7 +280,7 @@ t.test('a new key counts at once, a revoked one is refused within 15 s', async (
   t.strictSame([unknown.status, known.status, revoked.status], [401, 200, 401])
 })
 
-t.test('a key stays known while the store is down, however long', async (t) => {
+t.test('a cached API key is accepted while the database is down, however long', async (t) => {
   const simulator = await startSimulator(t)
   const clock = createClock()
   const { patch, vault } = await startGateway(t, { simulator, now: clock.now })
@@ -296,7 +293,7 @@ t.test('a key stays known while the store is down, however long', async (t) => {
   t.equal(reply.status, 200)
 })
 
-t.test('a foreign location is refused in the same words whether it is connected or not', async (t) => {
+t.test('a forbidden location gets the same answer whether or not it is connected', async (t) => {
   const simulator = await startSimulator(t)
   const { patch, addKey } = await startGateway(t, { simulator })
   await addKey('key_other', 'other', [SEED.secondLocationId])
@@ -311,7 +308,7 @@ t.test('a foreign location is refused in the same words whether it is connected 
   t.strictSame(first, second)
 })
 
-t.test('a caller is known before its body is read', async (t) => {
+t.test('a caller is authenticated before its body is read', async (t) => {
   const { call } = await startGateway(t)
 
   const reply = await call(`/records/x/y?locationId=z`, {
@@ -324,7 +321,7 @@ t.test('a caller is known before its body is read', async (t) => {
   t.equal(reply.status, 401)
 })
 
-t.test('an address that fails too often is told to wait, and good callers of that address are not', async (t) => {
+t.test('an address with too many failures gets 429, but valid callers at that address do not', async (t) => {
   const simulator = await startSimulator(t)
   const { patch, addKey } = await startGateway(t, { simulator, env: { TRUST_PROXY: '127.0.0.1' } })
   await addKey('key_late', 'seen-after-the-attack', ['*'])
@@ -341,7 +338,7 @@ t.test('an address that fails too often is told to wait, and good callers of tha
   t.equal((await from('203.0.113.2', 'guess')).status, 401)
 })
 
-t.test('without TRUST_PROXY a forwarded address counts for nothing', async (t) => {
+t.test('without TRUST_PROXY a forwarded address is ignored', async (t) => {
   const { call } = await startGateway(t)
   const fail = (n: number) =>
     call('/records/a/b', { method: 'PATCH', key: null, headers: { 'x-forwarded-for': `203.0.113.${n}` } })

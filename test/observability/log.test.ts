@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import t from 'tap'
 import { openLog } from '../../src/observability/log.ts'
 
-/** A log that keeps its lines. */
+/** A log that keeps its lines in memory. */
 function memoryLog(level = 'debug') {
   const lines: string[] = []
   const { log, close } = openLog(level, { write: (line: string) => void lines.push(line) })
@@ -10,7 +10,7 @@ function memoryLog(level = 'debug') {
 }
 
 t.test(
-  'a line is one JSON document with its level, its time in epoch milliseconds and nothing of the machine',
+  'a line is one JSON document with its level and its time in epoch milliseconds, and nothing about the machine',
   async (t) => {
     const { log, lines, last } = memoryLog()
 
@@ -22,7 +22,7 @@ t.test(
   }
 )
 
-t.test('what is below the level is not written', async (t) => {
+t.test('lines below the level are not written', async (t) => {
   const { log, lines, close } = memoryLog('warn')
 
   log.info('too low')
@@ -32,7 +32,7 @@ t.test('what is below the level is not written', async (t) => {
   t.equal(lines.length, 1)
 })
 
-t.test('of an error only its name, message, code and stack are written, whatever a driver hung on it', async (t) => {
+t.test('only an error’s name, message, code and stack are written, whatever a driver attached to it', async (t) => {
   const { log, lines, last } = memoryLog()
   class QueryError extends Error {
     override readonly name = 'QueryError'
@@ -53,7 +53,7 @@ t.test('of an error only its name, message, code and stack are written, whatever
   t.notMatch(lines.join(''), 'secret')
 })
 
-t.test('an error that is logged by itself is cut to the same parts', async (t) => {
+t.test('an error logged directly is reduced to the same parts', async (t) => {
   const { log, lines, last } = memoryLog()
 
   log.error(Object.assign(new Error('failed'), { body: 'secret' }))
@@ -62,7 +62,7 @@ t.test('an error that is logged by itself is cut to the same parts', async (t) =
   t.notMatch(lines.join(''), 'secret')
 })
 
-t.test('a code that is not a text is left out', async (t) => {
+t.test('a code that is not a string is left out', async (t) => {
   const { log, last } = memoryLog()
 
   log.error({ err: Object.assign(new Error('failed'), { code: { row: 'secret' } }) })
@@ -70,7 +70,7 @@ t.test('a code that is not a text is left out', async (t) => {
   t.strictSame(Object.keys(last()['err'] as object), ['type', 'message', 'stack'])
 })
 
-t.test('causes are nested, each cut to the same parts, and no deeper than four', async (t) => {
+t.test('causes are nested, reduced to the same parts, and at most four deep', async (t) => {
   const { log, last, lines } = memoryLog()
   let error = new Error('depth 6')
   for (let depth = 5; depth >= 0; depth -= 1)
@@ -85,7 +85,7 @@ t.test('causes are nested, each cut to the same parts, and no deeper than four',
   t.notMatch(lines.join(''), 'secret')
 })
 
-t.test('an error that is its own cause is written, and ends', async (t) => {
+t.test('an error that is its own cause is written without a loop', async (t) => {
   const { log, lines } = memoryLog()
   const error = new Error('round')
   error.cause = error
@@ -95,7 +95,7 @@ t.test('an error that is its own cause is written, and ends', async (t) => {
   t.equal(lines.length, 1)
 })
 
-t.test('of what is no error only its type is written, since it may be a value', async (t) => {
+t.test('a thrown value that is not an error is logged by type only, since it may be a secret', async (t) => {
   const { log, last } = memoryLog()
 
   for (const [thrown, type] of [
@@ -111,7 +111,7 @@ t.test('of what is no error only its type is written, since it may be a value', 
   t.strictSame(last()['err'], { type: 'string' })
 })
 
-t.test('of requests and replies nothing is written', async (t) => {
+t.test('requests and replies are never written', async (t) => {
   const { log, last } = memoryLog()
 
   log.info({ req: { headers: { authorization: 'secret' } }, res: { text: 'secret' } }, 'incoming request')
@@ -120,7 +120,7 @@ t.test('of requests and replies nothing is written', async (t) => {
   t.notOk('req' in last() || 'res' in last())
 })
 
-/** A process of its own that writes 500 lines to standard output and ends like this. */
+/** Runs a separate process that logs 500 lines to standard output and then executes `end`. */
 function write(end: string) {
   const program = `
     import { openLog } from ${JSON.stringify(new URL('../../src/observability/log.ts', import.meta.url).href)}
@@ -132,11 +132,11 @@ function write(end: string) {
   return { ...ended, lines: ended.stdout.match(/"line":/g)?.length }
 }
 
-t.test('lines for standard output are all written when the log is closed, even right before the end', async (t) => {
+t.test('closing the log writes all lines to standard output, even right before a SIGKILL', async (t) => {
   t.match(write("await close(); process.kill(process.pid, 'SIGKILL')"), { signal: 'SIGKILL', lines: 500 })
 })
 
-t.test('lines for standard output are all written where the process ends by itself, or at once', async (t) => {
+t.test('all lines are written to standard output when the process ends by itself or exits at once', async (t) => {
   t.match(write(''), { status: 0, lines: 500, stderr: '' })
   t.match(write('setTimeout(() => process.exit(3), 300)'), { status: 3, lines: 500, stderr: '' })
   t.match(write("log.info({ line: 500 }, 'the last one'); process.exit(3)"), { status: 3, lines: 501, stderr: '' })
