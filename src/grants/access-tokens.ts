@@ -7,7 +7,7 @@ import type { PendingSaves } from './pending-saves.ts'
 import type { Renew } from './renewal/acquired-tokens.ts'
 import type { GrantStore } from './vault/vault.ts'
 
-/** Bounds how long a removed or replaced grant stays in use in a process that did not see the change. */
+/** How long a process may go on using a grant that another process has removed or replaced. */
 const MAX_AGE_MS = 10_000
 const MAX_CACHED_TOKENS = 100_000
 
@@ -19,16 +19,16 @@ interface Deps {
   log: BaseLogger
 }
 
-/** What a call needs of a grant, and no more: there may be a hundred thousand in memory. */
-interface Held extends Pick<Grant, 'generation' | 'kind' | 'verified'> {
+/** Only what a call needs of a grant, because the cache may hold a hundred thousand of them. */
+interface CachedToken extends Pick<Grant, 'generation' | 'kind' | 'verified'> {
   accessToken: string | undefined
   expiresAt: number | null
 }
 
-const LEAD = 'location:'
-const subjectOf = (locationId: string): Subject => `${LEAD}${locationId}`
+const PREFIX = 'location:'
+const subjectOf = (locationId: string): Subject => `${PREFIX}${locationId}`
 
-const heldOf = ({ generation, kind, verified, tokens }: Grant): Held => ({
+const toCachedToken = ({ generation, kind, verified, tokens }: Grant): CachedToken => ({
   generation,
   kind,
   verified,
@@ -36,38 +36,38 @@ const heldOf = ({ generation, kind, verified, tokens }: Grant): Held => ({
   expiresAt: tokens?.expiresAt ?? null
 })
 
-/** The access tokens of locations, from memory where possible. A token that has not expired is used, whatever fails. */
+/** The access tokens of locations, cached. A token that has not expired is used, even while the vault or HighLevel fails. */
 export function createAccessTokens({ vault, saves, renew, now, log }: Deps) {
-  /** By location id: a call makes no other string of it. */
-  const cache = createFreshCache<Held>({
+  /** Keyed by location id, so that a call builds no other string from it. */
+  const cache = createFreshCache<CachedToken>({
     maxAgeMs: MAX_AGE_MS,
     maxEntries: MAX_CACHED_TOKENS,
     now,
-    onStale: (err) => log.warn({ err }, 'the vault cannot be read: tokens in memory stay in use')
+    onStale: (err) => log.warn({ err }, 'the vault cannot be read: cached tokens stay in use')
   })
-  /** Locations whose token is to be confirmed, few and mostly none: what a call asks before it asks anything else. */
-  const unproven = new Set<string>()
+  /** The locations whose cached token is unverified. Usually empty, so that `confirm` costs a call almost nothing. */
+  const unverified = new Set<string>()
 
-  const noteProof = (locationId: string, { verified }: Pick<Held, 'verified'>) =>
-    verified ? unproven.delete(locationId) : unproven.add(locationId)
+  const trackUnverified = (locationId: string, { verified }: Pick<CachedToken, 'verified'>) =>
+    verified ? unverified.delete(locationId) : unverified.add(locationId)
 
-  const load = async (locationId: string): Promise<Held | undefined> => {
+  const load = async (locationId: string): Promise<CachedToken | undefined> => {
     const grant = await saves.load(subjectOf(locationId))
-    // Not remembered, so that an install elsewhere counts at once.
+    // `undefined` is not cached, so that an install through another process takes effect at once.
     if (grant === undefined || grant.state === 'uninstalled') return undefined
-    noteProof(locationId, grant)
-    return heldOf(grant)
+    trackUnverified(locationId, grant)
+    return toCachedToken(grant)
   }
 
-  const heldFor = (locationId: string) => cache.get(locationId, () => load(locationId))
+  const cachedOrLoaded = (locationId: string) => cache.get(locationId, () => load(locationId))
 
-  const put = (locationId: string, held: Held): void => {
-    noteProof(locationId, held)
-    cache.put(locationId, held)
+  const put = (locationId: string, token: CachedToken): void => {
+    trackUnverified(locationId, token)
+    cache.put(locationId, token)
   }
 
   const remember = (grant: Grant): void => {
-    if (grant.subject.startsWith(LEAD)) put(grant.subject.slice(LEAD.length), heldOf(grant))
+    if (grant.subject.startsWith(PREFIX)) put(grant.subject.slice(PREFIX.length), toCachedToken(grant))
   }
 
   const renewed = async (locationId: string, refused?: string): Promise<string> => {
@@ -76,50 +76,54 @@ export function createAccessTokens({ vault, saves, renew, now, log }: Deps) {
     return grant.tokens?.accessToken ?? ''
   }
 
-  const connected = (locationId: string, held: Held | undefined): Held => {
-    if (held !== undefined) return held
+  const assertConnected = (locationId: string, token: CachedToken | undefined): CachedToken => {
+    if (token !== undefined) return token
     throw new Problem('location-not-connected', `Location ${locationId} is not connected to this gateway`)
   }
 
-  const usable = ({ accessToken, expiresAt }: Held): string | undefined =>
+  const unexpired = ({ accessToken, expiresAt }: CachedToken): string | undefined =>
     expiresAt === null || now() < expiresAt ? accessToken : undefined
 
-  const tokenOf = (locationId: string, held: Held | undefined): string | Promise<string> =>
-    usable(connected(locationId, held)) ?? renewed(locationId)
+  const unexpiredOrRenewed = (locationId: string, token: CachedToken | undefined): string | Promise<string> =>
+    unexpired(assertConnected(locationId, token)) ?? renewed(locationId)
 
-  /** What is learnt of a token by using it. Where the store cannot be told now, it is learnt again once it is read again. */
-  const learn = (locationId: string, held: Held, verified: boolean, note: Promise<void>): void => {
-    put(locationId, { ...held, verified })
-    note.catch((err) => log.warn({ location: locationId, err }, 'what HighLevel makes of a token could not be noted'))
+  /** Records whether HighLevel accepts a token. If the vault cannot record it, a later call finds it out again. */
+  const setVerified = (locationId: string, token: CachedToken, verified: boolean, stored: Promise<void>): void => {
+    put(locationId, { ...token, verified })
+    stored.catch((err) =>
+      log.warn({ location: locationId, err }, 'whether HighLevel accepts a token could not be recorded')
+    )
   }
 
   const source: TokenSource = {
     tokenFor(locationId) {
-      const held = heldFor(locationId)
-      return held instanceof Promise ? held.then((read) => tokenOf(locationId, read)) : tokenOf(locationId, held)
+      const token = cachedOrLoaded(locationId)
+      return token instanceof Promise
+        ? token.then((loaded) => unexpiredOrRenewed(locationId, loaded))
+        : unexpiredOrRenewed(locationId, token)
     },
 
     async replace(locationId, refused) {
-      const held = connected(locationId, await heldFor(locationId))
-      const current = usable(held)
+      const token = assertConnected(locationId, await cachedOrLoaded(locationId))
+      const current = unexpired(token)
       if (current !== undefined && current !== refused) return current
-      if (held.kind === 'private') {
-        // Nothing can be put in its place, and a person has to: calls find out by themselves when one has.
-        if (held.verified) {
-          log.error({ location: locationId }, 'HighLevel no longer takes a private integration token: add a new one')
-          learn(locationId, held, false, vault.markRefused(subjectOf(locationId), held.generation, now()))
+      if (token.kind === 'private') {
+        // The gateway cannot replace it: an operator has to. Later calls notice by themselves when that has happened.
+        if (token.verified) {
+          log.error({ location: locationId }, 'HighLevel no longer accepts a private integration token: add a new one')
+          setVerified(locationId, token, false, vault.markRefused(subjectOf(locationId), token.generation, now()))
         }
         return undefined
       }
-      const token = await renewed(locationId, refused)
-      return token === refused ? undefined : token
+      const replacement = await renewed(locationId, refused)
+      return replacement === refused ? undefined : replacement
     },
 
-    confirm(locationId, token) {
-      if (unproven.size === 0) return
-      const held = cache.peek(locationId)
-      if (held === undefined || held.verified || held.accessToken !== token) return
-      learn(locationId, held, true, vault.markVerified(subjectOf(locationId), held.generation, now()))
+    confirm(locationId, accessToken) {
+      if (unverified.size === 0) return
+      const token = cache.peek(locationId)
+      if (token === undefined || token.verified || token.accessToken !== accessToken) return
+      setVerified(locationId, token, true, vault.markVerified(subjectOf(locationId), token.generation, now()))
     }
   }
 

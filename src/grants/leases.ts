@@ -3,9 +3,9 @@ import type { BaseLogger } from 'pino'
 import type { Lease, Subject } from './grant.ts'
 import type { GrantStore } from './vault/vault.ts'
 
-/** Short, so that a dead holder is noticed soon, and extended while its holder lives, however long HighLevel takes. */
+/** Short, so that other processes soon notice a dead owner. A living owner extends it, however long HighLevel takes. */
 export const LEASE_MS = 8_000
-const BEAT_MS = 2_000
+const HEARTBEAT_MS = 2_000
 
 interface Deps {
   vault: Pick<GrantStore, 'extendLease'>
@@ -13,12 +13,12 @@ interface Deps {
   log: BaseLogger
 }
 
-/** The leases of this process. Each has an owner of its own: not even this process mistakes one for another. */
+/** The leases of this process. Each lease has its own owner id, so that not even this process can confuse two of them. */
 export function createLeases({ vault, now, log }: Deps) {
   const processId = randomUUID()
   let count = 0
 
-  const beat = async (subject: Subject, owner: string): Promise<void> => {
+  const extend = async (subject: Subject, owner: string): Promise<void> => {
     try {
       if (!(await vault.extendLease(subject, owner, now() + LEASE_MS))) log.debug({ subject }, 'a lease has ended')
     } catch (err) {
@@ -27,15 +27,15 @@ export function createLeases({ vault, now, log }: Deps) {
   }
 
   return {
-    /** A lease to claim a grant with. */
+    /** A new lease, to claim a grant with. */
     create(): Lease {
       count += 1
       return { owner: `${processId}.${count}`, at: now(), until: now() + LEASE_MS }
     },
 
-    /** Keeps a lease that was obtained from running out, until the function that is returned is called. */
+    /** Extends a lease with which a grant was claimed, until the returned function is called. */
     keepAlive(subject: Subject, { owner }: Lease): () => void {
-      const timer = setInterval(() => void beat(subject, owner), BEAT_MS)
+      const timer = setInterval(() => void extend(subject, owner), HEARTBEAT_MS)
       return () => clearInterval(timer)
     }
   }

@@ -6,24 +6,24 @@ import type { Grant, IssuedGrant, Subject } from './grant.ts'
 import { CipherError } from './vault/cipher.ts'
 import type { GrantStore } from './vault/vault.ts'
 
-const FIRST_RETRY_MS = 100
-const LONGEST_RETRY_MS = 5_000
+const FIRST_PAUSE_MS = 100
+const LONGEST_PAUSE_MS = 5_000
 
-/** What a save came to: the grant in force, and when nothing of it is in memory alone any more. */
+/** The current grant after a save. `saved` resolves when nothing of it is held in memory alone any more. */
 export interface SaveResult {
   grant: Grant | undefined
   saved: Promise<void>
 }
 
-interface Held {
+interface PendingSave {
   grant: Grant
-  /** Of an install: later ones have higher numbers. */
+  /** Numbers installs in the order in which they came. `undefined` for a renewal. */
   install: number | undefined
-  /** Resolves with what the store holds then. Safe to repeat: a first try may have been carried out unseen. */
+  /** Resolves with the grant that the vault has afterwards. Safe to repeat: a failed try may have been carried out. */
   write: (isRepeated: boolean) => Promise<Grant | undefined>
 }
 
-const untouched = {
+const freshState = {
   failures: 0,
   triedAt: null,
   intentAt: null,
@@ -33,24 +33,24 @@ const untouched = {
   uninstallReportedAt: null
 } as const
 
-const connected = (fruit: IssuedGrant, generation: number): Grant => ({
-  ...fruit,
-  ...untouched,
+const toConnected = (issued: IssuedGrant, generation: number): Grant => ({
+  ...issued,
+  ...freshState,
   generation,
   state: 'connected',
   stateReason: null
 })
 
 /**
- * Loads and saves grants so that a store that fails for a while loses nothing: what could not be saved is served from
- * memory and saved again until it holds. A pair of tokens that HighLevel has just issued exists nowhere else.
+ * Loads and saves grants so that nothing is lost while the vault fails: a grant that cannot be saved is served from
+ * memory, and saved again until the vault has it. Tokens that HighLevel has just issued exist nowhere else.
  */
 export function createPendingSaves(
   vault: Pick<GrantStore, 'loadGrant' | 'saveIssued' | 'installGrant'>,
   log: BaseLogger
 ) {
-  const unsaved = new Map<Subject, Held>()
-  /** Everything that is being written, from its first try to its last. */
+  const pending = new Map<Subject, PendingSave>()
+  /** Every save in progress, from its first try to its last. */
   const writing = new Set<Promise<unknown>>()
   let installs = 0
 
@@ -60,88 +60,88 @@ export function createPendingSaves(
     return tracked
   }
 
-  const failed = (subject: Subject, err: unknown) =>
+  const logFailure = (subject: Subject, err: unknown) =>
     log.error({ subject, err }, 'a grant could not be saved and is held in memory')
 
-  const release = (subject: Subject, held: Held) => {
-    if (unsaved.get(subject) === held) unsaved.delete(subject)
-  }
-
-  const retry = async (subject: Subject, held: Held): Promise<void> => {
-    for (let waitMs = FIRST_RETRY_MS; ; waitMs = Math.min(waitMs * 2, LONGEST_RETRY_MS)) {
-      await sleep(waitMs)
+  const retry = async (subject: Subject, save: PendingSave): Promise<void> => {
+    for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
+      await sleep(pauseMs)
       // An install has taken its place.
-      if (unsaved.get(subject) !== held) return
+      if (pending.get(subject) !== save) return
       try {
-        const inForce = await held.write(true)
-        const isOurs = inForce?.tokens?.accessToken === held.grant.tokens?.accessToken
+        const current = await save.write(true)
+        const isOurs = current?.tokens?.accessToken === save.grant.tokens?.accessToken
         log.info({ subject }, isOurs ? 'a grant held in memory is saved' : 'a grant was replaced before it was saved')
-        return release(subject, held)
+        if (pending.get(subject) === save) pending.delete(subject)
+        return
       } catch (err) {
-        failed(subject, err)
+        logFailure(subject, err)
       }
     }
   }
 
-  /** What was installed anew meanwhile has no use for tokens of before. */
-  const givesWay = ({ install = 0 }: Held, waiting: Held | undefined): waiting is Held =>
-    waiting?.install !== undefined && waiting.install > install
+  /** Whether `other` is a newer install. Tokens from before an install are of no use after it. */
+  const givesWayTo = ({ install = 0 }: PendingSave, other: PendingSave | undefined): other is PendingSave =>
+    other?.install !== undefined && other.install > install
 
-  /** What another process saved under a key that this one lacks is in force all the same. */
-  const inForce = (subject: Subject): Promise<Grant | undefined> =>
+  /** `undefined` for tokens sealed with a key that this process lacks: they are another process's, and in force. */
+  const loadCurrent = (subject: Subject): Promise<Grant | undefined> =>
     vault.loadGrant(subject).catch((error: unknown) => {
       if (error instanceof CipherError) return undefined
       throw error
     })
 
-  const keep = async (held: Held): Promise<SaveResult> => {
-    const { subject } = held.grant
+  const saveOrHold = async (save: PendingSave): Promise<SaveResult> => {
+    const { subject } = save.grant
     try {
-      const grant = await held.write(false)
-      const waiting = unsaved.get(subject)
-      if (givesWay(held, waiting)) return { grant: waiting.grant, saved: Promise.resolve() }
-      unsaved.delete(subject)
+      const grant = await save.write(false)
+      const other = pending.get(subject)
+      if (givesWayTo(save, other)) return { grant: other.grant, saved: Promise.resolve() }
+      pending.delete(subject)
       return { grant, saved: Promise.resolve() }
     } catch (err) {
-      failed(subject, err)
-      const waiting = unsaved.get(subject)
-      if (givesWay(held, waiting)) return { grant: waiting.grant, saved: Promise.resolve() }
-      unsaved.set(subject, held)
-      return { grant: held.grant, saved: track(retry(subject, held)) }
+      logFailure(subject, err)
+      const other = pending.get(subject)
+      if (givesWayTo(save, other)) return { grant: other.grant, saved: Promise.resolve() }
+      pending.set(subject, save)
+      return { grant: save.grant, saved: track(retry(subject, save)) }
     }
   }
 
   return {
-    /** The grant in force, from memory where the store does not have it yet. Rejects with a Problem. */
+    /** The current grant, from memory if the vault does not have it yet. Rejects with a Problem. */
     async load(subject: Subject): Promise<Grant | undefined> {
       try {
-        return unsaved.get(subject)?.grant ?? (await vault.loadGrant(subject))
+        return pending.get(subject)?.grant ?? (await vault.loadGrant(subject))
       } catch (cause) {
         throw new Problem('vault-unavailable', 'The stored token cannot be read', { retryAfterSeconds: 5, cause })
       }
     },
 
-    /** Saves what a renewal made of generation `after`. Never rejects. */
-    save(fruit: IssuedGrant, after: number): Promise<SaveResult> {
-      const grant = connected(fruit, after + 1)
-      const write = async () => ((await vault.saveIssued(fruit, after)) ? grant : inForce(fruit.subject))
-      return track(keep({ grant, install: undefined, write }))
+    /** Saves the result of a renewal that started from `generation`. Never rejects. */
+    save(issued: IssuedGrant, generation: number): Promise<SaveResult> {
+      const grant = toConnected(issued, generation + 1)
+      const write = async () => ((await vault.saveIssued(issued, generation)) ? grant : loadCurrent(issued.subject))
+      return track(saveOrHold({ grant, install: undefined, write }))
     },
 
-    /** Saves what an install brought; of generation `after`, where it keeps a part of that. Never rejects. */
-    install(fruit: IssuedGrant, at: number, id: string = randomUUID(), after?: number): Promise<SaveResult> {
+    /**
+     * Saves the result of an install. With `after`, only while the grant has that generation, because it keeps that
+     * generation's refresh token. Never rejects.
+     */
+    install(issued: IssuedGrant, at: number, id: string = randomUUID(), after?: number): Promise<SaveResult> {
       const write = async (isRepeated: boolean) => {
-        await vault.installGrant(fruit, { id, at, isRepeated, after })
-        return inForce(fruit.subject)
+        await vault.installGrant(issued, { id, at, isRepeated, after })
+        return loadCurrent(issued.subject)
       }
       installs += 1
-      return track(keep({ grant: connected(fruit, 0), install: installs, write }))
+      return track(saveOrHold({ grant: toConnected(issued, 0), install: installs, write }))
     },
 
-    /** Whose grants are in memory alone. */
-    unsaved: (): readonly Subject[] => [...unsaved.keys()],
+    /** The subjects whose grants are held in memory alone. */
+    unsaved: (): readonly Subject[] => [...pending.keys()],
 
-    /** Resolves when nothing is being saved any more. */
+    /** Resolves when no save is in progress. */
     async drain(): Promise<void> {
       while (writing.size > 0) await Promise.allSettled(writing)
     }
