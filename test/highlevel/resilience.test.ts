@@ -9,15 +9,15 @@ import { startProxy } from '../support/proxy.ts'
 const PUTS = { method: 'PUT' } as const
 const puts = (simulator: Simulator) => simulator.received(PUTS).length
 
-const repeated: { name: string; fault: Fault }[] = [
+const retried: { name: string; fault: Fault }[] = [
   { name: 'a connection that broke before the write', fault: { kind: 'reset-before' } },
   { name: 'a connection that broke after the write', fault: { kind: 'reset-after' } },
   ...[502, 503, 504].map((status) => ({ name: `a ${status}`, fault: { kind: 'status' as const, status, body: 'no' } })),
   { name: 'a 429', fault: { kind: 'status', status: 429, body: { message: 'Too Many Requests' } } },
   { name: 'a 429 with Retry-After', fault: { kind: 'status', status: 429, body: {}, headers: { 'retry-after': '1' } } }
 ]
-for (const { name, fault } of repeated) {
-  t.test(`${name} is repeated with the same bytes, and the caller does not notice`, async (t) => {
+for (const { name, fault } of retried) {
+  t.test(`${name} is retried with the same bytes, and the caller does not notice`, async (t) => {
     const simulator = await startSimulator(t, { burstWindowMs: 1_000 })
     const gateway = await startGateway(t, { simulator, env: { LOCATION_BURST_WINDOW_MS: '1000' } })
     simulator.failNext({ ...fault, ...PUTS })
@@ -32,13 +32,13 @@ for (const { name, fault } of repeated) {
   })
 }
 
-const unrepeated: { name: string; fault: Fault; code: string }[] = [
+const notRetried: { name: string; fault: Fault; code: string }[] = [
   { name: 'a 500', fault: { kind: 'status', status: 500, body: {} }, code: 'upstream-failed' },
   { name: 'a time-out', fault: { kind: 'hang' }, code: 'upstream-timeout' },
   { name: 'an answer that breaks off', fault: { kind: 'truncated' }, code: 'upstream-unreadable' }
 ]
-for (const { name, fault, code } of unrepeated) {
-  t.test(`${name} is not repeated`, async (t) => {
+for (const { name, fault, code } of notRetried) {
+  t.test(`${name} is not retried`, async (t) => {
     const simulator = await startSimulator(t)
     const { patch } = await startGateway(t, { simulator, env: { UPSTREAM_TIMEOUT_MS: '200' } })
     simulator.failNext({ ...fault, ...PUTS })
@@ -48,7 +48,7 @@ for (const { name, fault, code } of unrepeated) {
   })
 }
 
-t.test('what the first attempt may have done is said, whatever the last one met', async (t) => {
+t.test('applied is unknown when the first attempt may have written, whatever the last one met', async (t) => {
   const simulator = await startSimulator(t)
   const { patch } = await startGateway(t, { simulator })
   simulator.failNext({ kind: 'reset-after', ...PUTS })
@@ -60,12 +60,12 @@ t.test('what the first attempt may have done is said, whatever the last one met'
   t.match(simulator.record(SEED.schemaKey, SEED.recordId), { properties: CHANGE.properties })
 })
 
-t.test('repeats are a small share of the calls when everything fails', async (t) => {
+t.test('retries are a small share of the calls when everything fails', async (t) => {
   const simulator = await startSimulator(t, { burstMax: 10_000 })
   const gateway = await startGateway(t, { simulator, env: { LOCATION_BURST_MAX: '10000' } })
   const statuses: number[] = []
 
-  // Enough goes well for the circuit to stay closed.
+  // Enough calls succeed for the circuit to stay closed.
   for (let round = 0; round < 40; round += 1) {
     simulator.failNext({ kind: 'status', status: 503, body: 'no', times: 4, ...PUTS })
     statuses.push((await gateway.patch(CHANGE)).status)
@@ -74,9 +74,9 @@ t.test('repeats are a small share of the calls when everything fails', async (t)
   }
 
   t.strictSame(new Set(statuses), new Set([200, 502]))
-  // 160 calls, of which 40 would be repeated three times: 20 repeats to spare, and one for every ten calls.
-  const repeats = puts(simulator) - statuses.length
-  t.ok(repeats >= 30 && repeats <= 36, `${repeats} repeats`)
+  // Of 160 calls 40 could be retried three times. The budget is 20 retries, plus one for every ten calls.
+  const retries = puts(simulator) - statuses.length
+  t.ok(retries >= 30 && retries <= 36, `${retries} retries`)
 })
 
 t.test('an older write never overtakes a newer one of its record', async (t) => {
@@ -89,7 +89,7 @@ t.test('an older write never overtakes a newer one of its record', async (t) => 
 
   for (const n of numbers) {
     sent.push(patch({ properties: { customer_number: n } }))
-    // Each is on its way before the next one.
+    // Each is sent before the next one.
     await new Promise((resolve) => setTimeout(resolve, 5))
   }
 
@@ -102,7 +102,7 @@ t.test('an older write never overtakes a newer one of its record', async (t) => 
   t.match(simulator.record(SEED.schemaKey, SEED.recordId), { properties: { customer_number: 19 } })
 })
 
-t.test('a write that waits for an earlier one ends with its deadline, and is not sent', async (t) => {
+t.test('a write that waits for an earlier one is refused at its deadline, and not sent', async (t) => {
   const simulator = await startSimulator(t)
   const { patch } = await startGateway(t, { simulator })
   simulator.failNext({ kind: 'slow', delayMs: 400, ...PUTS })
@@ -113,11 +113,11 @@ t.test('a write that waits for an earlier one ends with its deadline, and is not
 
   t.match(second.json, { status: 504, code: 'deadline-exceeded', applied: 'no' })
   t.equal((await first).status, 200)
-  t.equal((await patch(CHANGE)).status, 200, 'and the next one has its turn')
+  t.equal((await patch(CHANGE)).status, 200, 'and the next write is sent')
   t.equal(puts(simulator), 2)
 })
 
-t.test('a caller of one location cannot hold up the records of another', async (t) => {
+t.test('a caller of one location cannot delay writes to the records of another', async (t) => {
   const simulator = await startSimulator(t)
   const gateway = await startGateway(t, { simulator })
   await connect(gateway, simulator, SEED.secondLocationId)
@@ -141,11 +141,11 @@ t.test('after a pause one call goes first, and the others once it has passed', a
   const replies = [await first, ...(await patchAll(gateway, paths.slice(1)))]
 
   t.strictSame(tally(replies), { 200: 21 })
-  t.equal(puts(simulator), 23, 'only the one that went first was refused again')
+  t.equal(puts(simulator), 23, 'only the trial call was refused again')
 })
 
-/** A gateway with a wire to HighLevel that can be cut, and three connected locations. */
-async function startWired(t: Test) {
+/** A gateway whose connections to HighLevel pass a proxy, and three connected locations. */
+async function startWithProxy(t: Test) {
   const simulator = await startSimulator(t, { burstMax: 100_000 })
   const { hostname: host, port } = new URL(simulator.origin)
   const proxy = await startProxy(t, { host, port: Number(port) })
@@ -162,7 +162,7 @@ async function startWired(t: Test) {
   return { simulator, proxy, gateway, ask }
 }
 
-/** Calls at a steady rate, until told to stop; resolves with what became of each, in the order in which they were sent. */
+/** Calls at a steady rate until it is stopped. Resolves with the replies, in the order in which the calls were sent. */
 function load(ask: () => Promise<Reply>, everyMs: number) {
   const sent: Promise<{ reply: Reply; at: number; ms: number }>[] = []
   const one = async () => {
@@ -176,53 +176,56 @@ function load(ask: () => Promise<Reply>, everyMs: number) {
   }
 }
 
-/** An outage may be made to last: `OUTAGE_MS=20000 npx tap test/highlevel/resilience.test.ts`. */
+/** For a longer outage: `OUTAGE_MS=20000 npx tap test/highlevel/resilience.test.ts`. */
 const OUTAGE_MS = Number(process.env['OUTAGE_MS'] ?? 4_000)
 
 for (const mode of ['cut', 'hang'] as const) {
-  t.test(`a HighLevel that is gone (${mode}) is left alone within two seconds, and found within five`, async (t) => {
-    const { proxy, gateway, ask } = await startWired(t)
-    const stop = load(() => ask({ 'x-request-timeout-ms': '8000' }), 10)
-    await new Promise((resolve) => setTimeout(resolve, 500))
-    const goneAt = performance.now()
-    const goneTime = Date.now()
-    proxy.set(mode)
-    await new Promise((resolve) => setTimeout(resolve, OUTAGE_MS))
-    const backAt = performance.now()
-    if (mode === 'hang') proxy.set('cut')
-    proxy.set('pass')
-    await new Promise((resolve) => setTimeout(resolve, 5_500))
-    const calls = await stop()
+  t.test(
+    `while HighLevel is down (${mode}) calls are refused after two seconds, and sent again within five of its return`,
+    async (t) => {
+      const { proxy, gateway, ask } = await startWithProxy(t)
+      const stop = load(() => ask({ 'x-request-timeout-ms': '8000' }), 10)
+      await new Promise((resolve) => setTimeout(resolve, 500))
+      const goneAt = performance.now()
+      const goneTime = Date.now()
+      proxy.set(mode)
+      await new Promise((resolve) => setTimeout(resolve, OUTAGE_MS))
+      const backAt = performance.now()
+      if (mode === 'hang') proxy.set('cut')
+      proxy.set('pass')
+      await new Promise((resolve) => setTimeout(resolve, 5_500))
+      const calls = await stop()
 
-    const meanwhile = calls.filter(({ at }) => at > goneAt + 2_000 && at < backAt)
-    const held = meanwhile.filter(({ reply }) => reply.json['code'] === 'upstream-unavailable')
-    t.ok(meanwhile.length > 50)
-    // All but one probe a second.
-    t.ok(meanwhile.length - held.length <= OUTAGE_MS / 1_000, `${held.length} of ${meanwhile.length} held back`)
-    t.ok(held.every(({ reply }) => reply.headers.get('retry-after') === '1'))
-    // A probe that broke may have been carried out before its repeat was held back.
-    t.ok(held.filter(({ reply }) => reply.json['applied'] !== 'no').length <= OUTAGE_MS / 1_000)
-    // In the gateway, of those that were not sent at all: a probe that broke is held back as well, at its repeat.
-    const times = gateway
-      .logged()
-      .filter(({ code, attempts }) => code === 'upstream-unavailable' && attempts === 0)
-      .filter(({ time, ms }) => Number(time) - Number(ms) > goneTime + 2_000)
-      .map(({ ms }) => Number(ms))
-      .sort((a, b) => a - b)
-    const at = (share: number) => times[Math.ceil(times.length * share) - 1]
-    t.comment(`${times.length} held back after ${at(0.5)} ms (p50), ${at(0.99)} ms (p99), ${at(1)} ms at most`)
-    const afterwards = calls.filter(({ at }) => at > backAt + 5_000)
-    t.strictSame(tally(afterwards.map(({ reply }) => reply)), { 200: afterwards.length })
-    const said = gateway.logged().filter(({ scope }) => scope === 'upstream')
-    t.match(
-      said.map(({ msg }) => msg),
-      ['calls to HighLevel are held back', 'HighLevel answers again']
-    )
-  })
+      const meanwhile = calls.filter(({ at }) => at > goneAt + 2_000 && at < backAt)
+      const refused = meanwhile.filter(({ reply }) => reply.json['code'] === 'upstream-unavailable')
+      t.ok(meanwhile.length > 50)
+      // All but one probe a second.
+      t.ok(meanwhile.length - refused.length <= OUTAGE_MS / 1_000, `${refused.length} of ${meanwhile.length} refused`)
+      t.ok(refused.every(({ reply }) => reply.headers.get('retry-after') === '1'))
+      // A probe that failed may have written before its retry was refused.
+      t.ok(refused.filter(({ reply }) => reply.json['applied'] !== 'no').length <= OUTAGE_MS / 1_000)
+      // As the gateway logged them. Only calls that were never sent: the retry of a failed probe is refused too.
+      const times = gateway
+        .logged()
+        .filter(({ code, attempts }) => code === 'upstream-unavailable' && attempts === 0)
+        .filter(({ time, ms }) => Number(time) - Number(ms) > goneTime + 2_000)
+        .map(({ ms }) => Number(ms))
+        .sort((a, b) => a - b)
+      const at = (share: number) => times[Math.ceil(times.length * share) - 1]
+      t.comment(`${times.length} refused after ${at(0.5)} ms (p50), ${at(0.99)} ms (p99), ${at(1)} ms at most`)
+      const afterwards = calls.filter(({ at }) => at > backAt + 5_000)
+      t.strictSame(tally(afterwards.map(({ reply }) => reply)), { 200: afterwards.length })
+      const lines = gateway.logged().filter(({ scope }) => scope === 'upstream')
+      t.match(
+        lines.map(({ msg }) => msg),
+        ['circuit opened: calls to HighLevel are refused', 'circuit closed: HighLevel answers again']
+      )
+    }
+  )
 }
 
-t.test('one location that meets nothing but 500s holds back nobody', async (t) => {
-  const { simulator, gateway, ask } = await startWired(t)
+t.test('a location that gets nothing but 500s opens no circuit', async (t) => {
+  const { simulator, gateway, ask } = await startWithProxy(t)
   const bad = `/objects/${SEED.schemaKey}/records/${recordId(1)}`
   simulator.putRecord(SEED.schemaKey, { id: recordId(1), locationId: 'aThirdLocation' })
   simulator.failNext({
@@ -241,8 +244,8 @@ t.test('one location that meets nothing but 500s holds back nobody', async (t) =
   t.strictSame(tally(await Promise.all(others)), { 200: 60 })
 })
 
-t.test('one location whose calls break is held back alone', async (t) => {
-  const { simulator, gateway } = await startWired(t)
+t.test('when the connections of one location break, only its calls are refused', async (t) => {
+  const { simulator, gateway } = await startWithProxy(t)
   simulator.failNext({
     kind: 'reset-before',
     times: 1_000,
@@ -256,7 +259,7 @@ t.test('one location whose calls break is held back alone', async (t) => {
   t.strictSame(tally(others), { 200: 30 })
 })
 
-t.test('whatever goes wrong, every call is answered in time, and what it says of the write is true', async (t) => {
+t.test('whatever fails, every call is answered in time, and its answer is true of the write', async (t) => {
   const simulator = await startSimulator(t, { burstMax: 10_000 })
   const env = { LOCATION_BURST_MAX: '10000', UPSTREAM_TIMEOUT_MS: '300', LOCATION_QUEUE_MAX: '1000' }
   const gateway = await startGateway(t, { simulator, env })
@@ -274,7 +277,7 @@ t.test('whatever goes wrong, every call is answered in time, and what it says of
     { kind: 'slow-body', delayMs: 200 },
     { kind: 'slow-body', delayMs: 600 }
   ]
-  // Half of what is sent meets one, in an order that looks like none.
+  // Half of the calls meet a fault, in pseudo-random order.
   let seed = 42
   const random = () => {
     seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31
@@ -287,7 +290,7 @@ t.test('whatever goes wrong, every call is answered in time, and what it says of
   }
   const DEADLINE_MS = 2_000
   const outcomes: { path: string; reply: Reply }[] = []
-  // Locations in turn, as they come in life.
+  // Locations take turns, as in production.
   const waiting = paths.map((_, n) => paths[(n % 20) * 50 + Math.floor(n / 20)] ?? '')
   const worker = async () => {
     for (let path = waiting.shift(); path !== undefined; path = waiting.shift()) {
@@ -308,27 +311,29 @@ t.test('whatever goes wrong, every call is answered in time, and what it says of
   t.strictSame(
     outcomes.filter(({ path, reply }) => reply.status === 200 && !isStored(path)),
     [],
-    'what is said to be stored is'
+    'what is reported as stored is stored'
   )
   t.strictSame(
     outcomes
       .filter(({ path, reply }) => reply.json['applied'] === 'no' && isStored(path))
       .map(({ reply }) => reply.json),
     [],
-    'what is said not to be stored is not'
+    'what is reported as not stored is not stored'
   )
-  // By the gateway's own lines: the clients share this process with it and with HighLevel, and are late by themselves.
+  // From the gateway's own log: the clients share this process with it and the simulator, and are late themselves.
   const calls = gateway.logged().filter(({ msg, method }) => msg === 'call' && method === 'PATCH')
   const latest = Math.max(...calls.map(({ ms }) => Number(ms)))
-  const stoodMs = lag.max / 1e6
+  const stalledMs = lag.max / 1e6
   t.equal(calls.length, 1_000)
-  t.comment(`the slowest took ${Math.round(latest)} of ${DEADLINE_MS} ms; once all stood for ${Math.round(stoodMs)} ms`)
-  t.ok(latest < DEADLINE_MS + 50 + 5 * stoodMs)
+  t.comment(
+    `the slowest took ${Math.round(latest)} of ${DEADLINE_MS} ms; the event loop stalled for ${Math.round(stalledMs)} ms`
+  )
+  t.ok(latest < DEADLINE_MS + 50 + 5 * stalledMs)
 })
 
 const idOf = (path: string) => /records\/[^/]+\/([0-9a-f]{24})/.exec(path)?.[1] ?? ''
 
-t.test('calls under way are answered when the process ends, as far as HighLevel answers in time', async (t) => {
+t.test('calls in flight are answered at shutdown, as far as HighLevel answers in time', async (t) => {
   const simulator = await startSimulator(t, { burstMax: 2 })
   const gateway: TestGateway = await startGateway(t, {
     simulator,
@@ -353,7 +358,7 @@ t.test('calls under way are answered when the process ends, as far as HighLevel 
   )
 })
 
-t.test('what is cut off while it reads has written nothing', async (t) => {
+t.test('a call that is cut off while it reads has written nothing', async (t) => {
   const simulator = await startSimulator(t)
   const gateway = await startGateway(t, { simulator, env: { SHUTDOWN_GRACE_MS: '1000', ...BARE } })
   simulator.failNext({ kind: 'hang', method: 'GET' })

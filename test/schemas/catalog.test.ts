@@ -331,7 +331,7 @@ t.test('failing fetches of schemas neither stop writes nor open the circuit', as
   const replies = await Promise.all(keys.map((key) => gateway.patch(CHANGE, {}, RECORD.replace(SEED.schemaKey, key))))
 
   t.strictSame([...new Set(replies.map(({ status }) => status))], [200])
-  t.notOk(gateway.logged().some(({ msg }) => msg === 'calls to HighLevel are held back'))
+  t.notOk(gateway.logged().some(({ msg }) => msg === 'circuit opened: calls to HighLevel are refused'))
 })
 
 t.test('concurrent requests for a schema share one fetch', async (t) => {

@@ -1,17 +1,19 @@
-/** Nothing came back for so long while this many calls were under way: nobody is there. */
+/** With this many calls in flight and no answer for this long, HighLevel is taken to be down. */
 export const SILENCE_MS = 1_500
 const MANY = 10
 
 /**
- * The calls on the wire, counted by location, and since when none of a location's was answered. Numbers, not the calls
- * themselves: what a long-lived table has held is promoted with all that hangs on it, whole requests, whenever the table
- * grows, and that cost every call a tenth of its time. Times are on the clock of `performance.now()`.
+ * Counts the calls on the wire by location, and knows since when none of a location's was answered. Times are on the
+ * clock of `performance.now()`.
+ *
+ * It holds numbers, not calls: when a long-lived table grows, V8 promotes whatever it has held, whole requests included.
+ * That cost each call a tenth of its time.
  */
 export function createInFlight() {
   const locations = new Map<string, { calls: number; aliveAt: number; manySince: number }>()
   let calls = 0
   let lastAnswerAt = 0
-  /** Before that there were few: an old one among them tells nothing of those that have just begun. */
+  /** Since when there are many calls. A single old call among new ones does not show that HighLevel is silent. */
   let manySince = 0
   const isSilent = (since: number, at: number) => at - since >= SILENCE_MS
 
@@ -42,7 +44,7 @@ export function createInFlight() {
       if (own.calls === 0) locations.delete(locationId)
     },
 
-    /** Where there is silence: in HighLevel as a whole, or for this location alone. */
+    /** Who gets no answers: all locations, or this one alone. */
     silence(locationId: string, at: number): 'upstream' | 'location' | undefined {
       if (calls < MANY) return undefined
       if (isSilent(Math.max(lastAnswerAt, manySince), at)) {

@@ -26,7 +26,7 @@ function openCircuit() {
   return breaker
 }
 
-t.test('an open circuit lets a probe through every second, however many calls come meanwhile', async (t) => {
+t.test('an open circuit lets one probe through every second, however many calls come meanwhile', async (t) => {
   const breaker = createBreaker({ log })
   let sent = 0
   const ask = breaker.guard(async (one) => {
@@ -49,7 +49,7 @@ t.test('an open circuit lets a probe through every second, however many calls co
   t.ok(sent >= 2 && sent <= 3, `${sent} probes in 2.5 s`)
 })
 
-t.test('a probe that is never sent leaves its turn to the next call', async (t) => {
+t.test('when a probe is never sent, the next call is a probe at once', async (t) => {
   const breaker = openCircuit()
   const ask = breaker.guard(async (one) => {
     if (one.locationId === 'exhausted') throw new Problem('location-daily-exhausted', 'No calls are left today')
@@ -78,52 +78,52 @@ t.test('an answer closes the circuit for all', async (t) => {
   t.end()
 })
 
-t.test('silence is that of HighLevel where several locations meet it, else of the location alone', (t) => {
-  const underWay = createInFlight()
+t.test('silence counts for all locations when several meet it, else for the location alone', (t) => {
+  const inFlight = createInFlight()
   const later = performance.now() + SILENCE_MS + 50
-  for (let n = 0; n < 12; n += 1) underWay.begin('hanging')
+  for (let n = 0; n < 12; n += 1) inFlight.begin('hanging')
 
-  t.equal(underWay.silence('other', later), undefined)
-  t.equal(underWay.silence('hanging', later), 'location')
-  underWay.begin('healthy')
-  underWay.end('healthy', true, later)
-  underWay.begin('healthy')
-  t.equal(underWay.silence('healthy', later + 10), undefined)
-  t.equal(underWay.silence('hanging', later + 10), 'location')
-  t.equal(underWay.silence('healthy', later + 2 * SILENCE_MS), 'upstream')
+  t.equal(inFlight.silence('other', later), undefined)
+  t.equal(inFlight.silence('hanging', later), 'location')
+  inFlight.begin('healthy')
+  inFlight.end('healthy', true, later)
+  inFlight.begin('healthy')
+  t.equal(inFlight.silence('healthy', later + 10), undefined)
+  t.equal(inFlight.silence('hanging', later + 10), 'location')
+  t.equal(inFlight.silence('healthy', later + 2 * SILENCE_MS), 'upstream')
   t.end()
 })
 
-t.test('an old call among many that have just begun is no silence', async (t) => {
-  const underWay = createInFlight()
-  for (const slow of ['a', 'b']) underWay.begin(slow)
+t.test('one old call among many new ones is not silence', async (t) => {
+  const inFlight = createInFlight()
+  for (const slow of ['a', 'b']) inFlight.begin(slow)
   await sleep(SILENCE_MS + 20)
-  for (let n = 0; n < 20; n += 1) underWay.begin(`location${n}`)
-  for (let n = 0; n < 20; n += 1) underWay.begin('a')
+  for (let n = 0; n < 20; n += 1) inFlight.begin(`location${n}`)
+  for (let n = 0; n < 20; n += 1) inFlight.begin('a')
   const at = performance.now()
 
-  t.equal(underWay.silence('location1', at), undefined)
-  t.equal(underWay.silence('a', at), undefined)
-  t.equal(underWay.silence('a', at + SILENCE_MS), 'upstream')
+  t.equal(inFlight.silence('location1', at), undefined)
+  t.equal(inFlight.silence('a', at), undefined)
+  t.equal(inFlight.silence('a', at + SILENCE_MS), 'upstream')
 })
 
-t.test('few calls that wait are no silence', (t) => {
-  const underWay = createInFlight()
-  for (let n = 0; n < 9; n += 1) underWay.begin(`location${n}`)
+t.test('a few calls that wait are not silence', (t) => {
+  const inFlight = createInFlight()
+  for (let n = 0; n < 9; n += 1) inFlight.begin(`location${n}`)
 
-  t.equal(underWay.silence('location1', performance.now() + 60_000), undefined)
+  t.equal(inFlight.silence('location1', performance.now() + 60_000), undefined)
   t.end()
 })
 
-t.test('what most locations meet counts, however many calls a single one makes', (t) => {
-  const evidence = createBreakerStats()
+t.test('the failures of most locations count, however many calls a single one makes', (t) => {
+  const stats = createBreakerStats()
   const failures = (locationId: string, count: number) =>
-    Array.from({ length: count }, () => evidence.failed(locationId, 'failed', 10)).at(-1)
+    Array.from({ length: count }, () => stats.failed(locationId, 'failed', 10)).at(-1)
 
   t.equal(failures('a', 21), undefined, 'one location’s 500s, however many')
-  t.equal(failures('b', 1), 'upstream', 'all that call fare badly')
-  for (let n = 0; n < 50; n += 1) evidence.succeeded('c', 30)
-  t.equal(failures('b', 1), undefined, 'most calls go well')
-  t.equal(evidence.failed('a', 'lost', 6_000), undefined, 'what was is forgotten')
+  t.equal(failures('b', 1), 'upstream', 'every calling location fails')
+  for (let n = 0; n < 50; n += 1) stats.succeeded('c', 30)
+  t.equal(failures('b', 1), undefined, 'most calls succeed')
+  t.equal(stats.failed('a', 'lost', 6_000), undefined, 'older failures no longer count')
   t.end()
 })
