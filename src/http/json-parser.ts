@@ -18,9 +18,14 @@ function rejectCompressed({ headers }: FastifyRequest, _: FastifyReply, done: Ho
 /** Where the parser stopped. The rest of its message quotes the body and must not be shown. */
 const parsePosition = (message: string) => / at position \d+/.exec(message)?.[0] ?? ''
 
-/** Whether the text needs the checking parser: it has a forbidden name, or an escape that may spell one. */
-const mayContainPrototypeKey = (text: string) =>
-  text.includes('__proto__') || text.includes('constructor') || text.includes('\\u')
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Whether the JSON body has `\u` escapes: without, its strings hold neither NUL nor lone surrogates. */
+    hasEscapes: boolean
+  }
+}
+
+const namesPrototype = (text: string) => text.includes('__proto__') || text.includes('constructor')
 
 /** Parses without looking for forbidden names. `undefined` on an error, which the checking parser then explains. */
 const parseUnchecked = (text: string): unknown => {
@@ -42,13 +47,16 @@ export default fp(
     app.addHook('onRoute', (route) => {
       if (route.schema?.body !== undefined) route.onRequest = [...[route.onRequest ?? []].flat(), rejectCompressed]
     })
+    app.decorateRequest('hasEscapes', true)
     const parse = app.getDefaultJsonParser('error', 'error')
     app.removeAllContentTypeParsers()
     app.addContentTypeParser(BODY_MEDIA_TYPES, { parseAs: 'buffer' }, (request, body, done) => {
       const bytes = body as Buffer
       if (!isUtf8(bytes)) return done(new Problem('invalid-json', 'The body is not valid UTF-8'))
       const text = bytes.toString('utf8')
-      const value = mayContainPrototypeKey(text) ? undefined : parseUnchecked(text)
+      request.hasEscapes = text.includes('\\u')
+      // An escape may spell a forbidden name.
+      const value = request.hasEscapes || namesPrototype(text) ? undefined : parseUnchecked(text)
       if (value !== undefined) return done(null, value)
       parse(request, text, (error, value) => {
         if (error) done(new Problem('invalid-json', `The body is not valid JSON${parsePosition(error.message)}`))

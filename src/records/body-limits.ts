@@ -13,14 +13,22 @@ const noErrors: readonly FieldError[] = []
 
 const isKey = (key: string) => hasAtMostChars(key, MAX_KEY_CHARS) && isText(key)
 
-/** Runs on every call, so it allocates nothing for valid values. */
-function isValid(value: unknown, depth: number): boolean {
-  if (typeof value === 'string') return isText(value)
+/**
+ * Runs on every call, so it allocates nothing for valid values. Without an escape in the body no string can hold NUL or a
+ * lone surrogate: JSON allows no raw NUL, and UTF-8 no lone surrogate.
+ */
+function isValid(value: unknown, depth: number, hasEscapes: boolean): boolean {
+  if (typeof value === 'string') return !hasEscapes || isText(value)
   if (typeof value === 'number') return Number.isFinite(value)
   if (typeof value !== 'object' || value === null) return true
-  if (depth === MAX_DEPTH || !Object.keys(value).every(isKey)) return false
-  for (const member of Object.values(value)) {
-    if (!isValid(member, depth + 1)) return false
+  if (depth === MAX_DEPTH) return false
+  if (Array.isArray(value)) {
+    for (const item of value) if (!isValid(item, depth + 1, hasEscapes)) return false
+    return true
+  }
+  for (const key in value) {
+    if ((hasEscapes || key.length > MAX_KEY_CHARS) && !isKey(key)) return false
+    if (!isValid((value as Record<string, unknown>)[key], depth + 1, hasEscapes)) return false
   }
   return true
 }
@@ -44,11 +52,14 @@ function* findErrors(value: unknown, pointer: string, depth: number): Generator<
   }
 }
 
-/** Checks the limits of `properties` that apply to every object of every location. The body may be anything. */
-export function bodyLimitErrors(body: unknown): readonly FieldError[] {
+/**
+ * Checks the limits of `properties` that apply to every object of every location. The body may be anything. `hasEscapes`
+ * is whether its JSON has `\u` escapes.
+ */
+export function bodyLimitErrors(body: unknown, hasEscapes: boolean): readonly FieldError[] {
   const properties = (body as { properties?: unknown } | null | undefined)?.properties
   if (typeof properties !== 'object' || properties === null) return noErrors
-  if (isValid(properties, 0) && !Object.hasOwn(properties, '')) return noErrors
+  if (isValid(properties, 0, hasEscapes) && !Object.hasOwn(properties, '')) return noErrors
   const errors: FieldError[] = []
   for (const error of findErrors(properties, '/properties', 0)) if (errors.push(error) === MAX_ERRORS) break
   return errors

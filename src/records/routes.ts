@@ -24,10 +24,10 @@ const changedFields = ({ properties, owner, followers }: RecordPatch): string[] 
   return fields
 }
 
-const writeErrors = ({ caller, query, body }: FastifyRequest): readonly FieldError[] => [
-  ...locationErrors(caller, query),
-  ...bodyLimitErrors(body)
-]
+function writeErrors({ caller, query, body, hasEscapes }: FastifyRequest): readonly FieldError[] {
+  const [missing, found] = [locationErrors(caller, query), bodyLimitErrors(body, hasEscapes)]
+  return missing.length === 0 ? found : [...missing, ...found]
+}
 const readErrors = ({ caller, query }: FastifyRequest): readonly FieldError[] => locationErrors(caller, query)
 
 /** Sends HighLevel's answer unchanged. A string, not bytes: Node then writes it in one piece with the headers. */

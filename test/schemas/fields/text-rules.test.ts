@@ -26,7 +26,7 @@ const validators = [true, false].map((unicodeRegExp) => {
 })
 
 const passes = (properties: Record<string, unknown>): boolean =>
-  bodyLimitErrors({ properties }).length === 0 && planProperties(schema, properties).errors.length === 0
+  bodyLimitErrors({ properties }, true).length === 0 && planProperties(schema, properties).errors.length === 0
 
 /** Whether a value of the field is accepted. Throws where the schema and the gateway disagree. */
 function isAccepted(key: string, value: unknown): boolean {
