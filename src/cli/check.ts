@@ -1,12 +1,12 @@
 import { connect as connectTcp, isIP } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { proveRedis } from '../shared/redis.ts'
-import { type Command, nothing } from './command.ts'
+import { assertNoArguments, type Command } from './command.ts'
 
 const TIMEOUT_MS = 5_000
 
-/** Resolves when a connection to the origin stands; for https with a certificate that holds. */
-function reach(origin: string): Promise<void> {
+/** Resolves once a connection to the origin is open; for https, with a valid certificate. */
+function tryConnect(origin: string): Promise<void> {
   const { protocol, hostname, port } = new URL(origin)
   const host = hostname.replace(/^\[|\]$/g, '')
   return new Promise((resolve, reject) => {
@@ -25,21 +25,21 @@ function reach(origin: string): Promise<void> {
 
 export const check: Command = {
   usage: '',
-  does: 'checks the configuration, the vault, Redis and the way to HighLevel',
-  read(args) {
-    nothing(args)
+  description: 'checks the configuration, the vault, Redis and the connection to HighLevel',
+  parse(args) {
+    assertNoArguments(args)
     return async ({ vault, config }) => {
-      const tried = async (name: string, work: Promise<void>) =>
-        work.then(
+      const runCheck = async (name: string, attempt: Promise<void>) =>
+        attempt.then(
           () => ({ name, ok: true, detail: 'ok' }),
           (error: unknown) => ({ name, ok: false, detail: error instanceof Error ? error.message : String(error) })
         )
-      // The configuration and the keys have passed: the command would not have come this far.
+      // The configuration and the keys are valid, or the command would not have started.
       const checks = [
         { name: 'configuration', ok: true, detail: 'ok' },
-        await tried('vault', vault.assertWritable()),
-        ...(config.redisUrl === undefined ? [] : [await tried('redis', proveRedis(config.redisUrl))]),
-        await tried('upstream', reach(config.highLevel.apiUrl))
+        await runCheck('vault', vault.assertWritable()),
+        ...(config.redisUrl === undefined ? [] : [await runCheck('redis', proveRedis(config.redisUrl))]),
+        await runCheck('upstream', tryConnect(config.highLevel.apiUrl))
       ]
       const ok = checks.every((row) => row.ok)
       return { ok, document: { ok, checks }, text: checks.map((row) => `${row.name}: ${row.detail}`).join('\n') }

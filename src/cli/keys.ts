@@ -1,23 +1,31 @@
 import { randomBytes } from 'node:crypto'
 import { credentialHash } from '../grants/vault/credential-hash.ts'
 import { ID } from '../shared/ids.ts'
-import { type Command, date, nothing, oneId, options, table, UsageError } from './command.ts'
+import {
+  assertNoArguments,
+  type Command,
+  formatDate,
+  formatTable,
+  parseId,
+  parseOptions,
+  UsageError
+} from './command.ts'
 
-/** 256 random bits behind a prefix by which secret scanners and people know it. */
-const newKey = () => `rgk_${randomBytes(32).toString('base64url')}`
+/** 256 random bits, with a prefix that secret scanners and people recognize. */
+const generateKey = () => `rgk_${randomBytes(32).toString('base64url')}`
 
 export const createKey: Command = {
   usage: "--name N --locations a,b (or '*')",
-  does: 'makes an API key and prints it, once',
-  read(args) {
-    const { name, locations } = options(args, ['name', 'locations'])
-    if (!/^[^\p{Cc}]{1,100}$/u.test(name)) throw new UsageError('--name takes 1 to 100 printable characters')
+  description: 'creates an API key and prints it once',
+  parse(args) {
+    const { name, locations } = parseOptions(args, ['name', 'locations'])
+    if (!/^[^\p{Cc}]{1,100}$/u.test(name)) throw new UsageError('--name must have 1 to 100 printable characters')
     const ids = [...new Set(locations.split(',').map((id) => id.trim()))]
-    const wrong = ids.find((id) => id !== '*' && !ID.test(id))
-    if (wrong !== undefined) throw new UsageError(`Not a location id: ${wrong}`)
+    const invalid = ids.find((id) => id !== '*' && !ID.test(id))
+    if (invalid !== undefined) throw new UsageError(`Not a location id: ${invalid}`)
 
     return async ({ vault }) => {
-      const key = newKey()
+      const key = generateKey()
       const id = `key_${randomBytes(6).toString('hex')}`
       await vault.addKey({ id, name, hash: credentialHash(key), locations: ids.includes('*') ? ['*'] : ids })
       return { document: { id, name, key }, text: `${key}\nKey ${id} (${name}). It is not shown again.` }
@@ -27,21 +35,21 @@ export const createKey: Command = {
 
 export const listKeys: Command = {
   usage: '',
-  does: 'lists the API keys, never their secrets',
-  read(args) {
-    nothing(args)
+  description: 'lists the API keys, without their secrets',
+  parse(args) {
+    assertNoArguments(args)
     return async ({ vault }) => {
       const keys = (await vault.listKeys()).map(({ hash: _, ...key }) => key)
       const rows = keys.map((key) => [
         key.id,
         key.name,
         key.locations.join(','),
-        date(key.createdAt),
-        key.revokedAt === null ? '' : `revoked ${date(key.revokedAt)}`
+        formatDate(key.createdAt),
+        key.revokedAt === null ? '' : `revoked ${formatDate(key.revokedAt)}`
       ])
       return {
         document: { keys },
-        text: table([['ID', 'NAME', 'LOCATIONS', 'CREATED', ''], ...rows], 'There are no keys.')
+        text: formatTable([['ID', 'NAME', 'LOCATIONS', 'CREATED', ''], ...rows], 'There are no keys.')
       }
     }
   }
@@ -49,9 +57,9 @@ export const listKeys: Command = {
 
 export const revokeKey: Command = {
   usage: 'ID',
-  does: 'ends an API key; gateways refuse it within 15 s',
-  read(args) {
-    const id = oneId(args, 'key id')
+  description: 'revokes an API key; gateways reject it within 15 s',
+  parse(args) {
+    const id = parseId(args, 'key id')
     return async ({ vault }) => {
       const ok = await vault.revokeKey(id)
       return { ok, document: { id, revoked: ok }, text: ok ? `Key ${id} is revoked.` : `There is no key ${id}.` }

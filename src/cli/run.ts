@@ -21,13 +21,13 @@ const commands = new Map<string, Command>(
   })
 )
 
-const usage = () =>
+const formatUsage = () =>
   [
     'Usage: npm run cli -- <command> [--json]',
-    ...[...commands].map(([name, { usage, does }]) => `  ${`${name} ${usage}`.padEnd(46)} ${does}`)
+    ...[...commands].map(([name, { usage, description }]) => `  ${`${name} ${usage}`.padEnd(46)} ${description}`)
   ].join('\n')
 
-/** What a run of the command line has to do with the world. */
+/** The environment and streams of one run. */
 export interface Io {
   env: NodeJS.ProcessEnv
   stdin: Readable
@@ -35,17 +35,17 @@ export interface Io {
   stderr: { write(text: string): unknown }
 }
 
-async function obey(args: readonly string[], { env, stdin, stdout }: Io): Promise<number> {
-  const words = args[0]?.startsWith('-') ? [] : args.slice(0, args[0] === 'check' ? 1 : 2)
-  const command = commands.get(words.join(' '))
+async function runCommand(args: readonly string[], { env, stdin, stdout }: Io): Promise<number> {
+  const nameWords = args[0]?.startsWith('-') ? [] : args.slice(0, args[0] === 'check' ? 1 : 2)
+  const command = commands.get(nameWords.join(' '))
   if (args.includes('--help')) {
-    stdout.write(`${usage()}\n`)
+    stdout.write(`${formatUsage()}\n`)
     return 0
   }
-  if (command === undefined) throw new UsageError(args.length === 0 ? 'Name a command' : 'There is no such command')
+  if (command === undefined) throw new UsageError(args.length === 0 ? 'No command given' : 'Unknown command')
 
   const json = args.includes('--json')
-  const invocation = command.read(args.slice(words.length).filter((arg) => arg !== '--json'))
+  const invocation = command.parse(args.slice(nameWords.length).filter((arg) => arg !== '--json'))
   const config = loadConfig(env)
   const vault = await openVault(config.vault.url, config.vault.keys, { purpose: 'command' })
   try {
@@ -57,14 +57,14 @@ async function obey(args: readonly string[], { env, stdin, stdout }: Io): Promis
   }
 }
 
-/** Resolves with the exit code: 0 done, 1 failed, 2 wrong usage. */
+/** Resolves with the exit code: 0 for success, 1 for failure, 2 for invalid usage. */
 export async function runCli(args: readonly string[], io: Io): Promise<number> {
   try {
-    return await obey(args, io)
+    return await runCommand(args, io)
   } catch (error) {
     const isUsage = error instanceof UsageError
-    const said = error instanceof Error ? error.message : String(error)
-    io.stderr.write(`${said}\n${isUsage ? `${usage()}\n` : ''}`)
+    const message = error instanceof Error ? error.message : String(error)
+    io.stderr.write(`${message}\n${isUsage ? `${formatUsage()}\n` : ''}`)
     return isUsage ? 2 : 1
   }
 }

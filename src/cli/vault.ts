@@ -1,18 +1,19 @@
-import { type Command, nothing } from './command.ts'
+import { assertNoArguments, type Command } from './command.ts'
 
 export const rekeyVault: Command = {
   usage: '',
-  does: 'seals every grant anew under the first of VAULT_KEYS, while gateways run',
-  read(args) {
-    nothing(args)
+  description: 'seals every grant with the first of VAULT_KEYS; gateways may keep running',
+  parse(args) {
+    assertNoArguments(args)
     return async ({ vault, config }) => {
       const { resealed, damaged } = await vault.rekeyGrants()
       const key = config.vault.keys[0]?.id ?? ''
-      const rest = damaged === 0 ? '' : ` ${damaged} cannot be opened and stay as they are: connect them again.`
+      const damagedNote =
+        damaged === 0 ? '' : ` ${damaged} could not be opened and were left unchanged: connect them again.`
       return {
         ok: damaged === 0,
         document: { key, resealed, damaged },
-        text: `${resealed} grants were sealed under ${key}.${rest}`
+        text: `${resealed} grants were sealed with ${key}.${damagedNote}`
       }
     }
   }

@@ -3,7 +3,7 @@ import { networkInterfaces } from 'node:os'
 import t, { type Test } from 'tap'
 import { startCli } from '../support/cli.ts'
 
-/** Listens on a port of its own, and never answers. */
+/** A server that accepts connections and closes them without an answer. */
 async function silentServer(t: Test, host = '127.0.0.1'): Promise<number> {
   const server = createServer((socket) => socket.on('error', () => undefined).destroy()).listen(0, host)
   await new Promise((resolve) => server.once('listening', resolve))
@@ -12,7 +12,7 @@ async function silentServer(t: Test, host = '127.0.0.1'): Promise<number> {
   return typeof address === 'object' && address !== null ? address.port : 0
 }
 
-t.test('check says of each part whether it works, and fails where one does not', async (t) => {
+t.test('check reports the state of each part, and fails if one does not work', async (t) => {
   const port = await silentServer(t)
   const { run } = await startCli(t)
   const check = (HIGHLEVEL_API_URL: string, ...more: string[]) => run(['check', ...more], '', { HIGHLEVEL_API_URL })
@@ -55,21 +55,18 @@ t.test(
   }
 )
 
-t.test(
-  'a configuration or a key that does not hold fails with 1 and says why, without a stack and without a value',
-  async (t) => {
-    const { run } = await startCli(t)
-    const wrongKey = `k1:${Buffer.alloc(32, 9).toString('base64')}`
+t.test('an invalid configuration or key exits with 1 and a reason, without a stack or any value', async (t) => {
+  const { run } = await startCli(t)
+  const wrongKey = `k1:${Buffer.alloc(32, 9).toString('base64')}`
 
-    const runs = [
-      await run(['keys', 'list'], '', { VAULT_KEYS: '', PORT: 'secret' }),
-      await run(['keys', 'list'], '', { VAULT_KEYS: wrongKey })
-    ]
+  const runs = [
+    await run(['keys', 'list'], '', { VAULT_KEYS: '', PORT: 'secret' }),
+    await run(['keys', 'list'], '', { VAULT_KEYS: wrongKey })
+  ]
 
-    t.match(runs, [
-      { code: 1, stdout: '', stderr: /^Invalid configuration: .*VAULT_KEYS is required/ },
-      { code: 1, stdout: '', stderr: /^The value sealed for vault_keys:k1 cannot be opened with key k1\n$/ }
-    ])
-    t.notMatch(JSON.stringify(runs), /secret|CQkJ|at .*\.ts/)
-  }
-)
+  t.match(runs, [
+    { code: 1, stdout: '', stderr: /^Invalid configuration: .*VAULT_KEYS is required/ },
+    { code: 1, stdout: '', stderr: /^The value sealed for vault_keys:k1 cannot be opened with key k1\n$/ }
+  ])
+  t.notMatch(JSON.stringify(runs), /secret|CQkJ|at .*\.ts/)
+})

@@ -7,7 +7,7 @@ import { RECORD, startGateway, startSimulator, VAULT_KEYS } from '../support/har
 
 const PIT = 'pit-2a6f0c1e-1111-4222-8333-944455566677'
 
-t.test('a key is printed once, works at once, and is stored as its hash alone', async (t) => {
+t.test('a new key is printed once, works at once, and is stored only as its hash', async (t) => {
   const simulator = await startSimulator(t)
   const gateway = await startGateway(t, { simulator })
   const { run } = await startCli(t, { DATABASE_URL: gateway.config.vault.url })
@@ -22,7 +22,7 @@ t.test('a key is printed once, works at once, and is stored as its hash alone', 
   for (const file of [path, `${path}-wal`]) t.notOk(readFileSync(file).includes(key.slice(4, 20)), file)
 })
 
-t.test('keys are made, listed and revoked for machines, and no list shows a secret', async (t) => {
+t.test('keys are created, listed and revoked with JSON output, and no list shows a secret', async (t) => {
   const { json, run, vault } = await startCli(t)
 
   const made = await json('keys', 'create', '--name', 'Shop', '--locations', ' a, b ')
@@ -49,7 +49,7 @@ t.test('keys are made, listed and revoked for machines, and no list shows a secr
   }
 })
 
-t.test('what is not there is neither shown, revoked nor removed, and empty lists say so', async (t) => {
+t.test('unknown keys and locations exit with 1, and empty lists say so', async (t) => {
   const { json, run } = await startCli(t)
 
   const [keys, locations, revoked, shown, removed] = await Promise.all([
@@ -67,7 +67,7 @@ t.test('what is not there is neither shown, revoked nor removed, and empty lists
   t.strictSame(removed, { code: 1, document: { id: 'one', removed: false } })
 })
 
-t.test('a private token is read from standard input as people paste it, and never shown again', async (t) => {
+t.test('a private token is read from standard input as pasted, and never shown', async (t) => {
   const { json, run, vault } = await startCli(t)
 
   const added = await run(['locations', 'add-token', 'one'], `\r\n  ${PIT.slice(0, 10)}\r\n${PIT.slice(10)} \r\n\r\n`)
@@ -78,7 +78,7 @@ t.test('a private token is read from standard input as people paste it, and neve
     json('locations', 'show', 'one')
   ])
 
-  t.match(added, { code: 0, stdout: 'Location one is connected by its private integration token.\n', stderr: '' })
+  t.match(added, { code: 0, stdout: 'Location one is connected with its private integration token.\n', stderr: '' })
   t.match(await vault.loadGrant('location:one'), {
     kind: 'private',
     generation: 1,
@@ -102,7 +102,7 @@ t.test('a private token is read from standard input as people paste it, and neve
   t.notMatch(JSON.stringify([added, list, show, documents]), PIT.slice(4, 12))
 })
 
-t.test('a new token follows the one that is held, and a removed location has none', async (t) => {
+t.test('a new token replaces the stored one, and a removed location has none', async (t) => {
   const { json, run, vault } = await startCli(t)
   await vault.installGrant(issuedGrant('held'), install(1))
 
@@ -117,7 +117,7 @@ t.test('a new token follows the one that is held, and a removed location has non
   t.match(await vault.loadGrant('location:one'), { state: 'uninstalled', stateReason: 'removed by an operator' })
 })
 
-t.test('as a process, the command line takes a secret on standard input and ends with its exit code', async (t) => {
+t.test('as a process, the CLI reads a secret from standard input and exits with the right code', async (t) => {
   const { runProcess, vault } = await startCli(t)
 
   const added = await runProcess(['locations', 'add-token', 'one'], `${PIT}\r\n`)
@@ -125,10 +125,10 @@ t.test('as a process, the command line takes a secret on standard input and ends
 
   t.match(added, { code: 0, stderr: '' })
   t.match(await vault.loadGrant('location:one'), { tokens: { accessToken: PIT } })
-  t.match(wrong, { code: 2, stdout: '', stderr: /^There is no such command\n/ })
+  t.match(wrong, { code: 2, stdout: '', stderr: /^Unknown command\n/ })
 })
 
-t.test('vault rekey seals what is held under the first key, and says what it could not', async (t) => {
+t.test('vault rekey seals all grants with the first key, reports how many, and needs every key in use', async (t) => {
   const { run, vault } = await startCli(t)
   await vault.installGrant(issuedGrant('a'), install(1))
   await vault.installGrant(issuedGrant('b', { subject: 'location:two' }), install(1))
@@ -139,6 +139,6 @@ t.test('vault rekey seals what is held under the first key, and says what it cou
   const without = await run(['vault', 'rekey'])
 
   t.match(rekeyed, { code: 0, stderr: '', stdout: '{"key":"k2","resealed":2,"damaged":0}\n' })
-  t.match(again, { code: 0, stdout: '0 grants were sealed under k2.\n' })
-  t.match(without, { code: 1, stderr: /VAULT_KEYS lacks k2/ }, 'a key that is in use must be given')
+  t.match(again, { code: 0, stdout: '0 grants were sealed with k2.\n' })
+  t.match(without, { code: 1, stderr: /VAULT_KEYS lacks k2/ }, 'a key in use must be configured')
 })

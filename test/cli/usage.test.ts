@@ -4,27 +4,30 @@ import { startCli } from '../support/cli.ts'
 const PIT = 'pit-2a6f0c1e-1111-4222-8333-944455566677'
 
 t.test(
-  'wrong usage ends with 2, says what is wrong and how to do it on standard error, and changes nothing',
+  'invalid usage exits with 2, prints the error and the usage on standard error, and changes nothing',
   async (t) => {
     const { run, vault } = await startCli(t)
     const rows: [args: string[], said: RegExp][] = [
-      [['nonsense'], /^There is no such command\n/],
-      [['constructor'], /^There is no such command\n/],
-      [['keys'], /^There is no such command\n/],
-      [['keys', 'creat'], /^There is no such command\n/],
-      [['--json'], /^There is no such command\n/],
-      [['check', 'now'], /^There is an argument too many\n/],
-      [['keys', 'create', '--name', 'a'], /^--locations is missing\n/],
+      [['nonsense'], /^Unknown command\n/],
+      [['constructor'], /^Unknown command\n/],
+      [['keys'], /^Unknown command\n/],
+      [['keys', 'creat'], /^Unknown command\n/],
+      [['--json'], /^Unknown command\n/],
+      [['check', 'now'], /^Unexpected argument\n/],
+      [['keys', 'create', '--name', 'a'], /^--locations is required\n/],
       [['keys', 'create', '--name', 'a', '--locations', 'a,,b'], /^Not a location id: \n/],
       [['keys', 'create', '--name', 'a', '--locations', 'a b'], /^Not a location id: a b\n/],
       [
         ['keys', 'create', '--name', 'a', '--locations', 'a', '--colour', 'red'],
-        /^Give --name and --locations, and nothing else\n/
+        /^Expected --name and --locations, and nothing else\n/
       ],
-      [['keys', 'revoke'], /^Name one key id\n/],
-      [['locations', 'show', 'one', 'two'], /^There is an argument too many\n/],
-      [['keys', 'create', '--name', 'a\u001b[2J', '--locations', 'a'], /^--name takes 1 to 100 printable characters\n/],
-      [['locations', 'add-token', 'one'], /^Give the token on standard input\n/]
+      [['keys', 'revoke'], /^Expected one key id\n/],
+      [['locations', 'show', 'one', 'two'], /^Unexpected argument\n/],
+      [
+        ['keys', 'create', '--name', 'a\u001b[2J', '--locations', 'a'],
+        /^--name must have 1 to 100 printable characters\n/
+      ],
+      [['locations', 'add-token', 'one'], /^Expected a token on standard input\n/]
     ]
 
     const runs = await Promise.all(rows.map(([args]) => run(args)))
@@ -38,7 +41,7 @@ t.test(
   }
 )
 
-t.test('a token that was typed as an argument is refused without being repeated', async (t) => {
+t.test('a token given as an argument is rejected and not repeated', async (t) => {
   const { run } = await startCli(t)
 
   const refused = await run(['locations', 'add-token', 'one', PIT])
@@ -47,7 +50,7 @@ t.test('a token that was typed as an argument is refused without being repeated'
   t.notMatch(refused.stdout + refused.stderr, PIT)
 })
 
-t.test('a token that cannot be one is refused without being repeated', async (t) => {
+t.test('an invalid token is rejected and not repeated', async (t) => {
   const { run, vault } = await startCli(t)
 
   const runs = await Promise.all(
@@ -59,7 +62,7 @@ t.test('a token that cannot be one is refused without being repeated', async (t)
   t.equal(await vault.loadGrant('location:one'), undefined)
 })
 
-t.test('help is printed to whoever asks, without a configuration, and names every command', async (t) => {
+t.test('--help works without a configuration and lists every command', async (t) => {
   const { run } = await startCli(t)
 
   const help = await run(['--help'], '', { VAULT_KEYS: '' })
@@ -80,10 +83,10 @@ t.test('help is printed to whoever asks, without a configuration, and names ever
     t.match(help.stdout, `  ${name}`)
   t.match(ofCommand, { code: 0, stdout: help.stdout })
   t.equal(nothing.code, 2)
-  t.strictSame([nothing.stdout, nothing.stderr], ['', `Name a command\n${help.stdout}`])
+  t.strictSame([nothing.stdout, nothing.stderr], ['', `No command given\n${help.stdout}`])
 })
 
-t.test('commands that run at the same moment on one vault all succeed', async (t) => {
+t.test('concurrent commands on one vault all succeed', async (t) => {
   const { run, vault } = await startCli(t)
 
   const runs = await Promise.all(
