@@ -5,7 +5,7 @@ import type { TokenSource } from './bearer.ts'
 import type { Answer, CallContext, LocationCall, Send } from './call.ts'
 import { lateToken, withDeadline } from './deadline.ts'
 import { traceIdOf } from './errors/error-body.ts'
-import { problemOf } from './errors/to-problem.ts'
+import { upstreamProblem } from './errors/to-problem.ts'
 import { isOtherObject, isOtherRecord } from './mismatched-answer.ts'
 import { type ObjectRef, objectPath, type RecordRef, recordPath } from './record-ref.ts'
 import { appliedAfter, markSucceeded, withWriteOutcome } from './write-outcome.ts'
@@ -84,7 +84,7 @@ export function createHighLevelClient(send: Send<LocationCall>, { tokenFor }: Pi
       markSucceeded(call)
       return result
     }
-    const problem = withWriteOutcome(call, problemOf(call, answer, sent))
+    const problem = withWriteOutcome(call, upstreamProblem(call, answer, sent))
     call.callRecord.upstreamTraceId = problem.extras.upstream?.traceId
     throw problem
   }

@@ -17,7 +17,7 @@ export interface Wire {
 }
 
 /** Why no answer came, in the caller's terms. A call that was on the wire may have been carried out. */
-function problemOf(error: Error, sent: boolean, answered: boolean, applied: Applied): Problem {
+function connectionProblem(error: Error, sent: boolean, answered: boolean, applied: Applied): Problem {
   if (error instanceof Problem) return error
   if (error instanceof errors.ClientDestroyedError || error instanceof errors.ClientClosedError) {
     return new Problem('shutting-down', 'This process ended before HighLevel’s answer', {
@@ -154,7 +154,7 @@ function collect(
       if (expired !== undefined) return
       settle()
       if (status !== 0) call.callRecord.upstreamStatus = status
-      reject(problemOf(error, call.isSent, status !== 0, appliedAfter(call)))
+      reject(connectionProblem(error, call.isSent, status !== 0, appliedAfter(call)))
     }
   }
 }

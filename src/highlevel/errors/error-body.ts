@@ -1,8 +1,9 @@
+import { isObject } from '../../shared/json.ts'
 import type { Answer } from '../call.ts'
 
-/** What HighLevel says in an answer that is not a success. */
+/** What HighLevel's error body says. */
 export interface UpstreamError {
-  /** False where the body is neither JSON nor empty, such as the HTML of an edge server. */
+  /** False when the body is neither JSON nor empty, such as the HTML of an edge server. */
   readable: boolean
   message?: string
   errorCode?: string
@@ -11,61 +12,60 @@ export interface UpstreamError {
   traceId?: string
 }
 
-type Members = Record<string, unknown>
-
-const members = (value: unknown): Members => (typeof value === 'object' && value !== null ? (value as Members) : {})
 /**
- * What is read of a text: the rules that search it take time that grows with the square of its length. More than
- * `withoutValues` looks at, which has to see that something was cut off.
+ * The longest text that is read: the patterns that search it take time quadratic in its length. It is more than
+ * `withoutValues` searches, which has to notice that a text was cut.
  */
 const MAX_CHARS = 2_500
-const word = (value: unknown): string | undefined =>
+
+const objectOf = (value: unknown): Record<string, unknown> => (isObject(value) ? value : {})
+
+const textOf = (value: unknown): string | undefined =>
   typeof value === 'string' && value !== '' ? value.slice(0, MAX_CHARS) : undefined
 
-/** What a field key looks like: whatever else stands there is not repeated to a caller. */
-const plainWord = (value: unknown): string | undefined =>
+/** A string, or the strings of a list. */
+const joinedTextOf = (value: unknown): string | undefined =>
+  Array.isArray(value) ? textOf(value.filter((part) => typeof part === 'string').join('; ')) : textOf(value)
+
+/** Anything that does not look like a field key is not passed on to a caller. */
+const fieldKeyOf = (value: unknown): string | undefined =>
   typeof value === 'string' && /^[\w.~/-]{1,128}$/.test(value) ? value : undefined
 
 /** HighLevel's id of the exchange, if it looks like one. */
 export const traceIdOf = ({ traceId }: { traceId?: unknown }): string | undefined =>
   typeof traceId === 'string' && /^[0-9a-f-]{8,64}$/i.test(traceId) ? traceId : undefined
 
-/** A string, or the strings of a list. */
-const sentence = (value: unknown): string | undefined =>
-  Array.isArray(value) ? word(value.filter((part) => typeof part === 'string').join('; ')) : word(value)
-
 /**
- * Reads a string or array `message`, `error_description`, or an `error` that is a word or an object. Each member by
- * itself: every one is optional and of several shapes, and one that is odd must not hide what the others say.
+ * Reads `message` (a string or an array), `error_description`, or `error` (a string or an object). Each member is read by
+ * itself: all are optional and have several shapes, and an unknown shape of one must not hide the others.
  */
 export function readUpstreamError(answer: Answer): UpstreamError {
   const text = answer.body.toString('utf8').trim()
   if (text === '') return { readable: true }
   const parsed = parse(text)
-  if (parsed === undefined) return { readable: false, ...plain(answer, text) }
+  if (parsed === undefined) return { readable: false, ...plainText(answer, text) }
 
-  const body = members(parsed)
-  const nested = members(body['error'])
-  const [first] = Array.isArray(body['errors']) ? body['errors'].map(members) : []
-  const error = word(body['error'])
-  const description = word(body['error_description'])
-  const said = sentence(body['message']) ?? description ?? sentence(nested['message'])
-  return without({
+  const body = objectOf(parsed)
+  const nested = objectOf(body['error'])
+  const [first] = Array.isArray(body['errors']) ? body['errors'].map(objectOf) : []
+  const error = textOf(body['error'])
+  const description = textOf(body['error_description'])
+  const message = joinedTextOf(body['message']) ?? description ?? joinedTextOf(nested['message'])
+  return withoutUndefined({
     readable: true,
-    message: said ?? error,
-    // OAuth's `error` is a code. Beside a `message` it is the name of the status and says nothing.
+    message: message ?? error,
+    // OAuth's `error` is a code. Next to a `message`, `error` is only the name of the status.
     errorCode:
-      word(first?.['errorCode']) ??
-      word(nested['code']) ??
-      (description !== undefined || said === undefined ? error : undefined),
-    field: plainWord(first?.['field']),
+      textOf(first?.['errorCode']) ??
+      textOf(nested['code']) ??
+      (description !== undefined || message === undefined ? error : undefined),
+    field: fieldKeyOf(first?.['field']),
     traceId: traceIdOf(body)
   })
 }
 
-/** Members that are `undefined` are left out. */
-const without = (words: { [Name in keyof UpstreamError]: UpstreamError[Name] | undefined }) =>
-  Object.fromEntries(Object.entries(words).filter(([, value]) => value !== undefined)) as unknown as UpstreamError
+const withoutUndefined = (error: { [Name in keyof UpstreamError]: UpstreamError[Name] | undefined }) =>
+  Object.fromEntries(Object.entries(error).filter(([, value]) => value !== undefined)) as unknown as UpstreamError
 
 const parse = (text: string): unknown => {
   try {
@@ -75,6 +75,6 @@ const parse = (text: string): unknown => {
   }
 }
 
-/** Envoy speaks in one plain line ("no healthy upstream"); a page of HTML is of no use to a caller. */
-const plain = (answer: Answer, text: string): Pick<UpstreamError, 'message'> =>
-  String(answer.headers['content-type'] ?? '').startsWith('text/plain') && text.length <= 200 ? { message: text } : {}
+/** Envoy answers with one line of plain text ("no healthy upstream"). A page of HTML is of no use to a caller. */
+const plainText = ({ headers }: Answer, text: string): Pick<UpstreamError, 'message'> =>
+  String(headers['content-type'] ?? '').startsWith('text/plain') && text.length <= 200 ? { message: text } : {}

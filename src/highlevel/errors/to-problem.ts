@@ -6,80 +6,89 @@ import { type Answer, type Call, type LocationCall, writes } from '../call.ts'
 import { DAY_MS, untilDayEndMs } from '../quota/day.ts'
 import { appliedAfter } from '../write-outcome.ts'
 import { readUpstreamError, type UpstreamError } from './error-body.ts'
-import { type About, ruleFor } from './error-rules.ts'
+import { type CallKind, ruleFor } from './error-rules.ts'
 import { withoutValues } from './redact.ts'
 
+/** Whether HighLevel refused the token, so that another one may help. */
 export const isTokenFault = (answer: Answer): boolean =>
   answer.status === 401 && ruleFor('write', 401, readUpstreamError(answer))?.tokenFault === true
 
 const DEFAULT_INTERVAL_MS = 10_000
 
-/** A 429. Without a Retry-After the caller is told to wait until the day ends, or for one interval of the window. */
-function exhausted(answer: Answer): { code: ProblemCode; detail: string; retryAfterSeconds: number } {
+/** For a 429. Without a Retry-After from HighLevel the caller waits for the end of the day, or for one window. */
+function quotaExhausted(answer: Answer): { code: ProblemCode; detail: string; retryAfterSeconds: number } {
   if (countOf(answer, 'x-ratelimit-daily-remaining', 0, 0) === 0) {
     const resetMs = countOf(answer, 'x-ratelimit-daily-reset', 0, DAY_MS) ?? untilDayEndMs(Date.now())
     return {
       code: 'location-daily-exhausted',
-      detail: 'HighLevel takes no more calls of this location today',
+      detail: 'The daily quota of this location is used up at HighLevel',
       retryAfterSeconds: toRetryAfterSeconds(retryAfterMs(answer, resetMs))
     }
   }
   const intervalMs = countOf(answer, 'x-ratelimit-interval-milliseconds', 1, DAY_MS) ?? DEFAULT_INTERVAL_MS
   return {
     code: 'location-burst-exhausted',
-    detail: 'HighLevel takes no more calls of this location at the moment',
+    detail: 'The burst quota of this location is used up at HighLevel',
     retryAfterSeconds: toRetryAfterSeconds(retryAfterMs(answer, intervalMs))
   }
 }
 
-const faultsOf = (words: UpstreamError): readonly FieldError[] | undefined =>
-  words.field === undefined
+const duplicateErrors = ({ field }: UpstreamError): readonly FieldError[] | undefined =>
+  field === undefined
     ? undefined
     : [
         {
-          pointer: `/properties/${escapePointerToken(words.field)}`,
+          pointer: `/properties/${escapePointerToken(field)}`,
           code: 'duplicate',
-          detail: 'Another record holds this value'
+          detail: 'Another record has this value'
         }
       ]
 
 type AnyCall = Call & Partial<Pick<LocationCall, 'isBackground'>>
 
-function aboutOf(call: AnyCall): About {
+function kindOf(call: AnyCall): CallKind {
   if (writes(call)) return 'write'
-  return call.isBackground ? 'object' : 'record'
+  return call.isBackground ? 'read-object' : 'read-record'
 }
 
 /**
- * The problem that an answer outside 2xx stands for. `sent` is what the caller sent: HighLevel repeats values in its
- * messages, and they are taken out. Source of the messages: HighLevel's documents and what its users measured.
+ * The problem for an answer outside 2xx. `sent` is what the caller sent: HighLevel repeats values in its messages, and
+ * they are removed. Sources of the messages: HighLevel's documentation and measurements by its users.
  */
-export function problemOf(call: AnyCall, answer: Answer, sent: unknown): Problem {
-  const words = readUpstreamError(answer)
-  const message = words.message === undefined ? undefined : withoutValues(words.message, sent)
+export function upstreamProblem(call: AnyCall, answer: Answer, sent: unknown): Problem {
+  const upstreamError = readUpstreamError(answer)
+  const message = upstreamError.message === undefined ? undefined : withoutValues(upstreamError.message, sent)
   const upstream = {
     status: answer.status,
     ...(message !== undefined && { message }),
-    ...(words.traceId !== undefined && { traceId: words.traceId })
+    ...(upstreamError.traceId !== undefined && { traceId: upstreamError.traceId })
   }
   if (answer.status === 429) {
-    const { code, detail, retryAfterSeconds } = exhausted(answer)
+    const { code, detail, retryAfterSeconds } = quotaExhausted(answer)
     return new Problem(code, detail, { upstream, retryAfterSeconds })
   }
-  const applied = appliedAfter(call, answer, words)
-  if (!words.readable && answer.status < 500) {
-    return new Problem('upstream-unreadable', 'HighLevel’s answer is not JSON: something before it may have answered', {
-      upstream,
-      applied
-    })
+  const applied = appliedAfter(call, answer, upstreamError)
+  if (!upstreamError.readable && answer.status < 500) {
+    return new Problem(
+      'upstream-unreadable',
+      'HighLevel’s answer is not JSON: a proxy in front of it may have answered',
+      {
+        upstream,
+        applied
+      }
+    )
   }
-  // What a guard says names no value; what a validation says may repeat one, and a value must not decide.
+  // A validation message may repeat a value, which must not decide about the rule. A guard's message repeats none.
   const isGuard = [401, 403, 404].includes(answer.status)
-  const rule = ruleFor(aboutOf(call), answer.status, isGuard || message === undefined ? words : { ...words, message })
+  const rule = ruleFor(
+    kindOf(call),
+    answer.status,
+    isGuard || message === undefined ? upstreamError : { ...upstreamError, message }
+  )
   if (rule === undefined) {
     return new Problem('upstream-unreadable', `HighLevel answered with status ${answer.status}`, { upstream, applied })
   }
 
-  const errors = rule.code === 'duplicate-value' ? faultsOf(words) : undefined
+  const errors = rule.code === 'duplicate-value' ? duplicateErrors(upstreamError) : undefined
   return new Problem(rule.code, rule.detail, { upstream, applied, ...(errors && { errors }) })
 }

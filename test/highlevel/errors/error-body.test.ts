@@ -1,7 +1,7 @@
 import t from 'tap'
 import type { Answer } from '../../../src/highlevel/call.ts'
 import { readUpstreamError } from '../../../src/highlevel/errors/error-body.ts'
-import { isTokenFault, problemOf } from '../../../src/highlevel/errors/to-problem.ts'
+import { isTokenFault, upstreamProblem } from '../../../src/highlevel/errors/to-problem.ts'
 import type { ProblemCode } from '../../../src/problems/catalog.ts'
 import { createCall } from '../calls.ts'
 
@@ -13,8 +13,8 @@ const answer = (status: number, body: string, type = 'application/json'): Answer
 })
 const read = (body: unknown) => readUpstreamError(answer(400, JSON.stringify(body)))
 
-t.test('the message is found in every envelope that HighLevel uses', async (t) => {
-  const rows: [body: unknown, words: object][] = [
+t.test('the message is found in every error format that HighLevel uses', async (t) => {
+  const rows: [body: unknown, error: object][] = [
     [{ message: 'one' }, { message: 'one' }],
     [{ message: ['one', 'two'] }, { message: 'one; two' }],
     [{ message: 'one', error: 'Bad Request' }, { message: 'one' }],
@@ -41,11 +41,11 @@ t.test('the message is found in every envelope that HighLevel uses', async (t) =
     [null, {}]
   ]
 
-  for (const [body, words] of rows) t.match(read(body), { readable: true, ...words }, JSON.stringify(body))
+  for (const [body, error] of rows) t.match(read(body), { readable: true, ...error }, JSON.stringify(body))
   t.strictSame([read({}), read(null), read([])], [{ readable: true }, { readable: true }, { readable: true }])
 })
 
-t.test('a member of a shape that nobody knows does not hide the others', async (t) => {
+t.test('a member of an unknown shape does not hide the others', async (t) => {
   const message = 'The token is not authorized for this scope.'
   const bodies = [
     { message, error: null },
@@ -60,43 +60,46 @@ t.test('a member of a shape that nobody knows does not hide the others', async (
     const refused = answer(401, JSON.stringify(body))
 
     t.equal(readUpstreamError(refused).message, message, JSON.stringify(body))
-    t.equal(problemOf(PUT, refused, {}).code, 'location-scope-missing', JSON.stringify(body))
+    t.equal(upstreamProblem(PUT, refused, {}).code, 'location-scope-missing', JSON.stringify(body))
     t.equal(isTokenFault(refused), false, JSON.stringify(body))
   }
 })
 
-t.test('the name of the status beside the message does not change what the message says', async (t) => {
+t.test('the name of the status next to the message does not change its meaning', async (t) => {
   const body = { message: 'No record of the object has this id', error: 'Not Found', statusCode: 404 }
 
-  t.equal(problemOf(PUT, answer(404, JSON.stringify(body)), {}).code, 'record-not-found')
+  t.equal(upstreamProblem(PUT, answer(404, JSON.stringify(body)), {}).code, 'record-not-found')
 })
 
-t.test('what is not JSON is told by its status alone, and shown only where it is one plain line', async (t) => {
-  const html = '<!DOCTYPE html><title>Error 1010</title>'
-  const rows: [Answer, ProblemCode, message?: string][] = [
-    [answer(400, ''), 'upstream-rejected'],
-    [answer(401, ''), 'upstream-contract-changed'],
-    [answer(403, ' \r\n'), 'upstream-contract-changed'],
-    [answer(404, ''), 'record-not-found'],
-    [answer(500, ''), 'upstream-failed'],
-    [answer(403, html, 'text/html'), 'upstream-unreadable'],
-    [answer(400, '{"message":"cut of', 'application/json'), 'upstream-unreadable'],
-    [answer(301, html, 'text/html'), 'upstream-unreadable'],
-    [answer(404, 'not here', 'text/plain'), 'upstream-unreadable', 'not here'],
-    [answer(503, 'no healthy upstream', 'text/plain'), 'upstream-failed', 'no healthy upstream'],
-    [answer(503, 'upstream connect error', 'text/plain; charset=utf-8'), 'upstream-failed', 'upstream connect error'],
-    [answer(503, `${'x'.repeat(201)}`, 'text/plain'), 'upstream-failed'],
-    [answer(502, html, 'text/html'), 'upstream-failed'],
-    [answer(502, '{"message":"cut of'), 'upstream-failed'],
-    [{ status: 503, headers: {}, body: Buffer.from('no healthy upstream') }, 'upstream-failed']
-  ]
+t.test(
+  'a body that is not JSON is judged by its status, and quoted only if it is one line of plain text',
+  async (t) => {
+    const html = '<!DOCTYPE html><title>Error 1010</title>'
+    const rows: [Answer, ProblemCode, message?: string][] = [
+      [answer(400, ''), 'upstream-rejected'],
+      [answer(401, ''), 'upstream-contract-changed'],
+      [answer(403, ' \r\n'), 'upstream-contract-changed'],
+      [answer(404, ''), 'record-not-found'],
+      [answer(500, ''), 'upstream-failed'],
+      [answer(403, html, 'text/html'), 'upstream-unreadable'],
+      [answer(400, '{"message":"cut of', 'application/json'), 'upstream-unreadable'],
+      [answer(301, html, 'text/html'), 'upstream-unreadable'],
+      [answer(404, 'not here', 'text/plain'), 'upstream-unreadable', 'not here'],
+      [answer(503, 'no healthy upstream', 'text/plain'), 'upstream-failed', 'no healthy upstream'],
+      [answer(503, 'upstream connect error', 'text/plain; charset=utf-8'), 'upstream-failed', 'upstream connect error'],
+      [answer(503, `${'x'.repeat(201)}`, 'text/plain'), 'upstream-failed'],
+      [answer(502, html, 'text/html'), 'upstream-failed'],
+      [answer(502, '{"message":"cut of'), 'upstream-failed'],
+      [{ status: 503, headers: {}, body: Buffer.from('no healthy upstream') }, 'upstream-failed']
+    ]
 
-  for (const [given, code, message] of rows) {
-    const problem = problemOf(PUT, given, {})
-    t.equal(problem.code, code, `${given.status} ${given.body}`)
-    t.strictSame(problem.extras.upstream, { status: given.status, ...(message !== undefined && { message }) })
+    for (const [given, code, message] of rows) {
+      const problem = upstreamProblem(PUT, given, {})
+      t.equal(problem.code, code, `${given.status} ${given.body}`)
+      t.strictSame(problem.extras.upstream, { status: given.status, ...(message !== undefined && { message }) })
+    }
   }
-})
+)
 
 t.test('bytes that are not UTF-8 and JSON that nests deeply are read without a throw', async (t) => {
   const deep = `${'['.repeat(5_000)}${']'.repeat(5_000)}`
@@ -105,14 +108,14 @@ t.test('bytes that are not UTF-8 and JSON that nests deeply are read without a t
   t.strictSame(readUpstreamError(answer(400, deep)), { readable: true })
 })
 
-t.test('of words without end only the beginning is read, since the rules search all that is read', (t) => {
+t.test('only the beginning of a very long message is read, since the rules search all of it', (t) => {
   const long = 'record '.repeat(100_000)
-  const words = readUpstreamError(answer(404, JSON.stringify({ message: long, errors: [{ errorCode: long }] })))
+  const error = readUpstreamError(answer(404, JSON.stringify({ message: long, errors: [{ errorCode: long }] })))
 
-  t.ok(long.startsWith(words.message ?? ''))
-  t.equal(words.message?.length, 2_500)
-  t.equal(words.errorCode?.length, 2_500)
-  t.match(problemOf(PUT, answer(404, JSON.stringify({ message: 'object '.repeat(100_000) })), {}), {
+  t.ok(long.startsWith(error.message ?? ''))
+  t.equal(error.message?.length, 2_500)
+  t.equal(error.errorCode?.length, 2_500)
+  t.match(upstreamProblem(PUT, answer(404, JSON.stringify({ message: 'object '.repeat(100_000) })), {}), {
     code: 'record-not-found'
   })
   t.end()

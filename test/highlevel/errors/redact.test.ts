@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { withoutValues } from '../../../src/highlevel/errors/redact.ts'
-import { problemOf } from '../../../src/highlevel/errors/to-problem.ts'
+import { upstreamProblem } from '../../../src/highlevel/errors/to-problem.ts'
 import { createCall } from '../calls.ts'
 
-t.test('a value that was sent is taken out of a message, wherever and however often it stands', async (t) => {
+t.test('a sent value is removed from a message, wherever and however often it appears', async (t) => {
   const rows: [message: string, sent: unknown, clean: string][] = [
     ['No values here.', { a: 'x' }, 'No values here.'],
     [
@@ -31,30 +31,30 @@ t.test('a value that was sent is taken out of a message, wherever and however of
   for (const [message, sent, clean] of rows) t.equal(withoutValues(message, sent), clean, message)
 })
 
-t.test('a value that HighLevel trimmed before it repeated it is taken out', async (t) => {
+t.test('a value that HighLevel trimmed before repeating it is removed', async (t) => {
   t.equal(withoutValues('Bad: secret text', { a: '  secret text \n' }), 'Bad: [value]')
 })
 
-t.test('the name of a field stays, since it is what a person has to look for', async (t) => {
+t.test('the name of a field stays in the message', async (t) => {
   t.equal(
     withoutValues('customer_number is wrong', { properties: { customer_number: 'abc' } }),
     'customer_number is wrong'
   )
 })
 
-t.test('a long text that HighLevel repeats as a whole is taken out of its message', async (t) => {
+t.test('a long text that HighLevel repeats as a whole is removed from its message', async (t) => {
   const notes = 'Confidential note. '.repeat(632).slice(0, 12_001)
   const message = `${notes} exceeds the 12,000 character limit for Notes.`
   const answer = { status: 400, headers: {}, body: Buffer.from(JSON.stringify({ message, statusCode: 400 })) }
   const call = createCall('PUT')
 
-  const problem = problemOf(call, answer, { properties: { notes } })
+  const problem = upstreamProblem(call, answer, { properties: { notes } })
 
   t.equal(problem.code, 'upstream-rejected')
   t.equal(problem.extras.upstream?.message, '[value]')
 })
 
-t.test('what a value says does not decide what a refusal means', async (t) => {
+t.test('the text of a value does not decide what a refusal means', async (t) => {
   const call = createCall('PUT')
 
   for (const notes of [
@@ -64,18 +64,18 @@ t.test('what a value says does not decide what a refusal means', async (t) => {
   ]) {
     const message = `${notes} exceeds the 12,000 character limit for Notes.`
     const answer = { status: 400, headers: {}, body: Buffer.from(JSON.stringify({ message })) }
-    t.equal(problemOf(call, answer, { properties: { notes } }).code, 'upstream-rejected', notes)
+    t.equal(upstreamProblem(call, answer, { properties: { notes } }).code, 'upstream-rejected', notes)
   }
 })
 
-t.test('a message is cut to what a person reads', async (t) => {
+t.test('a long message is cut', async (t) => {
   const clean = withoutValues('word '.repeat(1_000), { a: 'other' })
 
   t.equal(clean.length, 501)
   t.ok(clean.endsWith('…'))
 })
 
-t.test('no eight characters from the beginning of a value stay in a message, whatever is around them', async (t) => {
+t.test('the first eight characters of a value never stay in a message, whatever is around them', async (t) => {
   const value = fc.string({ minLength: 8, maxLength: 60, unit: fc.constantFrom('a', 'b', ' ', '9', 'é') })
   const around = fc.string({ maxLength: 20, unit: fc.constantFrom('a', 'b', ' ', '.') })
 

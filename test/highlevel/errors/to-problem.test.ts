@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { Answer, Call } from '../../../src/highlevel/call.ts'
-import { isTokenFault, problemOf } from '../../../src/highlevel/errors/to-problem.ts'
+import { isTokenFault, upstreamProblem } from '../../../src/highlevel/errors/to-problem.ts'
 import { catalog, type ProblemCode } from '../../../src/problems/catalog.ts'
 import { createCall } from '../calls.ts'
 
@@ -14,7 +14,7 @@ const json = (status: number, body: unknown, headers: Answer['headers'] = {}): A
 const says = (status: number, message: string | string[]) =>
   json(status, { statusCode: status, message, traceId: '0a1b2c3d-4e5f-6a7b-8c9d-0a1b2c3d4e5f' })
 
-/** Status and message as HighLevel sends them; what the gateway makes of them; whether another token may help. */
+/** Status and message as HighLevel sends them, the code of the problem, and whether another token may help. */
 const rows: [status: number, message: string | string[], code: ProblemCode, tokenFault?: true][] = [
   [400, 'Bad Request', 'upstream-rejected'],
   [400, "couldn't validate the mapped field", 'upstream-rejected'],
@@ -75,7 +75,7 @@ for (const [status, message, code, tokenFault = false] of rows) {
   t.test(`${status} “${message}” is ${code}${tokenFault ? ', and another token may help' : ''}`, async (t) => {
     const answer = says(status, message)
 
-    const problem = problemOf(PUT, answer, { properties: {} })
+    const problem = upstreamProblem(PUT, answer, { properties: {} })
 
     t.equal(problem.code, code)
     t.equal(problem.status, catalog[code].status)
@@ -90,7 +90,7 @@ for (const [status, message, code, tokenFault = false] of rows) {
   })
 }
 
-/** What is made of a refused read of a record, and of an object. */
+/** The problem for a refused read of a record, and of an object. */
 const readRows: [status: number, message: string | string[], record: ProblemCode, object: ProblemCode][] = [
   [400, 'Bad Request', 'upstream-contract-changed', 'upstream-contract-changed'],
   [422, ['locationId must be a string'], 'upstream-contract-changed', 'upstream-contract-changed'],
@@ -115,13 +115,13 @@ const readRows: [status: number, message: string | string[], record: ProblemCode
 ]
 
 for (const [status, message, ofRecord, ofObject] of readRows) {
-  t.test(`a read that is refused with ${status} “${message}” is told as one`, async (t) => {
+  t.test(`a read that is refused with ${status} “${message}” is not reported as a write`, async (t) => {
     const get = { ...createCall('GET'), isBackground: false }
     for (const [read, code] of [
       [get, ofRecord],
       [{ ...get, isBackground: true }, ofObject]
     ] as const) {
-      const problem = problemOf(read, says(status, message), undefined)
+      const problem = upstreamProblem(read, says(status, message), undefined)
 
       t.equal(problem.code, code)
       t.notMatch(problem.detail, /value|write/)
@@ -131,51 +131,48 @@ for (const [status, message, ofRecord, ofObject] of readRows) {
   })
 }
 
-t.test('an error of HighLevel’s own leaves a write unknown, and a read unwritten', async (t) => {
+t.test('after a 503 a write is unknown, and a read has written nothing', async (t) => {
   const answer = says(503, 'Service Unavailable')
 
-  t.equal(problemOf(PUT, answer, {}).extras.applied, 'unknown')
-  t.equal(problemOf(createCall('GET'), answer, undefined).extras.applied, 'no')
+  t.equal(upstreamProblem(PUT, answer, {}).extras.applied, 'unknown')
+  t.equal(upstreamProblem(createCall('GET'), answer, undefined).extras.applied, 'no')
 })
 
-t.test(
-  'only the refusals that HighLevel is known to give before it stores anything prove that nothing was',
-  async (t) => {
-    const refusals = [400, 401, 403, 404, 422, 429]
-    const statuses = Array.from({ length: 900 }, (_, n) => n + 100).filter((status) => status !== 200 && status !== 201)
-    const appliedOf = (method: Call['method'], status: number) =>
-      problemOf(createCall(method), says(status, 'Words that nobody has seen yet'), {}).extras.applied ?? 'no'
+t.test('only refusals that HighLevel gives before it stores anything prove that nothing was stored', async (t) => {
+  const refusals = [400, 401, 403, 404, 422, 429]
+  const statuses = Array.from({ length: 900 }, (_, n) => n + 100).filter((status) => status !== 200 && status !== 201)
+  const appliedOf = (method: Call['method'], status: number) =>
+    upstreamProblem(createCall(method), says(status, 'Words that nobody has seen yet'), {}).extras.applied ?? 'no'
 
-    t.strictSame(
-      statuses.filter((status) => appliedOf('PUT', status) === 'no'),
-      refusals
-    )
-    t.strictSame(
-      statuses.filter((status) => appliedOf('GET', status) !== 'no'),
-      []
-    )
-  }
-)
+  t.strictSame(
+    statuses.filter((status) => appliedOf('PUT', status) === 'no'),
+    refusals
+  )
+  t.strictSame(
+    statuses.filter((status) => appliedOf('GET', status) !== 'no'),
+    []
+  )
+})
 
-t.test('a refusal of the values proves nothing where HighLevel’s own words are missing', async (t) => {
+t.test('a refusal of the values proves nothing without a reason in HighLevel’s words', async (t) => {
   const bodies = ['', '{}', '[]', 'null', '{"message":', '<html>', 'no healthy upstream']
   const appliedOf = (status: number, body: string) =>
-    problemOf(PUT, { status, headers: {}, body: Buffer.from(body) }, {}).extras.applied ?? 'no'
+    upstreamProblem(PUT, { status, headers: {}, body: Buffer.from(body) }, {}).extras.applied ?? 'no'
 
   for (const body of bodies) {
     for (const status of [400, 404, 422]) t.equal(appliedOf(status, body), 'unknown', `${status} ${body}`)
     for (const status of [401, 403, 429]) t.equal(appliedOf(status, body), 'no', `${status} ${body}`)
   }
-  t.match(problemOf(PUT, { status: 408, headers: {}, body: Buffer.from('<html>') }, {}), {
+  t.match(upstreamProblem(PUT, { status: 408, headers: {}, body: Buffer.from('<html>') }, {}), {
     code: 'upstream-unreadable'
   })
 })
 
-t.test('words of a dead token are no token fault under any status but 401', async (t) => {
+t.test('the message of an invalid token is a token fault with status 401 only', async (t) => {
   for (const status of [200, 400, 403, 404, 422, 429, 500]) t.equal(isTokenFault(says(status, 'Invalid JWT')), false)
 })
 
-t.test('a clash of a unique field names the field by its pointer', async (t) => {
+t.test('a duplicate value of a unique field names the field by its pointer', async (t) => {
   const body = (field: string) => ({
     message: 'A record with the same value for External ID - … already exists.',
     errors: [{ errorCode: 'duplicate_record', message: '…', field }],
@@ -184,35 +181,35 @@ t.test('a clash of a unique field names the field by its pointer', async (t) => 
   const pointers = { external_id: '/properties/external_id', 'a/b~c': '/properties/a~1b~0c' }
 
   for (const [field, pointer] of Object.entries(pointers)) {
-    t.strictSame(problemOf(PUT, json(400, body(field)), {}).extras.errors, [
-      { pointer, code: 'duplicate', detail: 'Another record holds this value' }
+    t.strictSame(upstreamProblem(PUT, json(400, body(field)), {}).extras.errors, [
+      { pointer, code: 'duplicate', detail: 'Another record has this value' }
     ])
   }
 })
 
-t.test('a clash that only its error code tells is a clash', async (t) => {
+t.test('a duplicate value is recognized by its error code alone', async (t) => {
   const answer = json(400, { message: 'Refused', errors: [{ errorCode: 'duplicate_record', field: 'email' }] })
 
-  t.match(problemOf(PUT, answer, {}), {
+  t.match(upstreamProblem(PUT, answer, {}), {
     code: 'duplicate-value',
     extras: { errors: [{ pointer: '/properties/email' }] }
   })
 })
 
-t.test('the fields of errors that are no clash are not shown as one', async (t) => {
+t.test('the fields of other errors are not reported as duplicates', async (t) => {
   const answer = json(422, { message: 'Refused', errors: [{ errorCode: 'bad_value', field: 'email' }] })
 
-  t.match(problemOf(PUT, answer, {}), { code: 'upstream-rejected', extras: { errors: undefined } })
+  t.match(upstreamProblem(PUT, answer, {}), { code: 'upstream-rejected', extras: { errors: undefined } })
 })
 
-t.test('a status outside 3xx to 5xx is unreadable, and what it did to a record is unknown', async (t) => {
+t.test('a status outside 3xx to 5xx is unreadable, and the outcome of a write is unknown', async (t) => {
   for (const status of [101, 600, 999]) {
-    t.match(problemOf(PUT, json(status, {}), {}), { code: 'upstream-unreadable', extras: { applied: 'unknown' } })
-    t.match(problemOf(createCall('GET'), json(status, {}), undefined), { extras: { applied: 'no' } })
+    t.match(upstreamProblem(PUT, json(status, {}), {}), { code: 'upstream-unreadable', extras: { applied: 'unknown' } })
+    t.match(upstreamProblem(createCall('GET'), json(status, {}), undefined), { extras: { applied: 'no' } })
   }
 })
 
-t.test('a 429 says when to come again: in HighLevel’s words, after one window, or tomorrow', async (t) => {
+t.test('a 429 has a Retry-After: HighLevel’s own, one window, or the time until tomorrow', async (t) => {
   const day = { 'x-ratelimit-daily-remaining': '0' }
   const window = { 'x-ratelimit-interval-milliseconds': '2500' }
   const expected: [Answer['headers'], ProblemCode, number][] = [
@@ -240,7 +237,7 @@ t.test('a 429 says when to come again: in HighLevel’s words, after one window,
   ]
 
   for (const [headers, code, retryAfterSeconds] of expected) {
-    const problem = problemOf(PUT, json(429, { message: 'Too many' }, headers), {})
+    const problem = upstreamProblem(PUT, json(429, { message: 'Too many' }, headers), {})
     t.match(
       problem,
       { code, extras: { retryAfterSeconds, upstream: { message: 'Too many' } } },
@@ -248,7 +245,7 @@ t.test('a 429 says when to come again: in HighLevel’s words, after one window,
     )
     t.not(problem.extras.applied, 'unknown')
   }
-  const tomorrow = problemOf(PUT, json(429, {}, { ...day, ...window }), {})
+  const tomorrow = upstreamProblem(PUT, json(429, {}, { ...day, ...window }), {})
   const seconds = 86_400 - ((Date.now() / 1_000) % 86_400)
   t.equal(tomorrow.code, 'location-daily-exhausted')
   t.ok(Math.abs((tomorrow.extras.retryAfterSeconds ?? 0) - seconds) < 5)
@@ -256,5 +253,8 @@ t.test('a 429 says when to come again: in HighLevel’s words, after one window,
 
 t.test('a 429 is a 429 whatever its body', async (t) => {
   for (const body of ['', '<html>', '{"mess'])
-    t.equal(problemOf(PUT, { status: 429, headers: {}, body: Buffer.from(body) }, {}).code, 'location-burst-exhausted')
+    t.equal(
+      upstreamProblem(PUT, { status: 429, headers: {}, body: Buffer.from(body) }, {}).code,
+      'location-burst-exhausted'
+    )
 })
