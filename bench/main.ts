@@ -14,7 +14,16 @@ import {
 import { type Round, readyMs } from './measure.ts'
 import { createStart, end, endAll, freePort, pinCores } from './processes.ts'
 import { report } from './report.ts'
-import { type Bench, type Entrant, enter, measureLatency, measureReady, measureThroughput, RATE } from './stages.ts'
+import {
+  type Bench,
+  type Entrant,
+  enter,
+  measureLatency,
+  measureReady,
+  measureSideBySide,
+  measureThroughput,
+  RATE
+} from './stages.ts'
 
 /** Latency and ready time are asked of these two only: what the gateway adds, and what Node alone would. */
 const closelyWatched = ['floor', 'gateway']
@@ -53,7 +62,14 @@ function readOptions(): Options {
     ...(values.redis !== undefined && { 'gateway with Redis': gatewayWithRedis(values.redis) }),
     ...(values.against !== undefined && { [`gateway of ${values.against}`]: gatewayOf(values.against) })
   }
-  return { chosen, rounds: least1('rounds', 6), seconds: least1('seconds', 1), processes: least1('processes', 1) }
+  // Two commits are compared process by process: what V8 makes of one differs from start to start.
+  const [rounds, processes] = values.against === undefined ? [6, 1] : [2, 8]
+  return {
+    chosen,
+    rounds: least1('rounds', rounds),
+    seconds: least1('seconds', 1),
+    processes: least1('processes', processes)
+  }
 }
 
 async function openBench(pinned: boolean, dir: string, stubPort: number): Promise<Bench> {
@@ -61,9 +77,17 @@ async function openBench(pinned: boolean, dir: string, stubPort: number): Promis
   const upstreamUrl = `http://127.0.0.1:${stubPort}`
   const since = performance.now()
   const stub = start([join(import.meta.dirname, 'stub-upstream.ts')], { env: { PORT: String(stubPort) } })
-  const load = start([join(import.meta.dirname, 'load.ts')], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
+  const startLoad = () =>
+    start([join(import.meta.dirname, 'load.ts')], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
   await readyMs(stub, upstreamUrl, since)
-  return { start, stub, load, site: { upstreamUrl, dir }, say: (text) => console.error(text) }
+  return {
+    start,
+    stub,
+    load: startLoad(),
+    otherLoad: startLoad(),
+    site: { upstreamUrl, dir },
+    say: (text) => console.error(text)
+  }
 }
 
 async function run({ chosen, rounds, seconds, processes }: Options, dir: string): Promise<string> {
@@ -83,17 +107,24 @@ async function run({ chosen, rounds, seconds, processes }: Options, dir: string)
   }
   const throughput = new Map<string, Round[]>(Object.keys(chosen).map((name) => [name, []]))
   let latencies = new Map<string, (readonly number[])[]>()
+  const sideBySide = new Map<string, number[]>()
   // What V8 makes of the same code differs from process to process by more than some changes of the code do.
   for (let i = 1; i <= processes; i++) {
     const entrants: Entrant[] = []
     for (const [name, contestant] of prepared) entrants.push(await enter(bench, name, contestant))
     const measured = await measureThroughput(bench, entrants, { rounds, seconds })
     for (const [name, its] of measured) throughput.get(name)?.push(...its)
+    const own = entrants.find(({ name }) => name === 'gateway')
+    for (const other of entrants.filter(({ name }) => name.startsWith('gateway of '))) {
+      if (own === undefined) continue
+      const ratios = sideBySide.get(other.name) ?? []
+      sideBySide.set(other.name, [...ratios, await measureSideBySide(bench, own, other)])
+    }
     const watched = entrants.filter(({ name }) => closelyWatched.includes(name))
     if (i === processes && watched.length > 0) latencies = await measureLatency(bench, watched)
     await Promise.all(entrants.map(({ child }) => end(child)))
   }
-  return report({ rounds: throughput, latencies, readyMs: ready, checkMicros: check, rate: RATE, pinned })
+  return report({ rounds: throughput, sideBySide, latencies, readyMs: ready, checkMicros: check, rate: RATE, pinned })
 }
 
 const options = readOptions()

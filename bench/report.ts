@@ -3,6 +3,8 @@ import type { Round } from './measure.ts'
 
 export interface Results {
   readonly rounds: ReadonlyMap<string, readonly Round[]>
+  /** The CPU of a request of this gateway as a ratio to that of another commit's, a pair of processes each. */
+  readonly sideBySide: ReadonlyMap<string, readonly number[]>
   /** Latencies in milliseconds at the fixed rate, by round: `direct` is the stub without anything between. */
   readonly latencies: ReadonlyMap<string, readonly (readonly number[])[]>
   /** Microseconds. */
@@ -114,15 +116,21 @@ function machine({ rounds, pinned }: Results): string {
   ].join(', ')
 }
 
-/** What each way to run this gateway costs, of the cost of another commit's, where one was measured beside it. */
-function comparisons(results: Results): string[] {
-  const names = [...results.rounds.keys()]
-  const before = names.filter((name) => name.startsWith('gateway of '))
-  const now = names.filter((name) => name.startsWith('gateway') && !before.includes(name))
-  return before.flatMap((base) =>
-    now.map((name) => `- ${name}, CPU per request, of ${base}: ${times(ratio(results, name, base, 'cpuMicros'))}`)
-  )
+/** The geometric mean of ratios, and its standard error as a share of it. */
+function meanRatio(ratios: readonly number[]): { mean: number; error: number } {
+  const logs = ratios.map(Math.log)
+  const mean = logs.reduce((sum, log) => sum + log, 0) / logs.length
+  const variance = logs.reduce((sum, log) => sum + (log - mean) ** 2, 0) / (logs.length - 1)
+  return { mean: Math.exp(mean), error: Math.sqrt(variance / logs.length) }
 }
+
+/** What this gateway costs, of the cost of another commit's. */
+const comparisons = ({ sideBySide }: Results): string[] =>
+  [...sideBySide].map(([base, ratios]) => {
+    const { mean, error } = meanRatio(ratios)
+    const spread = `± ${percent(error)}, ${ratios.length} pairs of processes side by side on one core`
+    return `- gateway, CPU per request, of ${base}: ${unit(3, ' x')(mean)} (${spread})`
+  })
 
 /** The whole report as Markdown. What this run did not measure is left out. */
 export function report(results: Results): string {

@@ -4,11 +4,14 @@ import { join } from 'node:path'
 import type { Contestant, Site } from './contestants.ts'
 import { callerPath, privateIntegrationToken, recordId, requestBody, upstreamPath } from './example.ts'
 import type { Target } from './load.ts'
-import { measureRound, type Round, readyMs, runTask } from './measure.ts'
+import { cpuSeconds, measureRound, type Round, readyMs, runTask } from './measure.ts'
 import { end, type Start } from './processes.ts'
 
 const CONNECTIONS = 50
 const WARM_UP_SECONDS = 15
+const SIDE_BY_SIDE_SECONDS = 8
+/** Few, so that neither waits for the load process. */
+const SIDE_BY_SIDE_CONNECTIONS = 8
 const READY_ROUNDS = 3
 const PACE_ROUNDS = 3
 const PACE_SECONDS = 2
@@ -19,6 +22,8 @@ export interface Bench {
   readonly start: Start
   readonly stub: ChildProcess
   readonly load: ChildProcess
+  /** For a second contestant at the same time. */
+  readonly otherLoad: ChildProcess
   readonly site: Site
   readonly say: (text: string) => void
 }
@@ -93,6 +98,31 @@ export async function measureThroughput(
     }
   }
   return results
+}
+
+/**
+ * What a request costs `one`, as a ratio to what it costs `other`. Both are flooded at the same time and share the tested
+ * core, so a slow spell of the machine hits both: rounds one after the other differ by a tenth for the same code.
+ */
+export async function measureSideBySide(
+  { load, otherLoad, say }: Bench,
+  one: Entrant,
+  other: Entrant
+): Promise<number> {
+  const flood = async ({ child, target }: Entrant, from: ChildProcess): Promise<number> => {
+    const before = cpuSeconds(child)
+    const task = {
+      kind: 'flood',
+      target,
+      seconds: SIDE_BY_SIDE_SECONDS,
+      connections: SIDE_BY_SIDE_CONNECTIONS
+    } as const
+    const { requests } = await runTask(from, task)
+    return (cpuSeconds(child) - before) / requests
+  }
+  const [cost, otherCost] = await Promise.all([flood(one, load), flood(other, otherLoad)])
+  say(`side by side: ${one.name} takes ${(cost / otherCost).toFixed(3)} x the CPU of ${other.name}`)
+  return cost / otherCost
 }
 
 /** Latencies in milliseconds at a fixed rate, by name and round; `direct` asks the stub with nothing between. */
