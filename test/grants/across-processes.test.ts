@@ -13,15 +13,15 @@ const refreshes = (simulator: Simulator) =>
 const spentTwice = (simulator: Simulator) =>
   refreshes(simulator).filter(({ status, withinGrace }) => status >= 400 || withinGrace)
 
-type Prove = (t: Test, parts: { simulator: Simulator; site: Site }) => Promise<void>
+type Scenario = (t: Test, parts: { simulator: Simulator; site: Site }) => Promise<void>
 
-function withSite(name: string, stores: readonly StoreName[], prove: Prove, options = {}): void {
+function withSite(name: string, stores: readonly StoreName[], scenario: Scenario, options = {}): void {
   for (const store of stores) {
     t.test(`${name} (${store})`, async (t) => {
       const simulator = await startSimulator(t, options)
       const site = await openSite(t, store, simulator)
       if (site === undefined) t.pass('not run', { skip: NO_POSTGRES })
-      else await prove(t, { simulator, site })
+      else await scenario(t, { simulator, site })
     })
   }
 }
@@ -45,7 +45,7 @@ withSite(
 )
 
 withSite(
-  'a token endpoint that takes longer than a lease is asked once, and calls with less time are told so',
+  'a token endpoint slower than a lease is asked once, and calls with an earlier deadline get their 504',
   STORES,
   async (t, { simulator, site }) => {
     const gateways = await Promise.all(site.url.startsWith('sqlite:') ? [site.start()] : [site.start(), site.start()])
@@ -66,13 +66,13 @@ withSite(
 )
 
 withSite(
-  'a lasting 401 costs one renewal among all processes, and no call more than two writes',
+  'a lasting 401 costs one renewal across all processes, and at most two writes for each call',
   ['postgres'],
   async (t, { simulator, site }) => {
     const gateways = await Promise.all([site.start(), site.start(), site.start()])
     await gateways[0]?.install(simulator.connect().code)
     const body = { statusCode: 401, message: 'Invalid JWT' }
-    // Of the object too: a read that HighLevel takes would prove the token.
+    // Reads of the object fail too: an accepted read would verify the token.
     simulator.failNext({ kind: 'status', status: 401, body, path: '/objects/', times: 1_000 })
 
     const outcomes = []
@@ -87,34 +87,34 @@ withSite(
     t.equal(await gateways[1]?.outcome(), '200')
     await until(async () => (await site.grant())?.verified === true)
     simulator.expireTokens()
-    t.equal(await gateways[2]?.outcome(), '200', 'and a token that worked since may be renewed again')
+    t.equal(await gateways[2]?.outcome(), '200', 'a token that has worked since may be renewed again')
   }
 )
 
-/** The windows in which a process may die. Each resolves once the gateway is in it. */
-const windows = {
+/** The moments of a renewal at which a process may die, each with the fault that holds the renewal there. */
+const moments = {
   'before HighLevel did anything': (simulator: Simulator) => simulator.failNext({ kind: 'hang', path: '/oauth/token' }),
   'after HighLevel rotated, before its answer': (simulator: Simulator) =>
     simulator.failNext({ kind: 'slow', delayMs: 60_000, path: '/oauth/token' }),
   'after the answer, before the save': (simulator: Simulator) =>
     simulator.failNext({ kind: 'slow', delayMs: 700, path: '/oauth/token' })
 }
-type Window = keyof typeof windows
+type Moment = keyof typeof moments
 
-/** Brings a gateway into the window and kills it there. */
-async function killIn(t: Test, window: Window, simulator: Simulator, site: Site): Promise<void> {
+/** Starts a gateway, brings its renewal to this moment and kills the process there. */
+async function killAt(t: Test, moment: Moment, simulator: Simulator, site: Site): Promise<void> {
   const victim = await site.start()
   await victim.install(simulator.connect().code)
   t.equal(await victim.outcome(), '200')
   simulator.expireTokens()
-  windows[window](simulator)
+  moments[moment](simulator)
 
   const cut = victim.outcome().catch(() => 'cut off')
   await until(() => simulator.received({ path: '/oauth/token' }).some(({ body }) => body.includes('refresh_token=')))
-  const unlock = window === 'after the answer, before the save' ? await lockStore(t, site) : async () => undefined
-  if (window === 'after the answer, before the save') await until(() => refreshes(simulator).length === 1)
-  // The answer is on its way, and what is done with it waits for the lock.
-  if (window === 'after the answer, before the save') await new Promise((resolve) => setTimeout(resolve, 1_200))
+  const unlock = moment === 'after the answer, before the save' ? await lockStore(t, site) : async () => undefined
+  if (moment === 'after the answer, before the save') await until(() => refreshes(simulator).length === 1)
+  // The answer is on its way, and its save waits for the lock.
+  if (moment === 'after the answer, before the save') await new Promise((resolve) => setTimeout(resolve, 1_200))
   victim.kill('SIGKILL')
   await victim.ended
   await unlock()
@@ -123,7 +123,7 @@ async function killIn(t: Test, window: Window, simulator: Simulator, site: Site)
   t.match(await site.grant(), { generation: 1, intentAt: Number })
 }
 
-/** Nobody can write until the function that is returned is called. */
+/** Blocks all writes until the returned function is called. */
 async function lockStore(t: Test, { url }: Site): Promise<() => Promise<void>> {
   if (url.startsWith('sqlite:')) {
     const { default: Database } = await import('better-sqlite3')
@@ -136,7 +136,7 @@ async function lockStore(t: Test, { url }: Site): Promise<() => Promise<void>> {
   await client.query('begin')
   await client.query('lock table grants in exclusive mode')
   return async () => {
-    // A statement that waits for a lock outlives its client, and would be carried out after all.
+    // A statement that waits for a lock outlives its client and would still be carried out.
     await client.query(
       "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
     )
@@ -144,19 +144,19 @@ async function lockStore(t: Test, { url }: Site): Promise<() => Promise<void>> {
   }
 }
 
-for (const window of Object.keys(windows) as Window[]) {
+for (const moment of Object.keys(moments) as Moment[]) {
   withSite(
-    `killed ${window}, the restarted process finishes it within the grace and without a call`,
+    `killed ${moment}, the restarted process finishes the renewal within the grace and without a call`,
     STORES,
     async (t, { simulator, site }) => {
-      await killIn(t, window, simulator, site)
+      await killAt(t, moment, simulator, site)
       const diedAt = Date.now()
 
-      const again = await site.start()
+      const restarted = await site.start()
       await until(async () => (await site.grant())?.generation === 2)
 
       t.ok(Date.now() - diedAt < 30_000)
-      t.equal(await again.outcome(), '200')
+      t.equal(await restarted.outcome(), '200')
       t.strictSame(
         refreshes(simulator).filter(({ status }) => status >= 400),
         []
@@ -165,11 +165,11 @@ for (const window of Object.keys(windows) as Window[]) {
   )
 
   withSite(
-    `killed ${window}, another process finishes it within the grace and without a call`,
+    `killed ${moment}, another process finishes the renewal within the grace and without a call`,
     ['postgres'],
     async (t, { simulator, site }) => {
       const other = await site.start()
-      await killIn(t, window, simulator, site)
+      await killAt(t, moment, simulator, site)
       const diedAt = Date.now()
 
       await until(async () => (await site.grant())?.generation === 2)
@@ -185,38 +185,38 @@ for (const window of Object.keys(windows) as Window[]) {
 }
 
 const WITHOUT_GRACE = { graceMs: 0 }
-const LOST: Window = 'after HighLevel rotated, before its answer'
+const LOST: Moment = 'after HighLevel rotated, before its answer'
 
 withSite(
-  'where HighLevel gives no grace, the token is minted from the company',
+  'if HighLevel gives no grace, the token is minted from the company',
   STORES,
   async (t, { simulator, site }) => {
-    await killIn(t, LOST, simulator, site)
-    const again = await site.start()
-    await again.install(simulator.connectCompany({ approvedLocations: [SEED.locationId] }).code)
+    await killAt(t, LOST, simulator, site)
+    const restarted = await site.start()
+    await restarted.install(simulator.connectCompany({ approvedLocations: [SEED.locationId] }).code)
 
     await until(async () => (await site.grant())?.kind === 'minted')
 
-    t.equal(await again.outcome(), '200')
+    t.equal(await restarted.outcome(), '200')
     t.match(await site.grant(), { state: 'connected', generation: 2 })
   },
   WITHOUT_GRACE
 )
 
 withSite(
-  'with neither grace nor company the location asks to be connected again, once, and HighLevel is left alone',
+  'with neither grace nor company the location has to be reconnected, with one alarm and no more refreshes',
   ['postgres'],
   async (t, { simulator, site }) => {
     const other = await site.start()
-    await killIn(t, LOST, simulator, site)
+    await killAt(t, LOST, simulator, site)
 
     await until(async () => (await site.grant())?.state === 'reconnect-required')
-    const asked = simulator.tokenCalls().length
+    const callsBefore = simulator.tokenCalls().length
     const outcomes = [await other.outcome(), await other.outcome(), await other.outcome()]
 
     t.strictSame(new Set(outcomes), new Set(['409 location-reconnect-required']))
-    t.equal(simulator.tokenCalls().length, asked)
-    // The first one, whose answer was lost, and one of the other process.
+    t.equal(simulator.tokenCalls().length, callsBefore)
+    // One of the killed process, whose answer was lost, and one of the other process.
     t.equal(refreshes(simulator).length, 2)
     const alarmsOf = () => other.lines().filter(({ msg }) => String(msg).includes('must be connected again'))
     await until(() => alarmsOf().length > 0)
@@ -225,7 +225,7 @@ withSite(
     t.equal(alarms.length, 1)
 
     await other.install(simulator.connect().code)
-    t.equal(await other.outcome(), '200', 'and a new install mends it')
+    t.equal(await other.outcome(), '200', 'a new install reconnects it')
   },
   WITHOUT_GRACE
 )

@@ -26,7 +26,7 @@ onEachStore(t, 'fifty calls that meet an expired token renew it once, and all of
   }
 })
 
-t.test('a token that expires again and again is renewed each time', async (t) => {
+t.test('a token that HighLevel refuses again and again is renewed each time', async (t) => {
   const simulator = await startSimulator(t)
   const { patch } = await startGateway(t, { simulator })
 
@@ -42,7 +42,7 @@ t.test('a token is renewed in the background before it expires, and no call wait
   const simulator = await startSimulator(t, { now: clock.now })
   const { patch, vault } = await startGateway(t, { simulator, now: clock.now })
   clock.move(21 * HOUR)
-  // A call that waited for this would not be answered before it.
+  // A call that waited for the renewal would be answered after it.
   simulator.failNext({ kind: 'slow', delayMs: 1_500, path: '/oauth/token' })
 
   await until(() => simulator.received({ path: '/oauth/token' }).length === 1)
@@ -58,7 +58,7 @@ t.test('a token is renewed in the background before it expires, and no call wait
   t.equal(refreshes(simulator).length, 1)
 })
 
-t.test('a renewal in the background is in force for the calls after it', async (t) => {
+t.test('calls after a background renewal use its token', async (t) => {
   const clock = createClock()
   const simulator = await startSimulator(t, { now: clock.now })
   const { patch, vault } = await startGateway(t, { simulator, now: clock.now })
@@ -71,7 +71,7 @@ t.test('a renewal in the background is in force for the calls after it', async (
   t.equal(refreshes(simulator).length, 1)
 })
 
-t.test('a token that has expired by the clock is renewed before it is sent', async (t) => {
+t.test('a token that has expired by the gateway’s clock is renewed before it is sent', async (t) => {
   const clock = createClock()
   const simulator = await startSimulator(t, { now: clock.now })
   const { patch } = await startGateway(t, { simulator, now: clock.now })
@@ -130,7 +130,7 @@ t.test('a lasting 401 of any kind costs at most one renewal and two writes, and 
   }
 })
 
-t.test('a dead grant is asked for once: later calls are refused without HighLevel', async (t) => {
+t.test('a grant that has ended is refreshed once: later calls are refused without asking HighLevel', async (t) => {
   const simulator = await startSimulator(t)
   const { patch, vault, lines } = await startGateway(t, { simulator })
   simulator.revokeGrants()
@@ -143,7 +143,7 @@ t.test('a dead grant is asked for once: later calls are refused without HighLeve
   t.equal(lines.filter((line) => line.includes('must be connected again')).length, 1)
 })
 
-t.test('a paused location works again by itself', async (t) => {
+t.test('a paused location works again by itself when the pause ends', async (t) => {
   const clock = createClock()
   const simulator = await startSimulator(t, { now: clock.now })
   const { patch } = await startGateway(t, { simulator, now: clock.now })
@@ -162,13 +162,16 @@ t.test('a paused location works again by itself', async (t) => {
   t.equal((await patch(CHANGE)).status, 200)
 })
 
-t.test('a private integration token serves a location, and is never renewed', async (t) => {
+t.test('a private integration token serves a location and is never renewed', async (t) => {
   const simulator = await startSimulator(t)
   const { patch, vault } = await startGateway(t, { simulator, connected: false })
   const accessToken = simulator.privateToken()
   const subject = LOCATION
-  const fruit = { subject, kind: 'private', companyId: null, scopes: '', verified: true, stateSince: 0 } as const
-  await vault.installGrant({ ...fruit, tokens: { accessToken, expiresAt: null, issuedAt: 0 }, dueAt: null }, install(0))
+  const grantFields = { subject, kind: 'private', companyId: null, scopes: '', verified: true, stateSince: 0 } as const
+  await vault.installGrant(
+    { ...grantFields, tokens: { accessToken, expiresAt: null, issuedAt: 0 }, dueAt: null },
+    install(0)
+  )
 
   const good = await patch(CHANGE)
   simulator.revokeGrants()
@@ -191,7 +194,7 @@ t.test('a location that was removed is refused within 15 s', async (t) => {
   t.equal((await patch(CHANGE)).json['code'], 'location-not-connected')
 })
 
-t.test('calls go on with the tokens in memory while the store is down', async (t) => {
+t.test('calls go on with cached tokens while the vault is down', async (t) => {
   const clock = createClock()
   const simulator = await startSimulator(t, { now: clock.now })
   const { patch, vault } = await startGateway(t, { simulator, now: clock.now })
@@ -202,7 +205,7 @@ t.test('calls go on with the tokens in memory while the store is down', async (t
   t.equal((await patch(CHANGE)).status, 200)
 })
 
-t.test('a location whose token dies while it is paused works again when the pause ends', async (t) => {
+t.test('a location whose token expires during its pause works again when the pause ends', async (t) => {
   const clock = createClock()
   const simulator = await startSimulator(t, { now: clock.now })
   const { patch } = await startGateway(t, { simulator, now: clock.now })
@@ -222,8 +225,8 @@ t.test('a location whose token dies while it is paused works again when the paus
   t.equal((await patch(CHANGE)).status, 200)
 })
 
-t.test('an odd member beside the new pair does not lose the pair', async (t) => {
-  const odd = [
+t.test('an invalid member next to new tokens does not lose the tokens', async (t) => {
+  const invalidMembers = [
     { companyId: null },
     { approvedLocations: null },
     { locationId: '' },
@@ -234,7 +237,7 @@ t.test('an odd member beside the new pair does not lose the pair', async (t) => 
     { scope: 7 },
     { refresh_token: null }
   ]
-  for (const member of odd) {
+  for (const member of invalidMembers) {
     const simulator = await startSimulator(t)
     const { patch, vault } = await startGateway(t, { simulator })
     const before = await vault.loadGrant(LOCATION)
@@ -259,7 +262,7 @@ t.test('an odd member beside the new pair does not lose the pair', async (t) => 
   }
 })
 
-t.test('a call that ends before its replaced token is tried does not condemn the token', async (t) => {
+t.test('a call that times out before its new token is tried does not make the token count as refused', async (t) => {
   const simulator = await startSimulator(t)
   const { patch, vault } = await startGateway(t, { simulator })
   simulator.expireTokens()
@@ -274,7 +277,7 @@ t.test('a call that ends before its replaced token is tried does not condemn the
   t.equal((await patch(CHANGE)).status, 200)
 })
 
-t.test('a store that fails while a token must be renewed is vault-unavailable', async (t) => {
+t.test('a vault that fails when a token must be renewed is vault-unavailable', async (t) => {
   const clock = createClock()
   const simulator = await startSimulator(t, { now: clock.now })
   const { patch, vault } = await startGateway(t, { simulator, now: clock.now })
@@ -288,7 +291,7 @@ t.test('a store that fails while a token must be renewed is vault-unavailable', 
   t.strictSame(refreshes(simulator), [])
 })
 
-t.test('a dead grant whose token still works costs HighLevel nothing a call', async (t) => {
+t.test('a grant that has ended is not refreshed by calls while its access token still works', async (t) => {
   const clock = createClock()
   const simulator = await startSimulator(t, { now: clock.now })
   const { patch, lines, vault } = await startGateway(t, { simulator, now: clock.now })
@@ -310,7 +313,7 @@ t.test('a dead grant whose token still works costs HighLevel nothing a call', as
   t.equal(lines.filter((line) => line.includes('must be connected again')).length, 1)
 })
 
-t.test('a refresh whose answer is lost is asked again at once, and keeps the grant', async (t) => {
+t.test('a refresh whose answer is lost is repeated at once, and keeps the grant', async (t) => {
   for (const kind of ['reset-after', 'truncated', 'empty'] as const) {
     const simulator = await startSimulator(t)
     const { patch } = await startGateway(t, { simulator })
@@ -324,7 +327,7 @@ t.test('a refresh whose answer is lost is asked again at once, and keeps the gra
   }
 })
 
-t.test('a writer in another process holds a renewal up, and nothing else', async (t) => {
+t.test('a write lock of another process delays a renewal and nothing else', async (t) => {
   const simulator = await startSimulator(t)
   const { patch, call, config } = await startGateway(t, { simulator })
   const other = new Database(config.vault.url.slice('sqlite:'.length))
@@ -340,13 +343,13 @@ t.test('a writer in another process holds a renewal up, and nothing else', async
   other.close()
 
   t.strictSame(new Set(alive), new Set([200]))
-  // Nobody is asked before the intent is on disk.
+  // HighLevel is not asked before the intent is on disk.
   t.equal(meanwhile, 0)
   t.equal((await reply).status, 200)
   t.equal(refreshes(simulator).length, 1)
 })
 
-t.test('a refusal before HighLevel’s token endpoint does not end a grant', async (t) => {
+t.test('a refusal by a server in front of HighLevel’s token endpoint does not end a grant', async (t) => {
   for (const [status, message] of [
     [403, 'Forbidden resource'],
     [404, 'Cannot POST /oauth/token']

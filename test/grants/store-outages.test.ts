@@ -19,19 +19,19 @@ const refreshes = (simulator: Simulator) =>
 const failedSaves = (gateway: GatewayProcess) =>
   gateway.lines().filter(({ msg }) => String(msg).includes('could not be saved')).length
 
-/** From now on the store takes no new tokens, until the function that is returned is called. */
+/** Makes the database refuse new tokens until the returned function is called. */
 async function refuseTokens({ url }: Site): Promise<() => Promise<unknown>> {
   if (url.startsWith('sqlite:')) {
     await sql(
       url,
       `create trigger refuse before update on grants when new.generation > old.generation
-       begin select raise(abort, 'the store takes no tokens'); end`
+       begin select raise(abort, 'the database accepts no tokens'); end`
     )
     return () => sql(url, 'drop trigger refuse')
   }
   await sql(
     url,
-    `create function refuse() returns trigger as $$ begin raise 'the store takes no tokens'; end $$ language plpgsql`
+    `create function refuse() returns trigger as $$ begin raise 'the database accepts no tokens'; end $$ language plpgsql`
   )
   await sql(
     url,
@@ -42,7 +42,7 @@ async function refuseTokens({ url }: Site): Promise<() => Promise<unknown>> {
 
 for (const store of STORES) {
   t.test(
-    `a pair whose save fails five times is used meanwhile, and SIGTERM in between loses nothing (${store})`,
+    `tokens whose save fails five times are used meanwhile, and SIGTERM in between loses nothing (${store})`,
     async (t) => {
       const simulator = await startSimulator(t)
       const site = await openSite(t, store, simulator, { SHUTDOWN_GRACE_MS: '1500' })
@@ -50,7 +50,7 @@ for (const store of STORES) {
       const gateway = await site.start()
       await gateway.install(simulator.connect().code)
       simulator.expireTokens()
-      const takeTokens = await refuseTokens(site)
+      const acceptTokens = await refuseTokens(site)
 
       const outcomes = [await gateway.outcome()]
       await until(() => failedSaves(gateway) >= 5)
@@ -59,12 +59,12 @@ for (const store of STORES) {
       gateway.kill('SIGTERM')
       await sleep(3_000)
       const hasWaited = gateway.child.exitCode === null
-      await takeTokens()
+      await acceptTokens()
 
       t.equal(await gateway.ended, 0)
       t.strictSame(outcomes, ['200', '200'])
       t.match(before, { generation: 1, intentAt: Number, leaseOwner: String })
-      t.ok(hasWaited, 'the process waits for the store beyond its grace time')
+      t.ok(hasWaited, 'the process waits for the vault beyond SHUTDOWN_GRACE_MS')
       t.match(await site.grant(), { generation: 2, intentAt: null })
       t.equal(refreshes(simulator).length, 1)
       const again = await site.start()
@@ -73,7 +73,7 @@ for (const store of STORES) {
     }
   )
 
-  t.test(`a process that ends in the middle of a refresh leaves it to the next one (${store})`, async (t) => {
+  t.test(`a process that shuts down during a refresh leaves it to the next process (${store})`, async (t) => {
     const simulator = await startSimulator(t)
     const site = await openSite(t, store, simulator, { SHUTDOWN_GRACE_MS: '1500' })
     if (site === undefined) return void t.pass('not run', { skip: NO_POSTGRES })
@@ -96,7 +96,7 @@ for (const store of STORES) {
   })
 }
 
-/** A gateway in this process whose wire to PostgreSQL the test can cut. */
+/** A gateway in this process whose connection to PostgreSQL the test can cut. */
 async function behindProxy(t: Test, more: Record<string, string> = {}) {
   const url = await postgresDatabase(t)
   if (url === undefined) return undefined
@@ -111,7 +111,7 @@ async function behindProxy(t: Test, more: Record<string, string> = {}) {
 
 for (const mode of ['cut', 'hang'] as const) {
   t.test(
-    `while the way to the database is ${mode}, calls go on with the tokens in memory, and it heals by itself`,
+    `while the connection to the database is ${mode}, calls go on with cached tokens, and the gateway recovers by itself`,
     async (t) => {
       const site = await behindProxy(t)
       if (site === undefined) return void t.pass('not run', { skip: NO_POSTGRES })
@@ -122,28 +122,28 @@ for (const mode of ['cut', 'hang'] as const) {
       proxy.set(mode)
       clock.move(20_000)
       const startedAt = performance.now()
-      const going = [await patch(CHANGE), await patch(CHANGE), await patch(CHANGE)]
+      const replies = [await patch(CHANGE), await patch(CHANGE), await patch(CHANGE)]
       const tookMs = performance.now() - startedAt
       const ready = await call('/readyz')
       const unknown = await patch(CHANGE, {}, other)
       clock.move(25 * HOUR)
       const expired = await patch(CHANGE)
-      const asked = refreshes(simulator).length
+      const sent = refreshes(simulator).length
       proxy.set('pass')
       await until(async () => (await call('/readyz')).status === 200)
 
       t.strictSame(
-        going.map(({ status }) => status),
+        replies.map(({ status }) => status),
         [200, 200, 200]
       )
-      // Three calls that wait for the database take longer, on any machine.
+      // Three calls that waited for the database would take longer on any machine.
       t.ok(tookMs < 5_000, `${tookMs} ms`)
       t.match(ready.json, { status: 503, code: 'vault-unavailable' })
       for (const reply of [unknown, expired]) {
         t.match(reply.json, { status: 503, code: 'vault-unavailable', retryable: true })
         t.match(reply.headers.get('retry-after'), /^[1-9]\d*$/)
       }
-      t.equal(asked, 0, 'no refresh token is spent whose successor could not be saved')
+      t.equal(sent, 0, 'no refresh token is spent while its successor could not be saved')
       await until(async () => (await patch(CHANGE)).status === 200)
       t.match(await site.vault.loadGrant(`location:${SEED.locationId}`), { generation: 2 })
     }
@@ -151,7 +151,7 @@ for (const mode of ['cut', 'hang'] as const) {
 }
 
 t.test(
-  'while the token endpoint is down no call is refused, and the token is renewed without a call once it is up',
+  'while the token endpoint is down no call is refused, and the token is renewed without a call afterwards',
   async (t) => {
     const clock = createClock()
     const simulator = await startSimulator(t, { now: clock.now })
@@ -165,13 +165,13 @@ t.test(
     clock.move(5_000)
     await until(async () => (await grant())?.failures === 2)
     const second = (await patch(CHANGE)).status
-    const down = await grant()
+    const whileDown = await grant()
     simulator.clearFaults()
     clock.move(10_000)
     await until(async () => (await grant())?.generation === 2)
 
     t.strictSame([first, second], [200, 200])
-    t.match(down, {
+    t.match(whileDown, {
       state: 'backing-off',
       generation: 1,
       stateReason: /token endpoint/,
@@ -183,7 +183,7 @@ t.test(
   }
 )
 
-t.test('the end of the process keeps to its grace time while the database hangs and nothing is unsaved', async (t) => {
+t.test('a shutdown keeps to its grace time while the database hangs and nothing is unsaved', async (t) => {
   const site = await behindProxy(t, { SHUTDOWN_GRACE_MS: '1000' })
   if (site === undefined) return void t.pass('not run', { skip: NO_POSTGRES })
   const { proxy, simulator, patch, call, close } = site
@@ -199,12 +199,12 @@ t.test('the end of the process keeps to its grace time while the database hangs 
   await close()
   const tookMs = performance.now() - startedAt
 
-  // Much more than it takes, as a busy machine is slow; what waited for the database would wait without end.
+  // Generous for a busy machine. A shutdown that waited for the database would never end.
   t.ok(tookMs < 12_000, `${tookMs} ms`)
   await cut
 })
 
-t.test('an install into a database that takes no writes is refused before its code is spent', async (t) => {
+t.test('when the database is read-only, an install is refused before its code is spent', async (t) => {
   const DATABASE_URL = await postgresDatabase(t)
   if (DATABASE_URL === undefined) return void t.pass('not run', { skip: NO_POSTGRES })
   const simulator = await startSimulator(t)
@@ -212,7 +212,7 @@ t.test('an install into a database that takes no writes is refused before its co
   const before = await startGateway(t, { simulator, env: { DATABASE_URL } })
   await before.close()
   const gateway = await startGateway(t, { simulator, env: { DATABASE_URL }, connected: false })
-  // As after a failover to a standby. New connections only: those of the pool leave it when they are idle.
+  // As after a failover to a standby. It applies to new connections only, so the existing ones are closed.
   await sql(DATABASE_URL, `alter database ${pathname.slice(1)} set default_transaction_read_only = on`)
   await sql(
     DATABASE_URL,
@@ -222,11 +222,11 @@ t.test('an install into a database that takes no writes is refused before its co
   const reply = await gateway.install(simulator.connect().code)
 
   t.equal(reply.status, 503)
-  t.equal(simulator.tokenCalls().length, 1, 'the first install alone')
-  t.equal((await gateway.patch(CHANGE)).status, 200, 'and what can be read is used')
+  t.equal(simulator.tokenCalls().length, 1, 'only the first install')
+  t.equal((await gateway.patch(CHANGE)).status, 200, 'stored tokens are still used')
 })
 
-t.test('a SQLite file that was deleted under the process is not ready, and takes no install', async (t) => {
+t.test('a gateway whose SQLite file was deleted is not ready and refuses installs', async (t) => {
   const simulator = await startSimulator(t)
   const { call, install, config } = await startGateway(t, { simulator, connected: false })
   rmSync(config.vault.url.slice('sqlite:'.length))
@@ -238,7 +238,7 @@ t.test('a SQLite file that was deleted under the process is not ready, and takes
   t.strictSame(simulator.tokenCalls(), [])
 })
 
-t.test('a SQLite file that was replaced under the process has no tokens renewed into nowhere', async (t) => {
+t.test('a gateway whose SQLite file was replaced renews no tokens that it could not save', async (t) => {
   const clock = createClock()
   const simulator = await startSimulator(t, { now: clock.now })
   const { patch, config } = await startGateway(t, { simulator, now: clock.now })
@@ -253,7 +253,7 @@ t.test('a SQLite file that was replaced under the process has no tokens renewed 
   t.strictSame(refreshes(simulator), [])
 })
 
-t.test('odd words of HighLevel’s are stored and shown all the same', async (t) => {
+t.test('unusual characters and numbers in HighLevel’s token answers are stored and shown', async (t) => {
   for (const store of STORES) {
     const DATABASE_URL = await storeUrl(t, store)
     if (DATABASE_URL === undefined) return void t.pass('not run', { skip: NO_POSTGRES })
@@ -261,15 +261,15 @@ t.test('odd words of HighLevel’s are stored and shown all the same', async (t)
     const gateway = await startGateway(t, { simulator, env: { DATABASE_URL } })
     const grant = () => gateway.vault.loadGrant(`location:${SEED.locationId}`)
     const scope = 'objects/record.write\0'
-    const pair = simulator.grantTokens()
-    const body = { access_token: pair.accessToken, refresh_token: pair.refreshToken, expires_in: 1e99, scope }
+    const issued = simulator.grantTokens()
+    const body = { access_token: issued.accessToken, refresh_token: issued.refreshToken, expires_in: 1e99, scope }
     simulator.expireTokens()
     simulator.failNext({ kind: 'status', status: 200, body, path: '/oauth/token' })
     await gateway.patch(CHANGE)
     const renewed = await grant()
     const shown = await fetch(`${gateway.adminOrigin}/locations/${SEED.locationId}`)
-    const words = { error: 'invalid_client', error_description: 'a\0b\u001b[31mc' }
-    simulator.failNext({ kind: 'status', status: 400, body: words, path: '/oauth/token', times: 9 })
+    const refusal = { error: 'invalid_client', error_description: 'a\0b\u001b[31mc' }
+    simulator.failNext({ kind: 'status', status: 400, body: refusal, path: '/oauth/token', times: 9 })
     await gateway.vault.markVerified(`location:${SEED.locationId}`, 2, 1)
     simulator.expireTokens()
     await until(async () => {
@@ -277,20 +277,20 @@ t.test('odd words of HighLevel’s are stored and shown all the same', async (t)
       return (await grant())?.state === 'backing-off'
     })
 
-    t.match(renewed, { generation: 2, tokens: { refreshToken: pair.refreshToken } }, store)
+    t.match(renewed, { generation: 2, tokens: { refreshToken: issued.refreshToken } }, store)
     t.equal(shown.status, 200)
     t.match(await grant(), { stateReason: /a b \[31mc/, failures: 1 }, store)
   }
 })
 
-t.test('a key that cannot be looked up in time is answered in time', async (t) => {
+t.test('a call whose API key cannot be looked up in time is answered in time', async (t) => {
   const site = await behindProxy(t)
   if (site === undefined) return void t.pass('not run', { skip: NO_POSTGRES })
   site.proxy.set('hang')
-  const since = performance.now()
+  const startedAt = performance.now()
 
   const reply = await site.patch(CHANGE, { key: 'rgk_unknown', headers: { 'x-request-timeout-ms': '300' } })
 
   t.match(reply.json, { code: 'vault-unavailable', applied: 'no' })
-  t.ok(performance.now() - since < 600)
+  t.ok(performance.now() - startedAt < 600)
 })

@@ -9,30 +9,38 @@ function setup() {
   return { lines, ending, ...createBackgroundRetries({ log, ending: ending.signal }) }
 }
 
-t.test('what fails is done again until it is done, and drain waits for it', async (t) => {
+t.test('work that fails is repeated until it succeeds, and drain waits for it', async (t) => {
   const { start, drain, lines } = setup()
   let tries = 0
 
-  start('the locations wait', async () => {
+  start('the locations could not be rescheduled', async () => {
     tries += 1
-    if (tries < 3) throw new Error('the store is away')
+    if (tries < 3) throw new Error('the vault is down')
   })
   await drain()
 
   t.equal(tries, 3)
   t.match(
     lines.map((line) => JSON.parse(line)),
-    [{ level: 40, msg: 'the locations wait', isLast: false, err: { message: 'the store is away' } }, { isLast: false }]
+    [
+      {
+        level: 40,
+        msg: 'the locations could not be rescheduled',
+        isLast: false,
+        err: { message: 'the vault is down' }
+      },
+      { isLast: false }
+    ]
   )
 })
 
-t.test('when the process ends it is tried once more, and left', async (t) => {
+t.test('at shutdown, work is tried once more and then dropped', async (t) => {
   const { start, drain, ending } = setup()
   let tries = 0
-  start('it fails for ever', async () => {
+  start('it keeps failing', async () => {
     tries += 1
     ending.abort()
-    throw new Error('the store is away')
+    throw new Error('the vault is down')
   })
 
   await drain()

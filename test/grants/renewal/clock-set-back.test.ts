@@ -9,7 +9,7 @@ const LOCATION = `location:${SEED.locationId}` as const
 const HOUR = 3_600_000
 const path = '/oauth/token'
 
-/** A gateway whose clock is an hour ahead of HighLevel's until it is set right. */
+/** A gateway whose clock is an hour ahead of HighLevel's until it is set back. */
 async function openAhead(t: Test) {
   const clock = createClock()
   const simulator = await startSimulator(t, { now: createClock().now })
@@ -24,7 +24,7 @@ async function openAhead(t: Test) {
   }
 }
 
-/** The token has ended and its renewal has failed, at a time that is in the future once the clock is set back. */
+/** A gateway whose token expired and failed to be renewed at a time that lies in the future after the clock is set back. */
 async function backingOffAhead(t: Test) {
   const ahead = await openAhead(t)
   const { simulator, patch, grant, setBack } = ahead
@@ -36,22 +36,22 @@ async function backingOffAhead(t: Test) {
   return ahead
 }
 
-t.test('a call has a grant renewed that failed at a time that is not yet', async (t) => {
+t.test('a call renews a grant whose last failure lies in the future', async (t) => {
   const { patch } = await backingOffAhead(t)
   t.equal((await patch(CHANGE)).status, 200)
 })
 
-t.test('the sweep does so without a call', async (t) => {
+t.test('the renewal worker renews such a grant without a call', async (t) => {
   const { grant } = await backingOffAhead(t)
   await until(async () => (await grant())?.state === 'connected')
   t.match(await grant(), { generation: 2 })
 })
 
-t.test('a token that was made at a time that is not yet is replaced when HighLevel takes it no more', async (t) => {
+t.test('a refused token is replaced even if it was issued in the future', async (t) => {
   const { simulator, patch, grant, setBack, clock, vault } = await openAhead(t)
   simulator.expireTokens()
   const body = { statusCode: 401, message: 'Invalid JWT' }
-  // Of the object too: a read that HighLevel takes would prove the token.
+  // Reads of the object fail too: an accepted read would verify the token.
   simulator.failNext({ kind: 'status', status: 401, body, path: '/objects/', times: 4 })
   await patch(CHANGE)
   t.match(await grant(), { verified: false })
@@ -63,7 +63,7 @@ t.test('a token that was made at a time that is not yet is replaced when HighLev
   t.equal((await patch(CHANGE)).status, 200)
 })
 
-onEachStore(t, 'a lease that ends later than any process extends it is nobody’s', async (t, store) => {
+onEachStore(t, 'a lease that ends later than any process could have set it does not count', async (t, store) => {
   const vault = await store.open()
   const now = 10 * HOUR
   await vault.installGrant(issuedGrant('a', { dueAt: now }), install(1))
@@ -73,20 +73,20 @@ onEachStore(t, 'a lease that ends later than any process extends it is nobody’
   t.equal(await vault.claimGrant(ONE, 1, lease('you', now)), undefined)
 })
 
-onEachStore(t, 'what waits for a time that was never is made due, and nothing else is', async (t, store) => {
+onEachStore(t, 'grants that wait for a time set by a wrong clock are made due, and no others', async (t, store) => {
   const vault = await store.open()
   const now = 10 * HOUR
   await vault.installGrant(issuedGrant('a', { dueAt: now + 1 }), install(1))
   await vault.clearFutureTimes(now)
   t.match(await vault.loadGrant(ONE), { dueAt: now + 1 })
 
-  // Nor is what runs as it should, by a clock that is a little ahead.
+  // A valid lease by a clock that is slightly ahead is left alone, too.
   await vault.claimGrant(ONE, 1, lease('me', now + 5_000))
   await vault.clearFutureTimes(now)
   t.match(await vault.loadGrant(ONE), { leaseOwner: 'me', intentAt: now + 5_000 })
 
-  const setback = { stateSince: now, stateReason: '', failures: 9, intentAt: null }
-  const later = { ...setback, state: 'backing-off', dueAt: now + HOUR, triedAt: now + 5_000 } as const
+  const failure = { stateSince: now, stateReason: '', failures: 9, intentAt: null }
+  const later = { ...failure, state: 'backing-off', dueAt: now + HOUR, triedAt: now + 5_000 } as const
   await vault.recordFailure(ONE, 1, 'me', later)
   await vault.clearFutureTimes(now)
   t.match(await vault.loadGrant(ONE), { dueAt: now + HOUR })

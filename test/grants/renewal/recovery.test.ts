@@ -6,35 +6,35 @@ const CHANGE = { properties: { customer_number: 5 } }
 const LOCATION = `location:${SEED.locationId}` as const
 const COMPANY = `company:${SEED.companyId}` as const
 const HOUR = 3_600_000
-const invalid = { kind: 'status', status: 400, body: { error: 'invalid_grant' }, path: '/oauth/token' } as const
+const invalidGrant = { kind: 'status', status: 400, body: { error: 'invalid_grant' }, path: '/oauth/token' } as const
 
 async function open(t: Test) {
   const simulator = await startSimulator(t)
   const gateway = await startGateway(t, { simulator })
-  const asked = () => simulator.tokenCalls().filter(({ grantType }) => grantType === 'refresh_token')
-  return { simulator, ...gateway, asked, grant: () => gateway.vault.loadGrant(LOCATION) }
+  const refreshes = () => simulator.tokenCalls().filter(({ grantType }) => grantType === 'refresh_token')
+  return { simulator, ...gateway, refreshes, grant: () => gateway.vault.loadGrant(LOCATION) }
 }
 
 t.test('after invalid_grant the refresh token before the current one is tried', async (t) => {
-  const { simulator, patch, asked, grant } = await open(t)
+  const { simulator, patch, refreshes, grant } = await open(t)
   simulator.expireTokens()
   await patch(CHANGE)
-  const held = await grant()
+  const renewed = await grant()
   await until(async () => (await grant())?.verified === true)
-  simulator.expireToken(held?.tokens?.accessToken ?? '')
-  simulator.failNext(invalid)
+  simulator.expireToken(renewed?.tokens?.accessToken ?? '')
+  simulator.failNext(invalidGrant)
 
   const reply = await patch(CHANGE)
 
-  const sent = asked().map(({ refreshToken }) => refreshToken)
-  t.strictSame(sent.slice(1), [held?.tokens?.refreshToken, held?.tokens?.previousRefreshToken])
-  // The simulator, within its grace, gives the pair that the gateway holds: a dead one, and no reason to ask again.
+  const sent = refreshes().map(({ refreshToken }) => refreshToken)
+  t.strictSame(sent.slice(1), [renewed?.tokens?.refreshToken, renewed?.tokens?.previousRefreshToken])
+  // Within its grace, the simulator answers with the tokens that the gateway has, which have expired.
   t.match(await grant(), { state: 'connected', generation: 3 })
   t.equal(reply.json['code'], 'location-reconnect-required')
 })
 
-t.test('then a token is minted from the company, and from there on only so', async (t) => {
-  const { simulator, patch, install, asked, grant } = await open(t)
+t.test('after that a token is minted from the company, and later ones as well', async (t) => {
+  const { simulator, patch, install, refreshes, grant } = await open(t)
   await install(simulator.connectCompany({ bulk: true }).code)
   simulator.revokeGrants(SEED.locationId)
 
@@ -47,10 +47,10 @@ t.test('then a token is minted from the company, and from there on only so', asy
     [200, 200, 200]
   )
   t.match(await grant(), { kind: 'minted', state: 'connected', tokens: { refreshToken: undefined } })
-  t.equal(asked().length, 1)
+  t.equal(refreshes().length, 1)
 })
 
-t.test('what only fails for now on the way does not end the grant', async (t) => {
+t.test('a temporary failure during recovery does not end the grant', async (t) => {
   const clock = createClock()
   const simulator = await startSimulator(t, { now: clock.now })
   const { patch, install, vault } = await startGateway(t, { simulator, now: clock.now })
@@ -72,9 +72,9 @@ t.test('what only fails for now on the way does not end the grant', async (t) =>
 })
 
 t.test(
-  'where nothing helps the location says since when and where to connect, and is not asked for again',
+  'when recovery fails, the problem says since when and where to reconnect, and HighLevel is not asked again',
   async (t) => {
-    const { simulator, patch, install, asked, grant, lines } = await open(t)
+    const { simulator, patch, install, refreshes, grant, lines } = await open(t)
     await install(simulator.connectCompany({ bulk: true }).code)
     simulator.revokeGrants()
 
@@ -88,13 +88,13 @@ t.test(
     const ended = lines.filter((line) => line.includes('must be connected again'))
     t.strictSame(new Set(ended.map((line) => JSON.parse(line).subject)), new Set([LOCATION, COMPANY]))
     t.equal(ended.length, 2)
-    const before = asked().length
+    const before = refreshes().length
     await patch(CHANGE)
-    t.equal(asked().length, before)
+    t.equal(refreshes().length, before)
   }
 )
 
-t.test('a company that is connected again wakes the locations that had ended with it', async (t) => {
+t.test('reconnecting a company reconnects the locations that had ended with it', async (t) => {
   const simulator = await startSimulator(t)
   const { patch, install, vault } = await startGateway(t, { simulator, connected: false })
   await install(simulator.connectCompany({ approvedLocations: [SEED.locationId] }).code)
@@ -108,31 +108,37 @@ t.test('a company that is connected again wakes the locations that had ended wit
   t.equal((await patch(CHANGE)).status, 200)
 })
 
-t.test('while another process may be about to save, invalid_grant waits for it', async (t) => {
+t.test('after invalid_grant, recovery waits for another process that may be about to save', async (t) => {
   const clock = createClock()
   const simulator = await startSimulator(t, { now: clock.now })
   const { patch, vault } = await startGateway(t, { simulator, now: clock.now })
   await patch(CHANGE)
-  const held = await vault.loadGrant(LOCATION)
-  // Another process has claimed, asked and been cut off; its lease has run out and it still holds the new pair.
-  await vault.claimGrant(LOCATION, 1, { owner: 'cut off', at: clock.now(), until: clock.now() })
+  const renewed = await vault.loadGrant(LOCATION)
+  // Another process claimed the grant, asked HighLevel and was suspended. Its lease has run out; it has the new tokens.
+  await vault.claimGrant(LOCATION, 1, { owner: 'suspended', at: clock.now(), until: clock.now() })
   const { accessToken, refreshToken } = simulator.grantTokens()
-  simulator.expireToken(held?.tokens?.accessToken ?? '')
-  simulator.failNext(invalid)
+  simulator.expireToken(renewed?.tokens?.accessToken ?? '')
+  simulator.failNext(invalidGrant)
   clock.move(9_000)
 
   const reply = patch(CHANGE)
   await until(() => simulator.received({ path: '/oauth/token' }).length === 1)
   const tokens = { accessToken, refreshToken, expiresAt: clock.now() + 20 * HOUR, issuedAt: clock.now() }
-  const fruit = { subject: LOCATION, kind: 'oauth', companyId: SEED.companyId, scopes: '', verified: true } as const
-  await vault.saveIssued({ ...fruit, tokens, stateSince: 0, dueAt: tokens.expiresAt }, 1)
+  const grantFields = {
+    subject: LOCATION,
+    kind: 'oauth',
+    companyId: SEED.companyId,
+    scopes: '',
+    verified: true
+  } as const
+  await vault.saveIssued({ ...grantFields, tokens, stateSince: 0, dueAt: tokens.expiresAt }, 1)
 
   t.equal((await reply).status, 200)
   t.match(await vault.loadGrant(LOCATION), { generation: 2, state: 'connected', tokens: { accessToken } })
   t.equal(simulator.received({ path: '/oauth/token' }).length, 1)
 })
 
-t.test('a 403 that does not speak of the location ends no grant that is minted', async (t) => {
+t.test('a 403 that does not name the location does not end a minted grant', async (t) => {
   const simulator = await startSimulator(t)
   const { patch, install, vault } = await startGateway(t, { simulator, connected: false })
   await install(simulator.connectCompany({ approvedLocations: [SEED.locationId] }).code)
@@ -149,75 +155,69 @@ t.test('a 403 that does not speak of the location ends no grant that is minted',
 })
 
 t.test(
-  'a mint that is refused for a scope renews no company token, and one for a dead token renews it once',
+  'a mint refused for a scope renews no company token, and one refused for an expired token renews it once',
   async (t) => {
-    const { simulator, patch, install, asked, vault } = await open(t)
+    const { simulator, patch, install, refreshes, vault } = await open(t)
     await vault.markUninstalled(LOCATION, 'to be minted', Date.now())
     await install(simulator.connectCompany({ bulk: true }).code)
     const body = { statusCode: 401, message: 'The token is not authorized for this scope.' }
     simulator.failNext({ kind: 'status', status: 401, body, path: '/oauth/locationToken' })
     await patch(CHANGE)
-    const forScope = asked().length
+    const forScope = refreshes().length
     simulator.expireToken((await vault.loadGrant(COMPANY))?.tokens?.accessToken ?? '')
 
     await until(async () => (await patch(CHANGE)).status === 200)
 
-    t.strictSame([forScope, asked().length], [0, 1])
+    t.strictSame([forScope, refreshes().length], [0, 1])
     t.match(await vault.loadGrant(COMPANY), { verified: true, generation: 2 })
   }
 )
 
-t.test(
-  'locations that had ended with their company are connected with it, when its new pair is saved late',
-  async (t) => {
-    const simulator = await startSimulator(t)
-    const { patch, install, vault, asked } = {
-      ...(await startGateway(t, { simulator, connected: false })),
-      asked: () => simulator.tokenCalls()
-    }
-    await install(simulator.connectCompany({ approvedLocations: [SEED.locationId] }).code)
-    simulator.expireTokens()
-    const setback = {
-      stateSince: 1,
-      stateReason: 'invalid_grant',
-      failures: 1,
-      dueAt: null,
-      triedAt: 1,
-      intentAt: null
-    }
-    await vault.claimGrant(COMPANY, 1, { owner: 'believes', at: Date.now(), until: Date.now() })
-    await vault.recordFailure(COMPANY, 1, 'believes', { ...setback, state: 'reconnect-required' })
-    const lost = await patch(CHANGE)
-    const ended = await vault.loadGrant(LOCATION)
-
-    // As the late save of another process leaves it, but for the renewal that is due at once.
-    const company = await vault.loadGrant(COMPANY)
-    const fruit = {
-      subject: COMPANY,
-      kind: 'oauth',
-      companyId: SEED.companyId,
-      scopes: '',
-      verified: true,
-      stateSince: 1
-    } as const
-    await vault.saveIssued({ ...fruit, tokens: company?.tokens ?? null, dueAt: 1 }, 1)
-    await until(async () => (await vault.loadGrant(LOCATION))?.tokens != null)
-
-    t.equal(lost.json['code'], 'location-reconnect-required')
-    t.match(ended, { state: 'reconnect-required', stateReason: 'the grant of the company has ended' })
-    t.equal((await patch(CHANGE)).status, 200)
-    t.ok(asked().every(({ status }) => status === 200))
+t.test('locations that had ended with their company are reconnected when its new tokens are saved late', async (t) => {
+  const simulator = await startSimulator(t)
+  const { patch, install, vault } = await startGateway(t, { simulator, connected: false })
+  await install(simulator.connectCompany({ approvedLocations: [SEED.locationId] }).code)
+  simulator.expireTokens()
+  const failure = {
+    stateSince: 1,
+    stateReason: 'invalid_grant',
+    failures: 1,
+    dueAt: null,
+    triedAt: 1,
+    intentAt: null
   }
-)
+  await vault.claimGrant(COMPANY, 1, { owner: 'other process', at: Date.now(), until: Date.now() })
+  await vault.recordFailure(COMPANY, 1, 'other process', { ...failure, state: 'reconnect-required' })
+  const lost = await patch(CHANGE)
+  const ended = await vault.loadGrant(LOCATION)
 
-const UNKNOWN_WORDS = { error: 'invalid_grant', error_description: 'Computer says no' }
-const strange = { kind: 'status', status: 400, body: UNKNOWN_WORDS, path: '/oauth/token' } as const
+  // As the late save of another process leaves it, except that its renewal is due at once.
+  const company = await vault.loadGrant(COMPANY)
+  const grantFields = {
+    subject: COMPANY,
+    kind: 'oauth',
+    companyId: SEED.companyId,
+    scopes: '',
+    verified: true,
+    stateSince: 1
+  } as const
+  await vault.saveIssued({ ...grantFields, tokens: company?.tokens ?? null, dueAt: 1 }, 1)
+  await until(async () => (await vault.loadGrant(LOCATION))?.tokens != null)
 
-/** A gateway whose waits are over when the clock says so. */
+  t.equal(lost.json['code'], 'location-reconnect-required')
+  t.match(ended, { state: 'reconnect-required', stateReason: 'the grant of the company has ended' })
+  t.equal((await patch(CHANGE)).status, 200)
+  t.ok(simulator.tokenCalls().every(({ status }) => status === 200))
+})
+
+const UNKNOWN_REFUSAL = { error: 'invalid_grant', error_description: 'Computer says no' }
+const unknownRefusal = { kind: 'status', status: 400, body: UNKNOWN_REFUSAL, path: '/oauth/token' } as const
+
+/** A gateway whose waits end by a clock that the test moves. */
 async function withClock(t: Test) {
   const clock = createClock()
   const simulator = await startSimulator(t, { now: clock.now })
-  // Long, so that a slow machine ends no call before its wait is over.
+  // Long, so that on a slow machine no call times out before its wait is over.
   const env = { REQUEST_DEADLINE_MS: '120000' }
   const gateway = await startGateway(t, { simulator, now: clock.now, env })
   return {
@@ -225,64 +225,64 @@ async function withClock(t: Test) {
     simulator,
     ...gateway,
     grant: () => gateway.vault.loadGrant(LOCATION),
-    asked: () => simulator.tokenCalls().filter(({ grantType }) => grantType === 'refresh_token').length,
-    /** Moves the clock until what is under way has ended. */
-    async play<Value>(underWay: Promise<Value>): Promise<Value> {
+    refreshCount: () => simulator.tokenCalls().filter(({ grantType }) => grantType === 'refresh_token').length,
+    /** Moves the clock until `work` has ended. */
+    async moveClockDuring<Value>(work: Promise<Value>): Promise<Value> {
       const timer = setInterval(() => clock.move(2_000), 100)
-      return underWay.finally(() => clearInterval(timer))
+      return work.finally(() => clearInterval(timer))
     }
   }
 }
 
-t.test('a refusal in words that are not known passes: it is asked again while the grace lasts', async (t) => {
-  const { simulator, patch, grant, asked, play } = await withClock(t)
+t.test('after a refusal in unknown words the refresh is repeated while the grace lasts', async (t) => {
+  const { simulator, patch, grant, refreshCount, moveClockDuring } = await withClock(t)
   simulator.expireTokens()
-  simulator.failNext({ ...strange, times: 3 })
+  simulator.failNext({ ...unknownRefusal, times: 3 })
 
-  const reply = await play(patch(CHANGE))
+  const reply = await moveClockDuring(patch(CHANGE))
 
   t.equal(reply.status, 200)
-  t.equal(asked(), 4)
+  t.equal(refreshCount(), 4)
   t.match(await grant(), { state: 'connected', generation: 2 })
 })
 
-t.test('and where HighLevel has rotated before, the pair is not lost', async (t) => {
-  const { simulator, patch, grant, play } = await withClock(t)
+t.test('tokens that HighLevel issued before a refusal in unknown words are not lost', async (t) => {
+  const { simulator, patch, grant, moveClockDuring } = await withClock(t)
   simulator.expireTokens()
-  simulator.failNext({ ...strange, kind: 'status-after', times: 2 })
+  simulator.failNext({ ...unknownRefusal, kind: 'status-after', times: 2 })
 
-  t.equal((await play(patch(CHANGE))).status, 200)
+  t.equal((await moveClockDuring(patch(CHANGE))).status, 200)
   t.match(await grant(), { state: 'connected', generation: 2 })
 })
 
-t.test('after the grace and every other way it has ended, with an alarm, and is looked at each hour', async (t) => {
-  const { simulator, patch, grant, asked, play, clock, lines } = await withClock(t)
+t.test('after the grace, unknown words end the grant with an alarm, and it is tried again in an hour', async (t) => {
+  const { simulator, patch, grant, refreshCount, moveClockDuring, clock, lines } = await withClock(t)
   simulator.expireTokens()
-  simulator.failNext({ ...strange, times: 1_000 })
-  const began = clock.now()
+  simulator.failNext({ ...unknownRefusal, times: 1_000 })
+  const startedAt = clock.now()
 
-  const replies = [await play(patch(CHANGE)), await patch(CHANGE)]
+  const replies = [await moveClockDuring(patch(CHANGE)), await patch(CHANGE)]
 
-  t.ok(clock.now() - began >= 30_000, `${clock.now() - began} ms`)
-  t.ok(asked() >= 6, `${asked()} asks`)
+  t.ok(clock.now() - startedAt >= 30_000, `${clock.now() - startedAt} ms`)
+  t.ok(refreshCount() >= 6, `${refreshCount()} refreshes`)
   for (const { json } of replies) t.match(json, { status: 409, code: 'location-reconnect-required' })
   t.equal(lines.filter((line) => line.includes('must be connected again')).length, 1)
   t.match(await grant(), { state: 'reconnect-required', dueAt: Number })
 
-  // It was no end after all.
+  // The grant had not ended after all.
   simulator.clearFaults()
   clock.move(HOUR)
   await until(async () => (await grant())?.state === 'connected')
   t.equal((await patch(CHANGE)).status, 200)
 })
 
-t.test('and a token from the company is tried before', async (t) => {
-  const { simulator, patch, grant, install, play } = await withClock(t)
+t.test('before unknown words end a grant, a token is minted from the company', async (t) => {
+  const { simulator, patch, grant, install, moveClockDuring } = await withClock(t)
   await install(simulator.connectCompany({ bulk: true }).code)
   simulator.expireTokens(SEED.locationId)
-  simulator.failNext({ ...strange, times: 1_000 })
+  simulator.failNext({ ...unknownRefusal, times: 1_000 })
 
-  t.equal((await play(patch(CHANGE))).status, 200)
+  t.equal((await moveClockDuring(patch(CHANGE))).status, 200)
   t.match(await grant(), { kind: 'minted', state: 'connected' })
 })
 
@@ -297,7 +297,7 @@ t.test('"revoked, rotated or expired" under invalid_request ends a grant with an
   t.equal(lines.filter((line) => line.includes('must be connected again')).length, 1)
 })
 
-t.test('a refusal that may pass raises an alarm once it has lasted', async (t) => {
+t.test('a temporary refusal raises an alarm once it has lasted for a quarter of an hour', async (t) => {
   const { simulator, patch, clock, lines, grant } = await withClock(t)
   simulator.expireTokens()
   const body = { error: 'invalid_client' }
