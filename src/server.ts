@@ -1,10 +1,10 @@
 import { loadConfig } from './app/config.ts'
-import { endWithGrace } from './app/end-with-grace.ts'
 import { startGateway } from './app/lifecycle.ts'
+import { shutDownOnSignal } from './app/shutdown-signals.ts'
 import { openLog } from './observability/log.ts'
 import { requireNode } from './shared/node-version.ts'
 
-/** The process of `npm start` and of the container. */
+/** The entry point of `npm start` and of the container image. */
 async function main(): Promise<void> {
   requireNode()
   const config = loadConfig(process.env)
@@ -13,19 +13,19 @@ async function main(): Promise<void> {
   const gateway = await startGateway(config, output)
   log.info({ origin: gateway.origin, adminOrigin: gateway.adminOrigin }, 'ready')
 
-  // The gateway keeps to the grace time by itself, but for a grant that is not yet saved.
-  endWithGrace(async ({ signal, err }) => {
-    if (err) log.fatal({ err }, 'ending after a fault')
-    else log.info({ signal }, 'ending')
+  // No time limit here: `close` keeps to SHUTDOWN_GRACE_MS, and exceeds it only to save a grant.
+  shutDownOnSignal(async ({ signal, err }) => {
+    if (err) log.fatal({ err }, 'shutting down after an uncaught error')
+    else log.info({ signal }, 'shutting down')
     await gateway.close()
-    log.info('ended')
+    log.info('shutdown complete')
     await output.close()
   })
 }
 
 main().catch((error: unknown) => {
-  // Before there is a log, and where its destination may be what failed: one line for whoever started the process.
+  // To stderr: the log may not be open yet, or its destination may be what failed.
   process.stderr.write(`records-gateway cannot start: ${error instanceof Error ? error.message : String(error)}\n`)
-  // At once: a connection to a database that failed half open would keep the process for a minute.
+  // Exits at once: a half-open database connection would keep the process alive for a minute.
   process.exit(1)
 })

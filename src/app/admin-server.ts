@@ -10,13 +10,13 @@ import validation from '../http/validation.ts'
 import logging from '../observability/request-log.ts'
 import { Problem } from '../problems/problem.ts'
 import { ID } from '../shared/ids.ts'
-import { healthOf, httpOptions, type ServerOptions } from './public-server.ts'
+import { healthOptions, httpOptions, type ServerOptions } from './public-server.ts'
 
-const PAGE = 1_000
+const PAGE_SIZE = 1_000
 
 const LocationId = Type.String({ pattern: ID.source, description: 'a location id' })
 const states = ['connected', 'backing-off', 'paused', 'reconnect-required', 'uninstalled'] as const
-const Page = Type.Object(
+const LocationsQuery = Type.Object(
   {
     after: Type.Optional(LocationId),
     state: Type.Optional(
@@ -34,17 +34,17 @@ interface Options {
   now: () => number
 }
 
-const unavailable = (cause: unknown) =>
-  new Problem('vault-unavailable', 'The store does not answer', { retryAfterSeconds: 5, cause })
+const vaultUnavailable = (cause: unknown) =>
+  new Problem('vault-unavailable', 'The database does not answer', { retryAfterSeconds: 5, cause })
 
-/** What state each location's connection is in, since when and why. No token. */
+/** Lists the state of each location's grant, since when and why. Never shows a token. */
 const locationRoutes: FastifyPluginAsyncTypebox<Options> = async (app, { vault, now }) => {
-  app.get('/locations', { schema: { querystring: Page } }, async ({ query }) => {
-    const page = await vault.listLocations({ ...query, limit: PAGE }).catch((cause) => {
-      throw unavailable(cause)
+  app.get('/locations', { schema: { querystring: LocationsQuery } }, async ({ query }) => {
+    const page = await vault.listLocations({ ...query, limit: PAGE_SIZE }).catch((cause) => {
+      throw vaultUnavailable(cause)
     })
     const locations = page.map((grant) => describeLocation(grant, now()))
-    const next = locations.length === PAGE ? locations.at(-1)?.id : undefined
+    const next = locations.length === PAGE_SIZE ? locations.at(-1)?.id : undefined
     return {
       locations,
       ...(next !== undefined && { next: `/locations?${new URLSearchParams({ ...query, after: next })}` })
@@ -53,27 +53,27 @@ const locationRoutes: FastifyPluginAsyncTypebox<Options> = async (app, { vault, 
 
   app.get('/locations/:id', { schema: { params: Type.Object({ id: LocationId }) } }, async ({ params }) => {
     const grant = await vault.findGrant(`location:${params.id}`).catch((cause) => {
-      throw unavailable(cause)
+      throw vaultUnavailable(cause)
     })
-    if (grant === undefined) throw new Problem('location-not-connected', 'This gateway knows no such location')
+    if (grant === undefined) throw new Problem('location-not-connected', 'The gateway has no grant for this location')
     return describeLocation(grant, now())
   })
 }
 
-/** The second listener, for operators alone: the API gateway never exposes it. */
+/** Builds the server for operators. It has no authentication: the API gateway must not expose it. */
 export async function buildAdminServer(options: ServerOptions): Promise<FastifyInstance> {
-  const { parts, log, writeLine, now } = options
-  const app = createServer(httpOptions(options, parts.connections.admin))
-  const methods = createMethodGuard()
-  await app.register(logging, { log, writeLine, metrics: parts.metrics })
+  const { container, log, writeLine, now } = options
+  const app = createServer(httpOptions(options, container.connections.admin))
+  const methodGuard = createMethodGuard()
+  await app.register(logging, { log, writeLine, metrics: container.metrics })
   await app.register(validation)
-  await app.register(methods.collectRoutes)
-  await app.register(health, healthOf(options))
-  await app.register(locationRoutes, { vault: parts.vault, now })
+  await app.register(methodGuard.collectRoutes)
+  await app.register(health, healthOptions(options))
+  await app.register(locationRoutes, { vault: container.vault, now })
 
   app.get('/metrics', { config: { quiet: true } }, async (_, reply) =>
-    reply.header('content-type', parts.metrics.contentType).send(await parts.metrics.render())
+    reply.header('content-type', container.metrics.contentType).send(await container.metrics.render())
   )
-  methods.addMissingMethods(app)
+  methodGuard.addMissingMethods(app)
   return app
 }

@@ -6,16 +6,16 @@ import { parseTrustProxy } from '../http/trust-proxy.ts'
 import { parseWebhookKey } from '../webhooks/signature.ts'
 import { type Environment, readEnvironment } from './environment.ts'
 
-/** Everything that can be configured, made once from the environment. */
+/** All settings, read once from the environment. */
 export interface Config {
   readonly publicServer: {
     readonly host: string
     readonly port: number
-    /** Where callers and browsers reach it, without a slash at the end. */
+    /** The URL at which callers and browsers reach it, without a trailing slash. */
     readonly url: string
-    /** In Fastify's form. */
+    /** The value of Fastify's option of the same name. */
     readonly trustProxy: boolean | string[]
-    /** As browsers send them, or `['*']`; `undefined` turns CORS off. */
+    /** In the form in which browsers send them, or `['*']`. `undefined` turns CORS off. */
     readonly corsOrigins: string[] | undefined
   }
   readonly adminServer: { readonly host: string; readonly port: number }
@@ -26,19 +26,19 @@ export interface Config {
   readonly vault: { readonly url: string; readonly keys: readonly VaultKey[] }
   readonly redisUrl: string | undefined
   readonly highLevel: {
-    /** Without a slash at the end. */
+    /** Without a trailing slash. */
     readonly apiUrl: string
     readonly apiVersion: string
     readonly timeoutMs: number
     readonly webhookKey: KeyObject
-    /** Absent where only private tokens are used: nobody can install an app then. */
+    /** The marketplace app. Absent if only private tokens are used: then no location can install it. */
     readonly app:
       | { readonly clientId: string; readonly clientSecret: string; readonly installUrl: string | undefined }
       | undefined
     readonly scopes: string
   }
   readonly callers: {
-    /** Absent where only API keys are taken. */
+    /** Absent if only API keys are accepted. */
     readonly jwt: JwtOptions | undefined
     readonly rateLimit: { readonly max: number; readonly windowMs: number }
   }
@@ -49,16 +49,16 @@ export interface Config {
     readonly queueMax: number
   }
   readonly writes: {
-    /** Values are checked against the location's object. */
+    /** Whether values are checked against the schema of the object. */
     readonly checks: boolean
-    /** Values are translated into the form that HighLevel takes. */
+    /** Whether values are translated into HighLevel's dialect. */
     readonly translates: boolean
   }
 }
 
-const withoutSlash = (url: string) => url.replace(/\/+$/, '')
+const withoutTrailingSlash = (url: string) => url.replace(/\/+$/, '')
 
-const appOf = (env: Environment): Config['highLevel']['app'] =>
+const readApp = (env: Environment): Config['highLevel']['app'] =>
   env.HIGHLEVEL_CLIENT_ID === undefined || env.HIGHLEVEL_CLIENT_SECRET === undefined
     ? undefined
     : {
@@ -67,7 +67,7 @@ const appOf = (env: Environment): Config['highLevel']['app'] =>
         installUrl: env.HIGHLEVEL_INSTALL_URL
       }
 
-const jwtOf = ({ CALLER_JWKS_URL, CALLER_JWT_ISSUER, CALLER_JWT_AUDIENCE, CALLER_LOCATIONS_CLAIM }: Environment) =>
+const readJwt = ({ CALLER_JWKS_URL, CALLER_JWT_ISSUER, CALLER_JWT_AUDIENCE, CALLER_LOCATIONS_CLAIM }: Environment) =>
   CALLER_JWKS_URL === undefined || CALLER_JWT_ISSUER === undefined || CALLER_JWT_AUDIENCE === undefined
     ? undefined
     : {
@@ -84,7 +84,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv): Config {
     publicServer: {
       host: env.HOST,
       port: env.PORT,
-      url: withoutSlash(env.PUBLIC_URL),
+      url: withoutTrailingSlash(env.PUBLIC_URL),
       trustProxy: parseTrustProxy(env.TRUST_PROXY),
       corsOrigins: env.CORS_ORIGINS === undefined ? undefined : parseOrigins(env.CORS_ORIGINS)
     },
@@ -96,16 +96,16 @@ export function loadConfig(environment: NodeJS.ProcessEnv): Config {
     vault: { url: env.DATABASE_URL, keys: parseVaultKeys(env.VAULT_KEYS).keys },
     redisUrl: env.REDIS_URL,
     highLevel: {
-      apiUrl: withoutSlash(env.HIGHLEVEL_API_URL),
+      apiUrl: withoutTrailingSlash(env.HIGHLEVEL_API_URL),
       apiVersion: env.HIGHLEVEL_API_VERSION,
       timeoutMs: env.UPSTREAM_TIMEOUT_MS,
-      // Its format was checked.
+      // readEnvironment has checked that it parses.
       webhookKey: parseWebhookKey(env.HIGHLEVEL_WEBHOOK_KEY) as KeyObject,
-      app: appOf(env),
+      app: readApp(env),
       scopes: env.HIGHLEVEL_SCOPES
     },
     callers: {
-      jwt: jwtOf(env),
+      jwt: readJwt(env),
       rateLimit: { max: env.CALLER_RATE_MAX, windowMs: env.CALLER_RATE_WINDOW_MS }
     },
     quota: {

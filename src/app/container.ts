@@ -13,29 +13,33 @@ import { createCatalog } from '../schemas/catalog.ts'
 import { waitAtMost } from '../shared/timeout.ts'
 import { version } from '../version.ts'
 import type { Config } from './config.ts'
-import { openFileLimit, shareOpenFiles } from './open-files.ts'
+import { openFileLimit, shareConnections } from './open-files.ts'
 
-/** What a store that answers takes to be told how things ended. */
-const LAST_WORDS_MS = 500
+/** Each step of closing gets at least this long, even after the grace time: enough for a few database writes. */
+const MIN_STEP_MS = 500
 
-/** Of all schemas that are held, as HighLevel sends them: 160 MB in memory, or 5,000 objects of a hundred fields. */
+/**
+ * Limits the schema cache, in characters of HighLevel's JSON. This many take 160 MB of memory: 5,000 objects with a
+ * hundred fields each.
+ */
 const MAX_SCHEMA_CHARS = 75_000_000
 
-const wireOf = (config: Config) => ({
+const wireOptions = (config: Config) => ({
   origin: config.highLevel.apiUrl,
   apiVersion: config.highLevel.apiVersion,
   userAgent: `records-gateway/${version}`
 })
 
 /**
- * HighLevel's OAuth, on connections of its own: a renewal must not wait behind calls that hang. Each call has one to
- * itself, so that no answer can be left over for the next: a pair in the wrong hands is lost.
+ * The client of HighLevel's OAuth endpoints. It has its own connections, so that a renewal never waits behind calls that
+ * hang. No connection is used twice, so that no call can read an answer left over from another: tokens that reach the
+ * wrong grant are lost.
  */
 function openOAuth(config: Config, connections: number, now: () => number, onMismatchedAnswer: (path: string) => void) {
   const { apiUrl, app } = config.highLevel
   if (app === undefined) return undefined
   const sockets = openConnectionPool(apiUrl, connections, { keepAlive: false })
-  const send = createTransport(sockets, wireOf(config), TOKEN_CALL_TIMEOUT_MS, onMismatchedAnswer)
+  const send = createTransport(sockets, wireOptions(config), TOKEN_CALL_TIMEOUT_MS, onMismatchedAnswer)
   const redirectUri = `${config.publicServer.url}/oauth/callback`
   return {
     api: createOAuthClient(send, { ...app, redirectUri, now, onMismatchedAnswer }),
@@ -43,24 +47,24 @@ function openOAuth(config: Config, connections: number, now: () => number, onMis
   }
 }
 
-/** Loaded where it is used: a process without it starts sooner. */
+/** Imported on demand: without Redis the process starts sooner. */
 const openRedis = async (url: string, log: BaseLogger) => (await import('../shared/redis.ts')).openRedis(url, log)
 
-/** Everything that has a lifetime, opened in one place and closed in the reverse order. */
+/** Opens everything that has a lifetime: the vault, Redis, connections, the renewal worker. `close` closes it in order. */
 export async function openContainer(config: Config, log: BaseLogger, now: () => number) {
   const { queueMax, ...limits } = config.quota
-  const connections = shareOpenFiles(openFileLimit())
+  const connections = shareConnections(openFileLimit())
   const vault = await openVault(config.vault.url, config.vault.keys, { now, log })
   const redis = config.redisUrl === undefined ? undefined : await openRedis(config.redisUrl, log)
   const metrics = createMetrics({ countGrants: vault.countGrants, now })
-  const foreign = (path: string) => {
-    log.error({ path }, 'an answer of HighLevel belongs to another call')
+  const onMismatchedAnswer = (path: string) => {
+    log.error({ path }, 'HighLevel’s answer belongs to another call')
     metrics.upstream.countMismatched()
   }
-  const oauth = openOAuth(config, connections.oauth, now, foreign)
+  const oauth = openOAuth(config, connections.oauth, now, onMismatchedAnswer)
   const grants = openGrants({ vault, oauth: oauth?.api, now, log, count: metrics.countRenewal })
   const upstream = openHighLevel({
-    wire: wireOf(config),
+    wire: wireOptions(config),
     connections: connections.upstream,
     timeoutMs: config.highLevel.timeoutMs,
     tokens: grants.tokens,
@@ -69,12 +73,12 @@ export async function openContainer(config: Config, log: BaseLogger, now: () => 
     redis,
     now,
     log,
-    foreign,
+    onMismatchedAnswer,
     metrics: metrics.upstream
   })
-  // As many as could wait for their location's quota, had they not to wait for one another.
-  const turns = createRecordMutex(queueMax + limits.burstMax)
-  const lock = createRecordLock(redis)
+  // As many writes of one record may wait for each other as could wait for the quota if each were of another record.
+  const recordMutex = createRecordMutex(queueMax + limits.burstMax)
+  const recordLock = createRecordLock(redis)
   const catalog = createCatalog({
     getObject: upstream.client.getObject,
     requireConnected: upstream.client.requireConnected,
@@ -102,35 +106,35 @@ export async function openContainer(config: Config, log: BaseLogger, now: () => 
     metrics,
     redis,
     upstream,
-    turns,
-    lock,
+    recordMutex,
+    recordLock,
     catalog,
-    /** How many record calls are under way. */
+    /** The number of calls in flight. */
     inFlight,
 
-    /** The end has begun: what need not be begun is not. Calls go on. */
+    /** Starts no more background work, because the process will shut down. Calls go on. */
     drain: grants.stopWorker,
 
-    /** Has every call answered now. */
-    async cut(): Promise<void> {
-      turns.close()
-      lock.close()
-      await upstream.cut()
+    /** Ends every call now: those that wait are rejected, those on the wire are aborted. */
+    async abortInFlight(): Promise<void> {
+      recordMutex.close()
+      recordLock.close()
+      await upstream.abortInFlight()
     },
 
     /**
-     * Ends in order: what is on the wire for calls, renewals under way, for which HighLevel has `withinMs` left, what is
-     * unsaved, the store. Only what is unsaved may take longer: a pair of tokens that is nowhere else is not left behind.
+     * Closes in order: calls in flight, Redis, renewals in progress (HighLevel has `withinMs` to answer them), pending
+     * saves, the vault. Only pending saves may exceed the time: their tokens exist nowhere else.
      */
     async close(withinMs: number) {
       const endsAt = performance.now() + withinMs
-      const left = () => Math.max(endsAt - performance.now(), LAST_WORDS_MS)
-      await upstream.cut()
+      const left = () => Math.max(endsAt - performance.now(), MIN_STEP_MS)
+      await upstream.abortInFlight()
       await upstream.close()
       await redis?.close()
       await grants.finishRenewals(withinMs)
       await oauth?.close()
-      // What was cut off is noted with its grant.
+      // The renewals that this aborted record their failure in the vault.
       await grants.finishRenewals(left())
       await grants.drain()
       await waitAtMost(left(), vault.close)

@@ -7,14 +7,14 @@ import { parseOrigins } from '../http/cors-origins.ts'
 import { isTrustProxy } from '../http/trust-proxy.ts'
 import { HIGHLEVEL_WEBHOOK_KEY, parseWebhookKey } from '../webhooks/signature.ts'
 
-const Whole = (minimum: number, maximum: number, fallback: number) =>
-  Type.Integer({ minimum, maximum, default: fallback, description: `a whole number from ${minimum} to ${maximum}` })
-const Port = (fallback: number) => Whole(0, 65_535, fallback)
-const Millis = (fallback: number) => Whole(1, 86_400_000, fallback)
-// URL.parse alone would accept `http:///host` and repair it.
+const IntegerBetween = (minimum: number, maximum: number, fallback: number) =>
+  Type.Integer({ minimum, maximum, default: fallback, description: `an integer from ${minimum} to ${maximum}` })
+const Port = (fallback: number) => IntegerBetween(0, 65_535, fallback)
+const Milliseconds = (fallback: number) => IntegerBetween(1, 86_400_000, fallback)
+// URL.parse alone would repair `http:///host` and accept it.
 const isHttpUrl = (text: string) => /^https?:\/\/[^\s/?#]+/.test(text) && URL.canParse(text)
 Format.Set('http-url', isHttpUrl)
-// Paths are appended to these URLs: they would end up in a query or fragment.
+// Paths are appended to these URLs. With a query or fragment, a path would become part of it.
 Format.Set('base-url', (text) => isHttpUrl(text) && !/[?#]/.test(text))
 Format.Set('redis-url', (text) => /^rediss?:\/\/[^\s/?#]+/.test(text) && URL.canParse(text))
 Format.Set('database-url', (text) =>
@@ -41,7 +41,7 @@ export const Env = Type.Object({
   PUBLIC_URL: BaseUrl('http://localhost:3000'),
   TRUST_PROXY: Type.String({
     format: 'trust-proxy',
-    description: 'true, false, or addresses and ranges separated by commas',
+    description: 'true, false, or comma-separated addresses and ranges',
     default: 'false'
   }),
   DATABASE_URL: Type.String({
@@ -78,28 +78,28 @@ export const Env = Type.Object({
   CALLER_JWT_ISSUER: Type.Optional(Type.String({ minLength: 1 })),
   CALLER_JWT_AUDIENCE: Type.Optional(Type.String({ minLength: 1 })),
   CALLER_LOCATIONS_CLAIM: Type.String({ minLength: 1, default: 'locations' }),
-  CALLER_RATE_MAX: Whole(1, 1_000_000_000, 300),
-  CALLER_RATE_WINDOW_MS: Millis(60_000),
-  LOCATION_BURST_MAX: Whole(1, 1_000_000_000, 100),
-  LOCATION_BURST_WINDOW_MS: Millis(10_000),
-  LOCATION_DAILY_MAX: Whole(0, 1_000_000_000, 200_000),
-  LOCATION_QUEUE_MAX: Whole(0, 1_000_000, 200),
-  REQUEST_DEADLINE_MS: Millis(15_000),
-  UPSTREAM_TIMEOUT_MS: Millis(10_000),
+  CALLER_RATE_MAX: IntegerBetween(1, 1_000_000_000, 300),
+  CALLER_RATE_WINDOW_MS: Milliseconds(60_000),
+  LOCATION_BURST_MAX: IntegerBetween(1, 1_000_000_000, 100),
+  LOCATION_BURST_WINDOW_MS: Milliseconds(10_000),
+  LOCATION_DAILY_MAX: IntegerBetween(0, 1_000_000_000, 200_000),
+  LOCATION_QUEUE_MAX: IntegerBetween(0, 1_000_000, 200),
+  REQUEST_DEADLINE_MS: Milliseconds(15_000),
+  UPSTREAM_TIMEOUT_MS: Milliseconds(10_000),
   SCHEMA_VALIDATION: Choice(['enforce', 'off'], 'enforce'),
   WRITE_DIALECT: Choice(['delta', 'verbatim'], 'delta'),
-  BODY_LIMIT_BYTES: Whole(1_024, 16_777_216, 262_144),
+  BODY_LIMIT_BYTES: IntegerBetween(1_024, 16_777_216, 262_144),
   CORS_ORIGINS: Type.Optional(
-    Type.String({ format: 'origins', description: '*, or origins such as https://app.example.com separated by commas' })
+    Type.String({ format: 'origins', description: '* or comma-separated origins such as https://app.example.com' })
   ),
   LOG_LEVEL: Choice(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], 'info'),
-  SHUTDOWN_GRACE_MS: Millis(10_000)
+  SHUTDOWN_GRACE_MS: Milliseconds(10_000)
 })
 
-const compiled = Compile(Env)
+const validator = Compile(Env)
 
 /** Variables that must be set together. */
-const together: readonly (readonly string[])[] = [
+const requiredTogether: readonly (readonly string[])[] = [
   ['HIGHLEVEL_CLIENT_ID', 'HIGHLEVEL_CLIENT_SECRET'],
   ['CALLER_JWKS_URL', 'CALLER_JWT_ISSUER', 'CALLER_JWT_AUDIENCE']
 ]
@@ -108,49 +108,49 @@ const schemaOf = (name: string) =>
   Env.properties[name as keyof typeof Env.properties] as { type?: string; description?: string }
 
 const schemaErrors = (candidate: unknown): string[] =>
-  compiled.Errors(candidate).flatMap(({ instancePath, keyword, params }) => {
+  validator.Errors(candidate).flatMap(({ instancePath, keyword, params }) => {
     if (keyword === 'required') return params.requiredProperties.map((name) => `${name} is required`)
     const name = instancePath.slice(1)
     return [`${name} must be ${schemaOf(name).description ?? 'a non-empty string'}`]
   })
 
-const pairErrors = (present: Record<string, unknown>): string[] =>
-  together.flatMap((names) => {
+const missingErrors = (present: Record<string, unknown>): string[] =>
+  requiredTogether.flatMap((names) => {
     const missing = names.filter((name) => present[name] === undefined)
     const given = names.filter((name) => !missing.includes(name)).join(' and ')
-    return given === '' ? [] : missing.map((name) => `${name} is required beside ${given}`)
+    return given === '' ? [] : missing.map((name) => `${name} must be set together with ${given}`)
   })
 
-const EVERY_ADDRESS: readonly unknown[] = ['0.0.0.0', '::']
+const ANY_ADDRESS: readonly unknown[] = ['0.0.0.0', '::']
 
-/** Otherwise the second listener would fail with EADDRINUSE, which names no variable. */
+/** Checked here because the second listener's EADDRINUSE would not say which variables collide. */
 const portErrors = ({ HOST, PORT, ADMIN_HOST, ADMIN_PORT }: Record<string, unknown>): string[] => {
-  const shareAddress = HOST === ADMIN_HOST || [HOST, ADMIN_HOST].some((host) => EVERY_ADDRESS.includes(host))
+  const shareAddress = HOST === ADMIN_HOST || [HOST, ADMIN_HOST].some((host) => ANY_ADDRESS.includes(host))
   return typeof PORT === 'number' && PORT === ADMIN_PORT && PORT !== 0 && shareAddress
     ? ['ADMIN_PORT must differ from PORT']
     : []
 }
 
 /** Accepts digits only: TypeBox's converter would read `true` as 1 and `3000.7` as 3000. */
-const read = ([name, text]: [string, string | undefined]): [string, unknown] => [
+const parseVariable = ([name, text]: [string, string | undefined]): [string, unknown] => [
   name,
   schemaOf(name).type === 'integer' && /^\d{1,15}$/.test(text ?? '') ? Number(text) : text
 ]
 
-/** The variables as they were read: numbers as numbers, defaults filled in. */
+/** The parsed variables: numbers are numbers, and defaults are filled in. */
 export type Environment = Static<typeof Env>
 
 /**
- * Reads and checks the variables. An empty one counts as absent, as compose files write it.
+ * Parses and checks the variables. An empty one counts as absent: compose files pass unset variables as empty ones.
  * Throws one Error that names every invalid variable, never its value.
  */
 export function readEnvironment(environment: NodeJS.ProcessEnv): Environment {
   const isPresent = ([name, value]: [string, unknown]) => name in Env.properties && value !== ''
   const present = Object.fromEntries(Object.entries(environment).filter(isPresent))
-  const candidate = compiled.Default(Object.fromEntries(Object.entries(present).map(read)))
+  const candidate = validator.Default(Object.fromEntries(Object.entries(present).map(parseVariable)))
   const errors = new Set([
     ...schemaErrors(candidate),
-    ...pairErrors(present),
+    ...missingErrors(present),
     ...portErrors(candidate as Record<string, unknown>),
     ...parseVaultKeys(present['VAULT_KEYS']).errors.map((error) => `VAULT_KEYS ${error}`)
   ])

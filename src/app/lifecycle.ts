@@ -6,43 +6,43 @@ import type { Config } from './config.ts'
 import { openContainer } from './container.ts'
 import { buildPublicServer } from './public-server.ts'
 
-/** A listener could not be opened. The message says what to do. */
+/** Thrown if a listener's port is in use. The message says what to do. */
 export class ListenError extends Error {
   override readonly name = 'ListenError'
 }
 
-async function listen(app: FastifyInstance, host: string, port: number, variables: string): Promise<string> {
+async function listen(app: FastifyInstance, host: string, port: number, variable: string): Promise<string> {
   try {
-    return await app.listen({ host, port, listenTextResolver: () => `listening for ${variables}` })
+    return await app.listen({ host, port, listenTextResolver: () => `listening for ${variable}` })
   } catch (cause) {
     if ((cause as { code?: unknown }).code !== 'EADDRINUSE') throw cause
-    throw new ListenError(`Port ${port} of ${host} is taken: end the program that listens there, or set ${variables}`, {
-      cause
-    })
+    const message = `Port ${port} on ${host} is in use: stop the process that listens on it, or set ${variable}`
+    throw new ListenError(message, { cause })
   }
 }
 
-/**
- * Shares of the grace time. First the listeners stay open, while whoever routes by `/readyz` finds out. Then calls under
- * way have until the second to be answered, and those that are not are told so; the third ends connections on which a
- * request never came.
+/*
+ * Shutdown, in shares of the grace time:
+ * - until 0.2, the listeners stay open, so that load balancers notice the failing `/readyz`;
+ * - at 0.85, calls that are still in flight are aborted and answered with a problem;
+ * - at 0.95, the remaining connections are closed, such as those whose request never arrived in full.
  */
-const LINGER = 0.2
-const ANSWER_BY = 0.85
-const CUT_AT = 0.95
-/** Longer than probes are apart. Where nobody asks, nobody needs time to find out. */
-const FOLLOWED_MS = 60_000
+const KEEP_LISTENING_SHARE = 0.2
+const ANSWER_BY_SHARE = 0.85
+const DISCONNECT_AT_SHARE = 0.95
+/** If `/readyz` was not asked for this long, nothing routes by it, and the listeners close without that delay. */
+const MAX_PROBE_INTERVAL_MS = 60_000
 
 export interface Gateway {
-  /** Where the listeners can be reached, such as `http://127.0.0.1:3000`. */
+  /** The address of the public listener, such as `http://127.0.0.1:3000`. */
   origin: string
   adminOrigin: string
   vault: Awaited<ReturnType<typeof openContainer>>['vault']
-  /** Fails readiness, lets the calls under way end, saves what is unsaved, closes the store. */
+  /** Fails readiness, waits for calls in flight, saves pending grants and closes the vault. */
   close(): Promise<void>
 }
 
-/** Opens everything that `config` names and listens. Throws before a listener is open, or closes what it opened. */
+/** Opens the container and both listeners. If that fails, it closes what it opened and throws. */
 export async function startGateway(
   config: Config,
   { log, writeLine }: Pick<Log, 'log' | 'writeLine'>,
@@ -50,18 +50,19 @@ export async function startGateway(
 ): Promise<Gateway> {
   const graceMs = config.shutdownGraceMs
   let drainingSince: number | undefined
-  let askedAt = Number.NEGATIVE_INFINITY
-  const parts = await openContainer(config, log, now)
+  let lastReadinessCheckAt = Number.NEGATIVE_INFINITY
+  const container = await openContainer(config, log, now)
   const options = {
     config,
-    parts,
+    container,
     log,
     writeLine,
     now,
     isDraining: () => drainingSince !== undefined,
-    lastAnswerAt: () => (drainingSince === undefined ? Number.POSITIVE_INFINITY : drainingSince + graceMs * ANSWER_BY),
-    onReadinessAsked: () => {
-      askedAt = performance.now()
+    shutdownDeadline: () =>
+      drainingSince === undefined ? Number.POSITIVE_INFINITY : drainingSince + graceMs * ANSWER_BY_SHARE,
+    onReadinessCheck: () => {
+      lastReadinessCheckAt = performance.now()
     }
   }
   const listeners: FastifyInstance[] = []
@@ -69,18 +70,18 @@ export async function startGateway(
   const close = async () => {
     const startedAt = performance.now()
     drainingSince = startedAt
-    parts.drain()
-    const answer = setTimeout(() => void parts.cut(), graceMs * ANSWER_BY)
-    // A connection in the middle of a request that never comes would keep its listener open past the grace time, and
-    // with it everything that is still to be saved.
-    const cut = setTimeout(() => {
+    container.drain()
+    const abortTimer = setTimeout(() => void container.abortInFlight(), graceMs * ANSWER_BY_SHARE)
+    // A connection whose request never arrives in full would keep its listener open past the grace time, and delay the
+    // saving of grants.
+    const disconnectTimer = setTimeout(() => {
       for (const { server } of listeners) server.closeAllConnections()
-    }, graceMs * CUT_AT)
-    if (startedAt - askedAt < FOLLOWED_MS) await sleep(graceMs * LINGER)
+    }, graceMs * DISCONNECT_AT_SHARE)
+    if (startedAt - lastReadinessCheckAt < MAX_PROBE_INTERVAL_MS) await sleep(graceMs * KEEP_LISTENING_SHARE)
     await Promise.all(listeners.map((listener) => listener.close()))
-    clearTimeout(answer)
-    clearTimeout(cut)
-    await parts.close(Math.max(0, startedAt + graceMs - performance.now()))
+    clearTimeout(abortTimer)
+    clearTimeout(disconnectTimer)
+    await container.close(Math.max(0, startedAt + graceMs - performance.now()))
   }
 
   try {
@@ -88,7 +89,7 @@ export async function startGateway(
     listeners.push(app, admin)
     const adminOrigin = await listen(admin, config.adminServer.host, config.adminServer.port, 'ADMIN_PORT')
     const origin = await listen(app, config.publicServer.host, config.publicServer.port, 'PORT')
-    return { origin, adminOrigin, vault: parts.vault, close }
+    return { origin, adminOrigin, vault: container.vault, close }
   } catch (error) {
     await close()
     throw error

@@ -4,7 +4,7 @@ import type { Logger } from 'pino'
 import auth from '../callers/authenticate.ts'
 import { createCallers } from '../callers/callers.ts'
 import { callerLimit, createFailureLimit, rateLimitCounters } from '../callers/rate-limit.ts'
-import rateLimitFields from '../callers/rate-limit-headers.ts'
+import rateLimitHeaders from '../callers/rate-limit-headers.ts'
 import health from '../http/health.ts'
 import jsonBody from '../http/json-parser.ts'
 import { createMethodGuard } from '../http/method-not-allowed.ts'
@@ -32,78 +32,78 @@ import type { Container } from './container.ts'
 
 export interface ServerOptions {
   config: Config
-  parts: Container
+  container: Container
   log: Logger
   writeLine: WriteLine
   now: () => number
   isDraining: () => boolean
-  /** Until when calls have to be answered, on the clock of `performance.now()`. */
-  lastAnswerAt: () => number
-  onReadinessAsked: () => void
+  /** By when calls must be answered, by `performance.now()`; infinite until shutdown begins. */
+  shutdownDeadline: () => number
+  onReadinessCheck: () => void
 }
 
-/** The public listener: every register call of it, in order. */
+/** Builds the server for callers. A request passes the plugins in the order in which they are registered here. */
 export async function buildPublicServer(options: ServerOptions): Promise<FastifyInstance> {
-  const { config, parts, log, writeLine, now, lastAnswerAt } = options
-  const app = createServer(httpOptions(options, parts.connections.accepted))
-  const methods = createMethodGuard()
+  const { config, container, log, writeLine, now, shutdownDeadline } = options
+  const app = createServer(httpOptions(options, container.connections.accepted))
+  const methodGuard = createMethodGuard()
 
-  await app.register(logging, { log, writeLine, metrics: parts.metrics })
+  await app.register(logging, { log, writeLine, metrics: container.metrics })
   await app.register(validation)
   await app.register(jsonBody)
-  await app.register(rateLimitCounters, { redis: parts.redis, replicas: parts.upstream.replicas })
+  await app.register(rateLimitCounters, { redis: container.redis, replicas: container.upstream.replicas })
   const { corsOrigins } = config.publicServer
   if (corsOrigins !== undefined) {
-    await app.register(methods.rejectPlainOptions)
+    await app.register(methodGuard.rejectPlainOptions)
     await app.register(cors, corsOptions(corsOrigins))
   }
   await app.register(openapi, { publicUrl: config.publicServer.url, version })
-  await app.register(methods.collectRoutes)
+  await app.register(methodGuard.collectRoutes)
 
-  await app.register(health, healthOf(options))
+  await app.register(health, healthOptions(options))
   await app.register(problemPages)
-  const install = installOf(options)
+  const install = buildInstall(options)
   if (install) await app.register(installRoutes, install)
-  await app.register(webhookRoutes, webhooksOf(options))
+  await app.register(webhookRoutes, buildWebhooks(options))
 
   await app.register(async (guarded) => {
     const failureLimit = createFailureLimit(guarded)
     await guarded.register(auth, {
-      callers: createCallers({ vault: parts.vault, jwt: config.callers.jwt, now, log }),
+      callers: createCallers({ vault: container.vault, jwt: config.callers.jwt, now, log }),
       failureLimit,
       deadlineMs: config.requestDeadlineMs
     })
     await guarded.register(callerLimit, config.callers.rateLimit)
-    await guarded.register(rateLimitFields, {
+    await guarded.register(rateLimitHeaders, {
       windowMs: config.callers.rateLimit.windowMs,
-      report: parts.upstream.quota.report
+      report: container.upstream.quota.report
     })
-    const calls = { inFlight: parts.inFlight, deadlineMs: config.requestDeadlineMs, lastAnswerAt }
-    const readRecord = parts.upstream.client.getRecord
-    await guarded.register(recordRoutes, { ...calls, updateRecord: updateRecordOf(options), readRecord })
-    await guarded.register(objectRoutes, { ...calls, describe: parts.catalog.describe })
+    const calls = { inFlight: container.inFlight, deadlineMs: config.requestDeadlineMs, shutdownDeadline }
+    const readRecord = container.upstream.client.getRecord
+    await guarded.register(recordRoutes, { ...calls, updateRecord: buildUpdateRecord(options), readRecord })
+    await guarded.register(objectRoutes, { ...calls, describe: container.catalog.describe })
   })
-  methods.addMissingMethods(app)
+  methodGuard.addMissingMethods(app)
   return app
 }
 
-function updateRecordOf({ config, parts }: ServerOptions) {
+function buildUpdateRecord({ config, container }: ServerOptions) {
   return createUpdateRecord({
-    upstream: parts.upstream.client,
-    catalog: parts.catalog,
-    turns: parts.turns,
-    lock: parts.lock,
+    upstream: container.upstream.client,
+    catalog: container.catalog,
+    recordMutex: container.recordMutex,
+    recordLock: container.recordLock,
     rules: config.writes,
-    countUnchecked: parts.metrics.upstream.countUnchecked
+    countUnchecked: container.metrics.upstream.countUnchecked
   })
 }
 
-/** Where a location can be connected; `undefined` without an app, as nobody can connect one then. */
-const connectUrlOf = ({ publicServer, highLevel }: Config) =>
+/** The page on which a location is connected; `undefined` without client credentials, which connecting needs. */
+const connectUrl = ({ publicServer, highLevel }: Config) =>
   highLevel.app === undefined ? undefined : `${publicServer.url}/oauth/install`
 
 export const httpOptions = ({ config, log, isDraining }: ServerOptions, maxConnections: number) => ({
-  connectUrl: connectUrlOf(config),
+  connectUrl: connectUrl(config),
   bodyLimitBytes: config.bodyLimitBytes,
   trustProxy: config.publicServer.trustProxy,
   requestDeadlineMs: config.requestDeadlineMs,
@@ -112,18 +112,18 @@ export const httpOptions = ({ config, log, isDraining }: ServerOptions, maxConne
   maxConnections
 })
 
-export const healthOf = ({ parts, isDraining, onReadinessAsked }: ServerOptions) => ({
-  ping: parts.vault.ping,
+export const healthOptions = ({ container, isDraining, onReadinessCheck }: ServerOptions) => ({
+  ping: container.vault.ping,
   isDraining,
-  onReadinessCheck: onReadinessAsked,
+  onReadinessCheck,
   degraded: () =>
-    parts.redis?.isUp() === false ? 'Redis does not answer: limits are counted in this process alone' : undefined
+    container.redis?.isUp() === false ? 'Redis does not answer: limits are counted in this process alone' : undefined
 })
 
-function installOf({ config, parts, now, log }: ServerOptions) {
+function buildInstall({ config, container, now, log }: ServerOptions) {
   const { app } = config.highLevel
-  if (app === undefined || parts.oauth === undefined) return undefined
-  const { saves, leases, retryInBackground, vault, tokens, oauth } = parts
+  if (app === undefined || container.oauth === undefined) return undefined
+  const { saves, leases, retryInBackground, vault, tokens, oauth } = container
   const saveInstall = createSaveInstall({ saves, leases, vault, now })
   const install = createInstall({
     oauth,
@@ -144,9 +144,9 @@ function installOf({ config, parts, now, log }: ServerOptions) {
   }
 }
 
-function webhooksOf({ config, parts, now, log }: ServerOptions) {
-  const { vault, tokens, metrics, catalog, oauth } = parts
-  // HighLevel's app id is the client id up to its suffix.
+function buildWebhooks({ config, container, now, log }: ServerOptions) {
+  const { vault, tokens, metrics, catalog, oauth } = container
+  // A client id is the app id, a hyphen and a suffix.
   const appId = config.highLevel.app?.clientId.split('-')[0]
   const findCompany = createFindCompany({ vault, oauth, now, log })
   const handleEvent = createHandleEvent({

@@ -10,7 +10,7 @@ export interface CallOptions {
   /** The longest deadline; a caller can ask for a shorter one. */
   deadlineMs: number
   /** The latest time for an answer, by `performance.now()`: the process may be shutting down. */
-  lastAnswerAt: () => number
+  shutdownDeadline: () => number
 }
 
 /** Calls in flight in one process, including those that wait for quota. */
@@ -23,7 +23,7 @@ const tooManyCalls = () =>
  * Sets the deadline of calls that may reach HighLevel, counts them, and makes sure that each is logged. Every `begin`
  * that returns needs an `end`.
  */
-export function createCallContexts({ inFlight, deadlineMs, lastAnswerAt }: CallOptions) {
+export function createCallContexts({ inFlight, deadlineMs, shutdownDeadline }: CallOptions) {
   return {
     /** Throws a Problem if too many calls are in flight; then `end` is not needed. */
     begin(request: FastifyRequest, reply: FastifyReply, target: CallTarget): CallContext {
@@ -33,7 +33,7 @@ export function createCallContexts({ inFlight, deadlineMs, lastAnswerAt }: CallO
       const requestedMs = Number(request.headers['x-request-timeout-ms'] ?? deadlineMs)
       // Counted from the arrival of the call, so authentication and validation use up its time too.
       const startedAt = performance.now() - reply.elapsedTime
-      const deadlineAt = Math.min(startedAt + Math.min(requestedMs, deadlineMs), lastAnswerAt())
+      const deadlineAt = Math.min(startedAt + Math.min(requestedMs, deadlineMs), shutdownDeadline())
       if (inFlight.calls >= MAX_CALLS) throw tooManyCalls()
       inFlight.calls += 1
       return { deadlineAt, callRecord, write, caller: { id: request.caller.id, response: reply.raw } }

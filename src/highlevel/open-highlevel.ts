@@ -24,7 +24,7 @@ interface Options {
   now: () => number
   log: BaseLogger
   /** Told of an answer that belonged to another call. */
-  foreign: (path: string) => void
+  onMismatchedAnswer: (path: string) => void
   metrics: {
     countRetry: (reason: RetryReason) => void
     countRefusal: () => void
@@ -45,7 +45,7 @@ export function openHighLevel({
   redis,
   log,
   metrics,
-  foreign,
+  onMismatchedAnswer,
   ...rest
 }: Options) {
   const sockets = openConnectionPool(wire.origin, connections)
@@ -58,7 +58,7 @@ export function openHighLevel({
   const send = pipeline(
     // Each attempt passes the rest anew. An open circuit costs no quota, and a place in the quota is taken last of all.
     [retry, bearer(tokens), breaker.guard, quota.layer],
-    createTransport(sockets, wire, timeoutMs, foreign)
+    createTransport(sockets, wire, timeoutMs, onMismatchedAnswer)
   )
 
   return {
@@ -69,7 +69,7 @@ export function openHighLevel({
     replicas: () => shared?.replicas() ?? 1,
 
     /** Has every call answered now: those that wait are let go no more, and what is on the wire is cut off. */
-    async cut(): Promise<void> {
+    async abortInFlight(): Promise<void> {
       closing.abort()
       quota.close()
       await sockets.destroy()

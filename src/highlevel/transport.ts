@@ -46,7 +46,7 @@ export function createTransport(
   sockets: ConnectionPool,
   { origin, apiVersion, userAgent }: Wire,
   timeoutMs: number,
-  foreign: (path: string) => void
+  onMismatchedAnswer: (path: string) => void
 ): Send {
   const base = new URL(origin).pathname.replace(/\/$/, '')
   const fixed = ['accept', 'application/json', 'user-agent', userAgent, 'version', apiVersion]
@@ -63,7 +63,7 @@ export function createTransport(
       const options = { path: base + call.path, method: call.method, headers, body: call.body ?? null }
       sockets.dispatch(
         options,
-        collect(call, Math.min(leftMs, timeoutMs), leftMs <= timeoutMs, foreign, resolve, reject)
+        collect(call, Math.min(leftMs, timeoutMs), leftMs <= timeoutMs, onMismatchedAnswer, resolve, reject)
       )
     })
 }
@@ -72,7 +72,7 @@ function collect(
   call: Call,
   budgetMs: number,
   isDeadline: boolean,
-  foreign: (path: string) => void,
+  onMismatchedAnswer: (path: string) => void,
   resolve: (answer: Answer) => void,
   reject: (problem: Problem) => void
 ): AnswerHandler {
@@ -142,7 +142,7 @@ function collect(
       if (call.isMismatched?.(answer) !== true) return resolve(answer)
       // The connection is out of step: what comes next on it would be another call's too.
       this.endConnection()
-      foreign(call.path)
+      onMismatchedAnswer(call.path)
       reject(
         new Problem('upstream-unreadable', 'HighLevel’s answer belongs to another call', {
           upstream: { status },

@@ -21,8 +21,8 @@ interface Deps {
   upstream: HighLevelClient
   catalog: Pick<Catalog, 'find' | 'recheck'>
   /** Of the writes of each record, within this process, and among all that share a Redis. */
-  turns: RecordMutex
-  lock: RecordLock
+  recordMutex: RecordMutex
+  recordLock: RecordLock
   rules: WriteRules
   /** Counts a write that is not checked, for want of a schema. */
   countUnchecked: (why: UnavailableReason) => void
@@ -80,13 +80,13 @@ function send(
   return current ? Promise.resolve(current) : upstream.getRecord(ref, context)
 }
 
-export function createUpdateRecord({ upstream, catalog, turns, lock, rules, countUnchecked }: Deps) {
+export function createUpdateRecord({ upstream, catalog, recordMutex, recordLock, rules, countUnchecked }: Deps) {
   const fields = createKnownFields(catalog, rules)
 
   /** Writes on what is read just before, held against others meanwhile. */
   const writeLocked = async (write: Write, plan: WritePlan): Promise<RecordAnswer | DryRun> => {
     const { ref, context, ifMatch, isDry } = write
-    const release = isDry ? undefined : await lock.acquire(recordKey(ref), context, ifMatch !== undefined)
+    const release = isDry ? undefined : await recordLock.acquire(recordKey(ref), context, ifMatch !== undefined)
     try {
       const current = await unlessGone(context, upstream.getRecord(ref, context))
       write.reads.push({ method: 'GET', path: recordPath(ref) })
@@ -156,7 +156,7 @@ export function createUpdateRecord({ upstream, catalog, turns, lock, rules, coun
     context: CallContext
   ): Promise<RecordAnswer | DryRun> {
     const record = recordKey(ref)
-    if (!turns.take(record)) await turns.wait(record, context)
+    if (!recordMutex.take(record)) await recordMutex.wait(record, context)
     try {
       const write: Write = { ref, patch, context, reads: [], before: undefined, losses: [], ifMatch, isDry }
       const found = fields.find(write)
@@ -165,7 +165,7 @@ export function createUpdateRecord({ upstream, catalog, turns, lock, rules, coun
       if (known.why !== undefined) countUnchecked(known.why)
       return await writeWithRetry(write, known)
     } finally {
-      turns.pass(record)
+      recordMutex.pass(record)
     }
   }
 }

@@ -6,8 +6,8 @@ import { Env } from '../../src/app/environment.ts'
 const key = (id: string, fill = 1, bytes = 32) => `${id}:${Buffer.alloc(bytes, fill).toString('base64')}`
 const VAULT_KEYS = key('k1')
 
-/** What loadConfig says of an environment that it refuses. */
-function refusal(env: NodeJS.ProcessEnv): string {
+/** The message of the error that loadConfig throws, or `nothing`. */
+function configError(env: NodeJS.ProcessEnv): string {
   try {
     loadConfig(env)
   } catch (error) {
@@ -16,7 +16,7 @@ function refusal(env: NodeJS.ProcessEnv): string {
   return 'nothing'
 }
 
-t.test('with a vault key alone every other setting has its documented default', async (t) => {
+t.test('with nothing but a vault key, every setting has its documented default', async (t) => {
   const config = loadConfig({ VAULT_KEYS })
 
   const { webhookKey, ...highLevel } = config.highLevel
@@ -57,10 +57,10 @@ t.test('an empty variable counts as absent', async (t) => {
   const empty = Object.fromEntries(Object.keys(Env.properties).map((name) => [name, '']))
 
   t.strictSame(loadConfig({ ...empty, VAULT_KEYS }), loadConfig({ VAULT_KEYS }))
-  t.equal(refusal(empty), 'Invalid configuration: VAULT_KEYS is required')
+  t.equal(configError(empty), 'Invalid configuration: VAULT_KEYS is required')
 })
 
-t.test('what is set is read with its type, and nothing but the variables of the gateway', async (t) => {
+t.test('variables are parsed to their types, and those of other programs are ignored', async (t) => {
   const env = {
     VAULT_KEYS,
     PORT: '8080',
@@ -82,7 +82,7 @@ t.test('what is set is read with its type, and nothing but the variables of the 
   t.ok(Object.isFrozen(config))
 })
 
-t.test('every fault is reported at once, by name and never by value', async (t) => {
+t.test('all configuration errors are reported at once, by name and never by value', async (t) => {
   const env = {
     PORT: 'secret-1',
     ADMIN_PORT: '70001',
@@ -97,17 +97,17 @@ t.test('every fault is reported at once, by name and never by value', async (t) 
     CALLER_RATE_MAX: '0'
   }
 
-  const message = refusal(env)
+  const message = configError(env)
 
   t.strictSame(message.replace('Invalid configuration: ', '').split('; ').sort(), [
-    'ADMIN_PORT must be a whole number from 0 to 65535',
-    'BODY_LIMIT_BYTES must be a whole number from 1024 to 16777216',
-    'CALLER_RATE_MAX must be a whole number from 1 to 1000000000',
+    'ADMIN_PORT must be an integer from 0 to 65535',
+    'BODY_LIMIT_BYTES must be an integer from 1024 to 16777216',
+    'CALLER_RATE_MAX must be an integer from 1 to 1000000000',
     'DATABASE_URL must be sqlite:<path> or postgres://<user>:<password>@<host>:<port>/<database>',
     'HIGHLEVEL_API_VERSION must be a version such as 2021-07-28',
-    'HIGHLEVEL_CLIENT_SECRET is required beside HIGHLEVEL_CLIENT_ID',
+    'HIGHLEVEL_CLIENT_SECRET must be set together with HIGHLEVEL_CLIENT_ID',
     'LOG_LEVEL must be one of trace, debug, info, warn, error, fatal, silent',
-    'PORT must be a whole number from 0 to 65535',
+    'PORT must be an integer from 0 to 65535',
     'PUBLIC_URL must be an http or https URL',
     'VAULT_KEYS entry 1 must be id:base64',
     'WRITE_DIALECT must be one of delta, verbatim'
@@ -115,12 +115,12 @@ t.test('every fault is reported at once, by name and never by value', async (t) 
   t.notMatch(message, /secret[ -]\d|70001|mysql/)
 })
 
-t.test('a number is a whole one in digits, or the configuration is refused', async (t) => {
+t.test('a number that is not an integer in digits is rejected', async (t) => {
   for (const PORT of ['3000.7', 'true', '0x10', '1e3', '-1', '65536', '80abc', 'NaN'])
-    t.match(refusal({ VAULT_KEYS, PORT }), /: PORT must be a whole number/, PORT)
+    t.match(configError({ VAULT_KEYS, PORT }), /: PORT must be an integer/, PORT)
 })
 
-t.test('a URL that cannot be called is refused before anything is opened', async (t) => {
+t.test('an invalid URL is rejected before anything is opened', async (t) => {
   for (const url of [
     'ftp://host',
     'host:80',
@@ -131,39 +131,43 @@ t.test('a URL that cannot be called is refused before anything is opened', async
     'https://?'
   ])
     for (const name of ['HIGHLEVEL_API_URL', 'PUBLIC_URL', 'CALLER_JWKS_URL', 'HIGHLEVEL_INSTALL_URL'])
-      t.match(refusal({ VAULT_KEYS, [name]: url }), new RegExp(`${name} must`), `${name}=${url}`)
+      t.match(configError({ VAULT_KEYS, [name]: url }), new RegExp(`${name} must`), `${name}=${url}`)
 })
 
-t.test('a URL to which paths are added has neither query nor fragment', async (t) => {
+t.test('a base URL with a query or fragment is rejected', async (t) => {
   for (const url of ['https://gw.example/?a=b', 'https://gw.example?', 'https://gw.example/#top'])
     for (const name of ['HIGHLEVEL_API_URL', 'PUBLIC_URL'])
-      t.match(refusal({ VAULT_KEYS, [name]: url }), new RegExp(`${name} must`), `${name}=${url}`)
+      t.match(configError({ VAULT_KEYS, [name]: url }), new RegExp(`${name} must`), `${name}=${url}`)
 })
 
-t.test('an address list of TRUST_PROXY that no server could use is refused before anything is opened', async (t) => {
-  t.match(refusal({ VAULT_KEYS, TRUST_PROXY: 'banana' }), /TRUST_PROXY must/)
+t.test('an invalid TRUST_PROXY is rejected before anything is opened', async (t) => {
+  t.match(configError({ VAULT_KEYS, TRUST_PROXY: 'banana' }), /TRUST_PROXY must/)
 })
 
-t.test('variables that go together are all set or none', async (t) => {
+t.test('variables that belong together are all set or none', async (t) => {
   const jwt = { CALLER_JWKS_URL: 'https://id.example/jwks', CALLER_JWT_ISSUER: 'id', CALLER_JWT_AUDIENCE: 'crm' }
-  const rows: [NodeJS.ProcessEnv, string][] = [
-    [{ HIGHLEVEL_CLIENT_ID: 'a' }, 'HIGHLEVEL_CLIENT_SECRET is required beside HIGHLEVEL_CLIENT_ID'],
-    [{ HIGHLEVEL_CLIENT_SECRET: 'b' }, 'HIGHLEVEL_CLIENT_ID is required beside HIGHLEVEL_CLIENT_SECRET'],
-    [{ ...jwt, CALLER_JWT_ISSUER: '' }, 'CALLER_JWT_ISSUER is required beside CALLER_JWKS_URL and CALLER_JWT_AUDIENCE'],
+  const cases: [NodeJS.ProcessEnv, string][] = [
+    [{ HIGHLEVEL_CLIENT_ID: 'a' }, 'HIGHLEVEL_CLIENT_SECRET must be set together with HIGHLEVEL_CLIENT_ID'],
+    [{ HIGHLEVEL_CLIENT_SECRET: 'b' }, 'HIGHLEVEL_CLIENT_ID must be set together with HIGHLEVEL_CLIENT_SECRET'],
+    [
+      { ...jwt, CALLER_JWT_ISSUER: '' },
+      'CALLER_JWT_ISSUER must be set together with CALLER_JWKS_URL and CALLER_JWT_AUDIENCE'
+    ],
     [
       { CALLER_JWT_AUDIENCE: 'crm' },
-      'CALLER_JWKS_URL is required beside CALLER_JWT_AUDIENCE; CALLER_JWT_ISSUER is required beside CALLER_JWT_AUDIENCE'
+      'CALLER_JWKS_URL must be set together with CALLER_JWT_AUDIENCE; CALLER_JWT_ISSUER must be set together with CALLER_JWT_AUDIENCE'
     ]
   ]
 
-  for (const [env, said] of rows) t.equal(refusal({ VAULT_KEYS, ...env }), `Invalid configuration: ${said}`)
+  for (const [env, expected] of cases)
+    t.equal(configError({ VAULT_KEYS, ...env }), `Invalid configuration: ${expected}`)
   const config = loadConfig({ VAULT_KEYS, ...jwt, HIGHLEVEL_CLIENT_ID: 'a', HIGHLEVEL_CLIENT_SECRET: 'b' })
   t.match(config.highLevel.app, { clientId: 'a', clientSecret: 'b' })
   t.match(config.callers.jwt, { jwksUrl: 'https://id.example/jwks', issuer: 'id', audience: 'crm' })
 })
 
-t.test('vault keys are read in order, and a bad one is named by its id or position', async (t) => {
-  const rows: [string, string][] = [
+t.test('vault keys are parsed in order, and an invalid one is named by its id or position', async (t) => {
+  const cases: [string, string][] = [
     ['no colon', 'VAULT_KEYS entry 1 must be id:base64'],
     [`${VAULT_KEYS},`, 'VAULT_KEYS entry 2 must be id:base64'],
     [`${VAULT_KEYS},two words:AAAA`, 'VAULT_KEYS entry 2 must be id:base64'],
@@ -177,20 +181,20 @@ t.test('vault keys are read in order, and a bad one is named by its id or positi
     ]
   ]
 
-  for (const [keys, said] of rows) t.equal(refusal({ VAULT_KEYS: keys }), `Invalid configuration: ${said}`)
+  for (const [keys, expected] of cases) t.equal(configError({ VAULT_KEYS: keys }), `Invalid configuration: ${expected}`)
   t.strictSame(loadConfig({ VAULT_KEYS: `${key('new', 2)}, ${key('old')} ` }).vault.keys, [
     { id: 'new', bytes: Buffer.alloc(32, 2) },
     { id: 'old', bytes: Buffer.alloc(32, 1) }
   ])
 })
 
-t.test('the URLs to which paths are added lose their trailing slashes', async (t) => {
+t.test('base URLs lose their trailing slashes', async (t) => {
   const config = loadConfig({ VAULT_KEYS, PUBLIC_URL: 'https://gw.example/base//', HIGHLEVEL_API_URL: 'http://api/' })
 
   t.match(config, { publicServer: { url: 'https://gw.example/base' }, highLevel: { apiUrl: 'http://api' } })
 })
 
-t.test('HighLevel’s webhook key is taken in PEM, on one line or several, or in base64', async (t) => {
+t.test('HighLevel’s webhook key is accepted in PEM, on one line or several, and in base64', async (t) => {
   const { publicKey } = generateKeyPairSync('ed25519')
   const pem = publicKey.export({ format: 'pem', type: 'spki' }).toString()
   const base64 = publicKey.export({ format: 'der', type: 'spki' }).toString('base64')
@@ -202,12 +206,12 @@ t.test('HighLevel’s webhook key is taken in PEM, on one line or several, or in
   const rsa = generateKeyPairSync('rsa', { modulusLength: 2_048 }).publicKey.export({ format: 'pem', type: 'spki' })
   for (const text of ['nonsense', rsa.toString()])
     t.equal(
-      refusal({ VAULT_KEYS, HIGHLEVEL_WEBHOOK_KEY: text }),
+      configError({ VAULT_KEYS, HIGHLEVEL_WEBHOOK_KEY: text }),
       'Invalid configuration: HIGHLEVEL_WEBHOOK_KEY must be an Ed25519 public key in PEM or base64'
     )
 })
 
-t.test('origins are read as browsers send them, and what is none is refused', async (t) => {
+t.test('origins are normalized to what browsers send, and invalid ones are rejected', async (t) => {
   const read = (CORS_ORIGINS: string) => loadConfig({ VAULT_KEYS, CORS_ORIGINS }).publicServer.corsOrigins
   t.strictSame(read('https://app.example.com'), ['https://app.example.com'])
   t.strictSame(read(' HTTPS://App.Example.com/ , http://localhost:5173'), [
@@ -230,17 +234,21 @@ t.test('origins are read as browsers send them, and what is none is refused', as
     'null',
     '/'
   ])
-    t.match(refusal({ VAULT_KEYS, CORS_ORIGINS }), /: CORS_ORIGINS must be \*, or origins such as/, CORS_ORIGINS)
+    t.match(
+      configError({ VAULT_KEYS, CORS_ORIGINS }),
+      /: CORS_ORIGINS must be \* or comma-separated origins such as/,
+      CORS_ORIGINS
+    )
 })
 
-t.test('two listeners cannot have one port', async (t) => {
-  const refused = [
+t.test('both listeners on one port are rejected', async (t) => {
+  const colliding = [
     { PORT: '3001' },
     { PORT: '8080', ADMIN_PORT: '8080' },
     { HOST: '10.0.0.1', ADMIN_HOST: '0.0.0.0', PORT: '8080', ADMIN_PORT: '8080' }
   ]
-  for (const env of refused)
-    t.equal(refusal({ VAULT_KEYS, ...env }), 'Invalid configuration: ADMIN_PORT must differ from PORT')
-  t.equal(refusal({ VAULT_KEYS, PORT: '0', ADMIN_PORT: '0' }), 'nothing')
-  t.equal(refusal({ VAULT_KEYS, HOST: '10.0.0.1', PORT: '8080', ADMIN_PORT: '8080' }), 'nothing')
+  for (const env of colliding)
+    t.equal(configError({ VAULT_KEYS, ...env }), 'Invalid configuration: ADMIN_PORT must differ from PORT')
+  t.equal(configError({ VAULT_KEYS, PORT: '0', ADMIN_PORT: '0' }), 'nothing')
+  t.equal(configError({ VAULT_KEYS, HOST: '10.0.0.1', PORT: '8080', ADMIN_PORT: '8080' }), 'nothing')
 })

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { RECORD, startGateway, startSimulator } from '../support/harness.ts'
 
-t.test('a browser of a named origin may call, and reads the fields it needs', async (t) => {
+t.test('CORS allows the configured origins, and exposes the response headers that they need', async (t) => {
   const simulator = await startSimulator(t)
   const { call, patch } = await startGateway(t, {
     simulator,
@@ -15,7 +15,7 @@ t.test('a browser of a named origin may call, and reads the fields it needs', as
 
   const preflight = await call(RECORD, { method: 'OPTIONS', key: null, headers })
   const reply = await patch({ properties: { customer_number: 1 } }, { headers: { origin: 'https://app.example.com' } })
-  const foreign = await call(RECORD, {
+  const otherOrigin = await call(RECORD, {
     method: 'OPTIONS',
     key: null,
     headers: { ...headers, origin: 'https://evil.example.com' }
@@ -26,11 +26,11 @@ t.test('a browser of a named origin may call, and reads the fields it needs', as
   t.match(preflight.headers.get('access-control-allow-methods'), /PATCH/)
   t.equal(reply.headers.get('access-control-allow-origin'), 'https://app.example.com')
   t.match(reply.headers.get('access-control-expose-headers'), /etag/)
-  t.equal(foreign.headers.get('access-control-allow-origin'), null)
+  t.equal(otherOrigin.headers.get('access-control-allow-origin'), null)
   t.equal((await call('/nowhere')).status, 404)
 })
 
-t.test('the OpenAPI document describes the PATCH with every part of its request', async (t) => {
+t.test('the OpenAPI document describes the PATCH with its body types and parameters', async (t) => {
   const { call } = await startGateway(t)
 
   const { json, status } = await call('/openapi.json', { key: null })
@@ -45,7 +45,7 @@ t.test('the OpenAPI document describes the PATCH with every part of its request'
   t.equal((await call('/docs', { key: null })).status, 200)
 })
 
-t.test('an address that installs without end is told to wait', async (t) => {
+t.test('an address that tries too many installs is rate limited', async (t) => {
   const simulator = await startSimulator(t)
   const { install } = await startGateway(t, { simulator, connected: false })
 
@@ -57,7 +57,7 @@ t.test('an address that installs without end is told to wait', async (t) => {
   t.equal(simulator.tokenCalls().length, 30)
 })
 
-t.test('probes leave no line in the log while they pass', async (t) => {
+t.test('successful probes are not logged', async (t) => {
   const { call, logged } = await startGateway(t)
 
   await call('/livez')
@@ -72,7 +72,7 @@ t.test('probes leave no line in the log while they pass', async (t) => {
   )
 })
 
-t.test('an OPTIONS that is no preflight is a method like any other, with CORS and without', async (t) => {
+t.test('an OPTIONS that is not a preflight is answered with 405, with CORS and without', async (t) => {
   for (const env of [{}, { CORS_ORIGINS: '*' }] as Record<string, string>[]) {
     const { call } = await startGateway(t, { env })
     const bare = await call(RECORD, { method: 'OPTIONS' })
@@ -84,14 +84,14 @@ t.test('an OPTIONS that is no preflight is a method like any other, with CORS an
   }
 })
 
-t.test('an origin with a slash or in upper case is the one that browsers send', async (t) => {
+t.test('a configured origin with a slash or in upper case matches what browsers send', async (t) => {
   const { call } = await startGateway(t, { env: { CORS_ORIGINS: 'HTTPS://App.example.com/' } })
   const headers = { origin: 'https://app.example.com', 'access-control-request-method': 'PATCH' }
   const preflight = await call(RECORD, { method: 'OPTIONS', key: null, headers })
   t.equal(preflight.headers.get('access-control-allow-origin'), 'https://app.example.com')
 })
 
-t.test('a body that is not taken is answered with what is', async (t) => {
+t.test('an unsupported media type or encoding is answered with the supported ones', async (t) => {
   const simulator = await startSimulator(t)
   const { patch } = await startGateway(t, { simulator })
   const change = { properties: { customer_number: 1 } }
@@ -108,7 +108,7 @@ t.test('a body that is not taken is answered with what is', async (t) => {
     t.equal((await patch(change, { headers: { 'content-encoding': encoding } })).status, 200, encoding)
 })
 
-t.test('a condition that this gateway does not know is refused, not ignored', async (t) => {
+t.test('an unsupported precondition is rejected, not ignored', async (t) => {
   const simulator = await startSimulator(t)
   const { patch } = await startGateway(t, { simulator })
   const since = { 'if-unmodified-since': 'Sat, 29 Oct 1994 19:43:31 GMT' }

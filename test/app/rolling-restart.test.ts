@@ -10,7 +10,7 @@ import { redisUrl } from '../support/redis.ts'
 const RESTARTS = Number(process.env['RESTARTS'] ?? 3)
 const RATE = 200
 
-/** A small load balancer: round robin over those whose /readyz answers, asked every 100 ms; connections are kept. */
+/** A small load balancer: round robin over the ready processes, probed every 100 ms, with keep-alive connections. */
 function createBalancer() {
   const members = new Map<string, { pool: Pool; isReady: boolean }>()
   let next = 0
@@ -22,9 +22,9 @@ function createBalancer() {
       member.isReady = answer?.statusCode === 200
     }
   }
-  let isOver = false
+  let isClosed = false
   const probing = (async () => {
-    while (!isOver) {
+    while (!isClosed) {
       await probe()
       await sleep(100)
     }
@@ -41,7 +41,7 @@ function createBalancer() {
       const ready = [...members.values()].filter(({ isReady }) => isReady)
       next += 1
       const member = ready[next % ready.length]
-      if (member === undefined) return 'nobody is ready'
+      if (member === undefined) return 'no process is ready'
       const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' }
       try {
         const answer = await member.pool.request({ method: 'PATCH', path, headers, body: JSON.stringify(CHANGE) })
@@ -52,14 +52,14 @@ function createBalancer() {
       }
     },
     async close() {
-      isOver = true
+      isClosed = true
       await probing
       for (const { pool } of members.values()) await pool.destroy()
     }
   }
 }
 
-t.test('processes that are restarted one after another under load fail no call', async (t) => {
+t.test('a rolling restart under load fails no call', async (t) => {
   const simulator = await startSimulator(t, { burstMax: 100_000 })
   const REDIS_URL = await redisUrl()
   const site = await openSite(t, 'postgres', simulator, {

@@ -37,7 +37,7 @@ async function start(t: Test, env: Record<string, string> = {}) {
 }
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-  t.test(`the process ends with 0 on ${signal}, after the calls under way were answered`, async (t) => {
+  t.test(`the process exits with 0 on ${signal}, after calls in flight were answered`, async (t) => {
     const { simulator, process, patch, connect } = await start(t)
     await connect()
     simulator.failNext({ kind: 'slow', delayMs: 300, method: 'PUT' })
@@ -50,17 +50,17 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     t.equal(answer.status, 200)
     t.equal(answer.headers.get('connection'), 'close')
     t.equal(await process.ended, 0)
-    t.match(process.output.stdout, /"msg":"ended"/)
+    t.match(process.output.stdout, /"msg":"shutdown complete"/)
   })
 }
 
-t.test('the same signal again at once counts once, and later, or another one, ends the process with 1', async (t) => {
-  const endings = {
-    'of another kind': (process: GatewayProcess) => process.kill('SIGINT'),
-    // Longer than a signal takes to arrive by two ways.
-    later: (process: GatewayProcess) => sleep(1_200).then(() => process.kill('SIGTERM'))
+t.test('a duplicate signal is ignored, and a later or different one exits with 1 at once', async (t) => {
+  const secondSignals = {
+    'a different signal': (process: GatewayProcess) => process.kill('SIGINT'),
+    // Later than a duplicate could arrive.
+    'the same signal later': (process: GatewayProcess) => sleep(1_200).then(() => process.kill('SIGTERM'))
   }
-  for (const [second, send] of Object.entries(endings)) {
+  for (const [second, send] of Object.entries(secondSignals)) {
     const { simulator, process, patch, connect } = await start(t)
     await connect()
     simulator.failNext({ kind: 'slow', delayMs: 9_000, method: 'PUT' })
@@ -68,16 +68,16 @@ t.test('the same signal again at once counts once, and later, or another one, en
     while (simulator.received({ method: 'PUT' }).length === 0) await new Promise(setImmediate)
 
     process.kill('SIGTERM')
-    await process.writes(/"msg":"ending"/)
+    await process.writes(/"msg":"shutting down"/)
     process.kill('SIGTERM')
     await send(process)
 
     t.equal(await process.ended, 1, second)
-    t.notMatch(process.output.stdout, /"msg":"ended"/)
+    t.notMatch(process.output.stdout, /"msg":"shutdown complete"/)
   }
 })
 
-t.test('grants and keys outlive the process', async (t) => {
+t.test('grants and keys survive a kill', async (t) => {
   const simulator = await startSimulator(t)
   const variables = environment(t, simulator)
   const run = async () => {
@@ -104,15 +104,15 @@ t.test('grants and keys outlive the process', async (t) => {
   t.equal(reply.status, 200)
 })
 
-t.test('a configuration with faults names them all, opens nothing and ends with 1', async (t) => {
+t.test('an invalid configuration is reported in full, opens nothing and exits with 1', async (t) => {
   const process = startProcess(t, SERVER, { PORT: 'many', LOG_LEVEL: 'loud' })
 
   t.equal(await process.ended, 1)
-  t.match(process.output.stderr, /VAULT_KEYS is required; PORT must be a whole number.*; LOG_LEVEL must be one of/)
+  t.match(process.output.stderr, /VAULT_KEYS is required; PORT must be an integer.*; LOG_LEVEL must be one of/)
   t.notMatch(process.output.stderr, /many|loud|\.ts:/)
 })
 
-t.test('a port that is taken is named, with what to do', async (t) => {
+t.test('a port in use is named, with what to do', async (t) => {
   const holder = createServer().listen(0, '127.0.0.1')
   await once(holder, 'listening')
   t.teardown(() => holder.close())
@@ -122,10 +122,10 @@ t.test('a port that is taken is named, with what to do', async (t) => {
   const process = startProcess(t, SERVER, environment(t, undefined, { PORT: port }))
 
   t.equal(await process.ended, 1)
-  t.match(process.output.stderr, new RegExp(`Port ${port} of 127.0.0.1 is taken.*set PORT`))
+  t.match(process.output.stderr, new RegExp(`Port ${port} on 127.0.0.1 is in use.*set PORT`))
 })
 
-t.test('a vault that was sealed under a key that is gone refuses to open, and names the key', async (t) => {
+t.test('a vault sealed with a key that is missing does not open, and the key is named', async (t) => {
   const simulator = await startSimulator(t)
   const variables = environment(t, simulator)
   const before = startProcess(t, SERVER, variables)
@@ -140,7 +140,7 @@ t.test('a vault that was sealed under a key that is gone refuses to open, and na
   t.match(after.output.stderr, /VAULT_KEYS lacks k1/)
 })
 
-t.test('the admin listener shows metrics without any location, and the public one does not show them', async (t) => {
+t.test('only the admin listener serves metrics, and they name no location', async (t) => {
   const { process, origin, patch, connect } = await start(t)
   await connect()
   await patch()
@@ -159,7 +159,7 @@ t.test('the admin listener shows metrics without any location, and the public on
   t.equal((await fetch(`${adminOrigin}/readyz`)).status, 200)
 })
 
-t.test('connections that stop in the middle do not keep the process from ending well', async (t) => {
+t.test('half-sent requests do not keep the process from a clean shutdown', async (t) => {
   const { process, origin, connect } = await start(t, { SHUTDOWN_GRACE_MS: '3000' })
   await connect()
   const { hostname, port } = new URL(origin)
@@ -178,17 +178,17 @@ t.test('connections that stop in the middle do not keep the process from ending 
   process.kill('SIGTERM')
 
   t.equal(await process.ended, 0)
-  t.match(process.output.stdout, /"msg":"ended"/)
+  t.match(process.output.stdout, /"msg":"shutdown complete"/)
 })
 
-t.test('a database that cannot be opened is named, without its password, and the process ends at once', async (t) => {
+t.test('a database that cannot be opened is named, without its password, and the process exits at once', async (t) => {
   const url = 'postgres://gateway:hidden-password@127.0.0.1:1/records'
-  const rows = [
+  const cases = [
     [url, /The database at 127\.0\.0\.1:1\/records \(DATABASE_URL\) cannot be opened: connect ECONNREFUSED/],
     ['sqlite:/proc', /The database sqlite:\/proc \(DATABASE_URL\) cannot be opened: unable to open/],
     ['postgres://127.0.0.1:99999/records', /DATABASE_URL must be sqlite:<path> or postgres:/]
   ] as const
-  for (const [DATABASE_URL, message] of rows) {
+  for (const [DATABASE_URL, message] of cases) {
     const process = startProcess(t, SERVER, environment(t, undefined, { DATABASE_URL }))
 
     t.equal(await process.ended, 1)
@@ -197,7 +197,7 @@ t.test('a database that cannot be opened is named, without its password, and the
   }
 })
 
-t.test('a database that can be prepared, but not served from, is named, and the process ends with 1', async (t) => {
+t.test('a database that is lost between migration and start is named, and the process exits with 1', async (t) => {
   const direct = await postgresDatabase(t)
   if (direct === undefined) return void t.pass('not run', { skip: NO_POSTGRES })
   const { hostname, port } = new URL(direct)
@@ -211,8 +211,8 @@ t.test('a database that can be prepared, but not served from, is named, and the 
   t.notMatch(process.output.stdout, /"msg":"ready"/)
 })
 
-t.test('a process whose log nobody reads any more ends all the same', async (t) => {
-  for (const reader of ['has gone', 'stands still'] as const) {
+t.test('a process whose log is no longer read shuts down all the same', async (t) => {
+  for (const reader of ['has gone', 'has stalled'] as const) {
     const simulator = await startSimulator(t)
     const process = startProcess(t, SERVER, environment(t, simulator, { LOG_LEVEL: 'debug' }))
     const [, origin = ''] = await process.writes(/"origin":"([^"]+)"/)

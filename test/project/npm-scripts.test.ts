@@ -52,7 +52,7 @@ t.test('SIGTERM to npm start has the gateway answer the call under way, and noth
 
   t.equal((await reply).status, 200)
   t.equal(await npm.ended, 0)
-  t.match(npm.output.stdout, /"msg":"ended"/)
+  t.match(npm.output.stdout, /"msg":"shutdown complete"/)
   t.notOk(npm.isLeft())
 })
 

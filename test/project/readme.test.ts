@@ -49,8 +49,8 @@ t.test('a sandbox whose port is taken says which one and what to do', async (t) 
   )
 
   t.strictSame([await simulator.ended, await gateway.ended], [1, 1])
-  t.match(simulator.output.stderr, new RegExp(`Port ${env.SIMULATOR_PORT} of 127.0.0.1 is taken.*SIMULATOR_PORT`))
-  t.match(gateway.output.stderr, new RegExp(`Port ${env.SIMULATOR_PORT} of 127.0.0.1 is taken.*set PORT`))
+  t.match(simulator.output.stderr, new RegExp(`Port ${env.SIMULATOR_PORT} on 127.0.0.1 is in use.*SIMULATOR_PORT`))
+  t.match(gateway.output.stderr, new RegExp(`Port ${env.SIMULATOR_PORT} on 127.0.0.1 is in use.*set PORT`))
 })
 
 t.test('the README’s error is answered to the letter', async (t) => {

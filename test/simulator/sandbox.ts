@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs'
 import { type Config, loadConfig } from '../../src/app/config.ts'
-import { endWithGrace } from '../../src/app/end-with-grace.ts'
 import { type Gateway, ListenError, startGateway } from '../../src/app/lifecycle.ts'
+import { shutDownOnSignal } from '../../src/app/shutdown-signals.ts'
 import { credentialHash } from '../../src/grants/vault/credential-hash.ts'
 import { openLog } from '../../src/observability/log.ts'
 import { SEED } from './seed.ts'
@@ -76,7 +76,7 @@ async function startSimulatorHere(): Promise<Simulator> {
   } catch (cause) {
     if ((cause as { code?: unknown }).code !== 'EADDRINUSE') throw cause
     throw new ListenError(
-      `Port ${SIMULATOR_PORT} of 127.0.0.1 is taken: end the program that listens there, or set SIMULATOR_PORT`,
+      `Port ${SIMULATOR_PORT} on 127.0.0.1 is in use: stop the process that listens on it, or set SIMULATOR_PORT`,
       { cause }
     )
   }
@@ -97,7 +97,7 @@ async function main(): Promise<void> {
       locations: ['*']
     })
     await connect(gateway, simulator)
-    endWithGrace(async () => {
+    shutDownOnSignal(async () => {
       await gateway.close()
       await simulator.close()
       await log.close()
