@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import type { Redis } from 'ioredis'
 import { Problem } from '../problems/problem.ts'
-import { type Check, type SharedRedis, wrongAnswer } from '../shared/redis.ts'
+import { type CheckAnswer, type SharedRedis, unexpectedAnswer } from '../shared/redis.ts'
 
 /** Failed authentications per address and minute; further ones get a 429. */
 const MAX_FAILURES = 60
@@ -48,11 +48,11 @@ export interface FailureLimit {
 const rateLimited = (detail: string, retryAfterSeconds: number) =>
   new Problem('caller-rate-limited', detail, { retryAfterSeconds: Math.max(1, retryAfterSeconds) })
 
-const isPair: Check<[count: number, ttlMs: number]> = (answer): answer is [number, number] =>
+const isPair: CheckAnswer<[count: number, ttlMs: number]> = (answer): answer is [number, number] =>
   Array.isArray(answer) && answer.length === 2 && answer.every(Number.isSafeInteger)
 
 /** The plugin builds it from an answer that `isPair` has accepted. */
-const isResult: Check<Awaited<ReturnType<Counter>>> = (answer): answer is Awaited<ReturnType<Counter>> =>
+const isResult: CheckAnswer<Awaited<ReturnType<Counter>>> = (answer): answer is Awaited<ReturnType<Counter>> =>
   typeof answer === 'object' && answer !== null
 
 type Done = (error: unknown, answer?: unknown) => void
@@ -69,7 +69,7 @@ function checkAnswers(client: Redis): object {
       commands[name] = (...args: unknown[]) => {
         const done = args.pop() as Done
         const checkedDone: Done = (error, answer) =>
-          isPair(answer) ? done(null, answer) : done(error ?? wrongAnswer())
+          isPair(answer) ? done(null, answer) : done(error ?? unexpectedAnswer())
         command.call(client, ...args, checkedDone)
       }
     }
@@ -103,7 +103,7 @@ export const rateLimitCounters = fp(
       if (local === undefined) throw new Error('The rate limit counters are not registered')
 
       if (shared === undefined || redis === undefined) return local
-      return async (request: FastifyRequest) => (await redis.attempt(() => shared(request), isResult)) ?? local(request)
+      return async (request: FastifyRequest) => (await redis.run(() => shared(request), isResult)) ?? local(request)
     })
   },
   { name: 'rate-limit-counters' }

@@ -4,7 +4,7 @@ import type { Result } from 'ioredis'
 import type { CallContext } from '../highlevel/call.ts'
 import { pause } from '../highlevel/deadline.ts'
 import { Problem } from '../problems/problem.ts'
-import { isYesOrNo, type SharedRedis } from '../shared/redis.ts'
+import { isZeroOrOne, type SharedRedis } from '../shared/redis.ts'
 
 declare module 'ioredis' {
   interface RedisCommander<Context> {
@@ -96,7 +96,7 @@ export function createRecordLock(redis: SharedRedis | undefined): RecordLock {
   return {
     async acquire(record, context, isPatient) {
       if (redis === undefined) return free
-      const { client, attempt, insist } = redis
+      const { client, run, runWithin } = redis
       const keys = [`rg:{${record}}:queue`, `rg:{${record}}:ends`] as const
       const self = randomBytes(12).toString('base64url')
       const since = performance.now()
@@ -104,7 +104,8 @@ export function createRecordLock(redis: SharedRedis | undefined): RecordLock {
       const until = context.deadlineAt + SLACK_MS
       let isAsked = false
       const leave = () => {
-        if (isAsked) void repeat(until, () => insist(PATIENCE_MS, () => client.leaveRecord(...keys, self), isYesOrNo))
+        if (isAsked)
+          void repeat(until, () => runWithin(PATIENCE_MS, () => client.leaveRecord(...keys, self), isZeroOrOne))
       }
       const queue = () => {
         isAsked = true
@@ -114,8 +115,8 @@ export function createRecordLock(redis: SharedRedis | undefined): RecordLock {
         for (;;) {
           const leftMs = context.deadlineAt - performance.now()
           const turn = await (isPatient
-            ? insist(Math.min(PATIENCE_MS, leftMs), queue, isYesOrNo)
-            : attempt(queue, isYesOrNo))
+            ? runWithin(Math.min(PATIENCE_MS, leftMs), queue, isZeroOrOne)
+            : run(queue, isZeroOrOne))
           // Where its answer is late it may be in the queue all the same: it leaves it in either case.
           if (turn !== 0) return leave
           const waited = (performance.now() - since) * DELAY_SHARE

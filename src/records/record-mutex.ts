@@ -23,12 +23,12 @@ export function createRecordMutex(max: number): RecordMutex {
   let isClosed = false
 
   return {
-    take: turns.take,
-    pass: turns.pass,
+    take: turns.tryAcquire,
+    pass: turns.release,
 
     wait(record, { deadlineAt, caller, callRecord }) {
       if (isClosed) throw closingProblem()
-      if (turns.waiting(record) >= max) {
+      if (turns.waitingCount(record) >= max) {
         throw new Problem('overloaded', 'Too many writes wait for this record', { retryAfterSeconds: 1 })
       }
       const since = performance.now()
@@ -39,7 +39,7 @@ export function createRecordMutex(max: number): RecordMutex {
           waiting.delete(giveUp)
           callRecord.queueMs += performance.now() - since
         }
-        const leave = turns.wait(record, () => {
+        const leave = turns.enqueue(record, () => {
           end()
           resolve()
         })

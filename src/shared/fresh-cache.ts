@@ -1,54 +1,54 @@
 import { createSingleFlight } from './single-flight.ts'
 
 interface Options {
-  /** An entry older than this is read again before it is used. */
+  /** An older entry is reloaded before it is used. */
   maxAgeMs: number
   maxEntries: number
   now: () => number
-  /** The source could not be read again: the entry that is held stays in use. */
+  /** Called when a reload failed and the cached entry stays in use. */
   onStale: (error: unknown) => void
 }
 
-/** A source that takes longer to be read again is not waited for: the entry that is held stays in use meanwhile. */
-const PATIENCE_MS = 250
+/** The longest wait for a reload. After that the cached entry is used, and the reload continues. */
+const MAX_WAIT_MS = 250
 
 /**
- * A bounded cache that is never older than `maxAgeMs` while its source can be read, and outlives the source while it
- * cannot. That the source has nothing is not remembered.
+ * A bounded cache. Entries are at most `maxAgeMs` old while their source can be read; while it cannot, older entries
+ * stay in use. A missing value is not cached.
  */
 export function createFreshCache<Value>({ maxAgeMs, maxEntries, now, onStale }: Options) {
   const entries = new Map<string, { value: Value; readAt: number }>()
-  /** The keys being read; a `put` or `drop` meanwhile is newer than what the read brings. */
-  const reads = new Map<string, { overtaken: boolean }>()
-  const fly = createSingleFlight<Value | undefined>()
+  /** The keys being read. A `put` or `drop` during the read is newer than the value that it returns. */
+  const reads = new Map<string, { isOutdated: boolean }>()
+  const singleFlight = createSingleFlight<Value | undefined>()
 
-  const overtake = (key: string) => {
+  const markReadOutdated = (key: string) => {
     const read = reads.get(key)
-    if (read) read.overtaken = true
+    if (read) read.isOutdated = true
   }
 
-  const keep = (key: string, value: Value) => {
-    // Taken out first, so that the map keeps its keys in order of reading: the first one is the longest unused, since
-    // a key in use is read again every maxAgeMs.
+  const store = (key: string, value: Value) => {
+    // Deleted first, so that the map keeps its keys in the order in which they were read. The first one is then the
+    // least recently used, since a key in use is reloaded every maxAgeMs.
     entries.delete(key)
     entries.set(key, { value, readAt: now() })
     if (entries.size > maxEntries) for (const oldest of entries.keys()) return void entries.delete(oldest)
   }
 
   const read = async (key: string, load: () => Promise<Value | undefined>): Promise<Value | undefined> => {
-    const held = entries.get(key)
-    const mine = { overtaken: false }
-    reads.set(key, mine)
+    const cached = entries.get(key)
+    const ownRead = { isOutdated: false }
+    reads.set(key, ownRead)
     try {
       const value = await load()
-      if (mine.overtaken) return entries.get(key)?.value ?? (await read(key, load))
+      if (ownRead.isOutdated) return entries.get(key)?.value ?? (await read(key, load))
       if (value === undefined) entries.delete(key)
-      else keep(key, value)
+      else store(key, value)
       return value
     } catch (error) {
-      const kept = mine.overtaken ? entries.get(key) : held
+      const kept = ownRead.isOutdated ? entries.get(key) : cached
       if (kept === undefined) throw error
-      if (kept === held) kept.readAt = now()
+      if (kept === cached) kept.readAt = now()
       onStale(error)
       return kept.value
     } finally {
@@ -56,44 +56,47 @@ export function createFreshCache<Value>({ maxAgeMs, maxEntries, now, onStale }: 
     }
   }
 
-  /** The outcome of reading again, or what is held where that takes too long. */
-  const orHeld = async (key: string, reading: Promise<Value | undefined>): Promise<Value | undefined> => {
-    const held = entries.get(key)
-    if (held === undefined) return reading
-    const { promise: impatience, resolve } = Promise.withResolvers<Value>()
+  /** The reloaded value, or the cached one if the reload takes too long. */
+  const orStale = async (key: string, reading: Promise<Value | undefined>): Promise<Value | undefined> => {
+    const cached = entries.get(key)
+    if (cached === undefined) return reading
+    const { promise: timedOut, resolve } = Promise.withResolvers<Value>()
     const timer = setTimeout(() => {
-      held.readAt = now()
-      resolve(entries.get(key)?.value ?? held.value)
-    }, PATIENCE_MS)
-    return Promise.race([reading, impatience]).finally(() => clearTimeout(timer))
+      cached.readAt = now()
+      resolve(entries.get(key)?.value ?? cached.value)
+    }, MAX_WAIT_MS)
+    return Promise.race([reading, timedOut]).finally(() => clearTimeout(timer))
   }
 
   const peek = (key: string): Value | undefined => {
-    const held = entries.get(key)
-    const ageMs = held === undefined ? -1 : now() - held.readAt
-    // A clock that was set back makes no entry young.
-    return ageMs >= 0 && ageMs < maxAgeMs ? held?.value : undefined
+    const cached = entries.get(key)
+    const ageMs = cached === undefined ? -1 : now() - cached.readAt
+    // If the clock was set back, the age is negative and the entry does not count as fresh.
+    return ageMs >= 0 && ageMs < maxAgeMs ? cached?.value : undefined
   }
 
   return {
-    /** What is held and fresh, at once. */
+    /** The cached value, if it is fresh. */
     peek,
 
-    /** What is held and fresh without a promise, else what `load` reads; rejects with its error where nothing is held. */
+    /**
+     * The cached value if it is fresh, without a promise; otherwise the loaded one. Rejects if that fails and none is
+     * cached.
+     */
     get: (key: string, load: () => Promise<Value | undefined>): Value | Promise<Value | undefined> =>
       peek(key) ??
-      orHeld(
+      orStale(
         key,
-        fly(key, () => read(key, load))
+        singleFlight(key, () => read(key, load))
       ),
 
     put(key: string, value: Value): void {
-      overtake(key)
-      keep(key, value)
+      markReadOutdated(key)
+      store(key, value)
     },
 
     drop(key: string): void {
-      overtake(key)
+      markReadOutdated(key)
       entries.delete(key)
     }
   }

@@ -1,32 +1,35 @@
-/** Lets those who share a key have their turn one after another, in order of arrival. */
+/** A mutex per key, granted in order of arrival. */
 export function createKeyedMutex() {
-  /** Whoever waits for the key, while somebody has it; most often nobody does. */
+  /** The waiters of each acquired key. `undefined` while nobody waits, which is the usual case. */
   const queues = new Map<string, (() => void)[] | undefined>()
 
   return {
-    /** Takes the turn where nobody has it. Whoever has had a turn must `pass` it on. */
-    take(key: string): boolean {
+    /** Acquires the key if it is free. Whoever has acquired a key must `release` it. */
+    tryAcquire(key: string): boolean {
       if (queues.has(key)) return false
       queues.set(key, undefined)
       return true
     },
 
-    /** How many wait for the key. */
-    waiting: (key: string): number => queues.get(key)?.length ?? 0,
+    /** How many are waiting for the key. */
+    waitingCount: (key: string): number => queues.get(key)?.length ?? 0,
 
-    /** Calls back when the turn has come. Returns what leaves the queue: false where the turn has come already. */
-    wait(key: string, onTurn: () => void): () => boolean {
+    /**
+     * Calls back once the key is acquired. Returns a function that leaves the queue: `false` if it is too late for
+     * that.
+     */
+    enqueue(key: string, onAcquired: () => void): () => boolean {
       const queue = queues.get(key) ?? []
       queues.set(key, queue)
-      queue.push(onTurn)
+      queue.push(onAcquired)
       return () => {
-        const at = queue.indexOf(onTurn)
-        if (at !== -1) queue.splice(at, 1)
-        return at !== -1
+        const index = queue.indexOf(onAcquired)
+        if (index !== -1) queue.splice(index, 1)
+        return index !== -1
       }
     },
 
-    pass(key: string): void {
+    release(key: string): void {
       const next = queues.get(key)?.shift()
       if (next === undefined) queues.delete(key)
       else next()

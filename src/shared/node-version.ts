@@ -1,13 +1,13 @@
-const OLDEST_MAJOR = 24
+const MIN_MAJOR = 24
 
 /**
- * Throws on a Node that is too old. Where the project's own Node was not installed (`npm ci --ignore-scripts`), npm
- * falls back to the machine's, and the SQLite driver would end the process without a word.
+ * Throws if Node is too old. Without the project's own Node (`npm ci --ignore-scripts`), npm falls back to the
+ * machine's, on which the SQLite driver would end the process without a message.
  */
 export function requireNode(): void {
   const major = Number.parseInt(process.versions.node, 10)
-  if (major < OLDEST_MAJOR)
+  if (major < MIN_MAJOR)
     throw new Error(
-      `Node ${OLDEST_MAJOR} or later is needed, this is ${process.versions.node}: run npm ci without --ignore-scripts`
+      `Node ${MIN_MAJOR} or later is required, not ${process.versions.node}: run npm ci without --ignore-scripts`
     )
 }

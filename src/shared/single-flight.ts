@@ -1,20 +1,20 @@
-/** Runs one task a key at a time: who asks while it runs shares its outcome. The next to ask after it starts anew. */
+/** Runs one task per key at a time. Calls during a run share its result; the first call after it starts a new run. */
 export function createSingleFlight<Value>() {
-  const flights = new Map<string, Promise<Value>>()
+  const running = new Map<string, Promise<Value>>()
 
-  function fly(key: string, task: () => Promise<Value>): Promise<Value> {
-    const running = flights.get(key)
-    if (running) return running
+  function singleFlight(key: string, task: () => Promise<Value>): Promise<Value> {
+    const current = running.get(key)
+    if (current) return current
 
-    const flight = task().finally(() => flights.delete(key))
-    flights.set(key, flight)
-    return flight
+    const run = task().finally(() => running.delete(key))
+    running.set(key, run)
+    return run
   }
 
-  /** Resolves when none is under way, however they end. */
+  /** Resolves when no task is running, whether they succeed or fail. */
   async function settled(): Promise<void> {
-    while (flights.size > 0) await Promise.allSettled(flights.values())
+    while (running.size > 0) await Promise.allSettled(running.values())
   }
 
-  return Object.assign(fly, { settled })
+  return Object.assign(singleFlight, { settled })
 }

@@ -1,4 +1,4 @@
 import { Settings } from 'typebox/system'
 
-/** TypeBox stops at 8 faults unless told otherwise. Imported, for its effect, by all that lists faults. */
+/** By default TypeBox stops at 8 errors. Every module that lists errors imports this one for its side effect. */
 Settings.Set({ maxErrors: 100 })

@@ -69,12 +69,12 @@ const isReplyTo =
   }
 
 /** Counts the processes of the gateway, this one included. */
-function startReplicaCount({ client, attempt }: SharedRedis, self: string) {
+function startReplicaCount({ client, run }: SharedRedis, self: string) {
   client.defineCommand('countReplicas', { numberOfKeys: 1, lua: REPLICAS })
   let count = 1
   const ask = () => client.countReplicas('rg:replicas', self, REPLICA_TTL_MS)
   const heartbeat = async () => {
-    count = (await attempt(ask, isCount)) ?? count
+    count = (await run(ask, isCount)) ?? count
   }
   void heartbeat()
   const timer = setInterval(() => void heartbeat(), HEARTBEAT_MS).unref()
@@ -100,7 +100,7 @@ export function createRedisWindow(redis: SharedRedis, holdMs: number) {
     const sent = updates.flatMap((update) => [update.id, ageOf(update)])
     // The braces keep a location's keys together in a Redis cluster.
     const keys = [`rg:{${locationId}}:places`, `rg:{${locationId}}:day:${day}`] as const
-    return redis.attempt(
+    return redis.run(
       () => client.acquirePermits(...keys, windowMs, limit, want, holdMs, `${self}:`, firstId, ...sent),
       isReplyTo({ want, windowMs })
     )
