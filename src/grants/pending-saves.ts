@@ -9,7 +9,7 @@ import type { GrantStore } from './vault/vault.ts'
 const FIRST_PAUSE_MS = 100
 const LONGEST_PAUSE_MS = 5_000
 
-/** The current grant after a save. `saved` resolves when nothing of it is held in memory alone any more. */
+/** The current grant after a save. `saved` resolves once the vault has it: until then it is held in memory alone. */
 export interface SaveResult {
   grant: Grant | undefined
   saved: Promise<void>
@@ -84,7 +84,7 @@ export function createPendingSaves(
   const givesWayTo = ({ install = 0 }: PendingSave, other: PendingSave | undefined): other is PendingSave =>
     other?.install !== undefined && other.install > install
 
-  /** `undefined` for tokens sealed with a key that this process lacks: they are another process's, and in force. */
+  /** The stored grant. `undefined` if another process saved it, sealed with a key that this process lacks. */
   const loadCurrent = (subject: Subject): Promise<Grant | undefined> =>
     vault.loadGrant(subject).catch((error: unknown) => {
       if (error instanceof CipherError) return undefined

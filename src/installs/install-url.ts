@@ -2,9 +2,9 @@ const CHOOSE_LOCATION = 'https://marketplace.gohighlevel.com/v2/oauth/chooseloca
 
 interface App {
   clientId: string
-  /** The whole link, where it is configured. */
+  /** The whole URL, if it is configured. */
   installUrl: string | undefined
-  /** Separated by blanks. */
+  /** Space-separated. */
   scopes: string
   publicUrl: string
 }

@@ -78,7 +78,7 @@ export function createInstall(deps: Deps) {
     issued: TokenResponse
   ): Promise<NewConnection> => {
     const { saved, summary } = await saveGrant({ installId, subject: `company:${companyId}`, companyId, issued })
-    // The company's grant is saved. If its locations cannot be listed or added now, that must not undo the install.
+    // The company is connected. If its locations cannot be listed or added now, that must not undo the install.
     const locationIds = await addLocations(companyId, issued).catch((err) => {
       const message = 'the locations of a company could not be connected'
       log.error({ companyId, err }, message)

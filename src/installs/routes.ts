@@ -5,7 +5,7 @@ import { toProblem } from '../http/error-handler.ts'
 import { Problem } from '../problems/problem.ts'
 import type { Install } from './install.ts'
 import type { StateSigner } from './oauth-state.ts'
-import { connectedPage, earlierInstallPage, problemPage } from './page.ts'
+import { connectedPage, earlierInstallPage, problemPage } from './result-pages.ts'
 
 interface Options {
   install: Install

@@ -15,7 +15,7 @@ interface Options {
 
 const unauthenticated = (detail: string) => new Problem('unauthenticated', detail)
 
-/** Receives HighLevel's webhooks. Answers after the event is stored: HighLevel repeats what was answered with an error. */
+/** Receives HighLevel's webhooks. Answers once the event is stored. After an error, HighLevel delivers the event again. */
 export default async function webhookRoutes(app: FastifyInstance, options: Options) {
   const { publicKey, handleEvent, count, now } = options
   const failures = createFailureLimit(app)

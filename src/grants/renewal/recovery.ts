@@ -44,7 +44,7 @@ const othersAskedAt = (stored: Grant, lease: Lease): number | null =>
   stored.leaseOwner === lease.owner ? stored.priorIntentAt : (stored.intentAt ?? stored.priorIntentAt)
 
 export function createRecovery({ saves, now, ending }: Deps): Recover {
-  /** A check whether a wait is over by either clock, because the wall clock may be set back meanwhile. */
+  /** Returns a check whether the wait is over, by either clock: the wall clock may be set back during the wait. */
   const waitUntil = (at: number, longestMs: number) => {
     const startedAt = performance.now()
     return () => now() >= at || performance.now() - startedAt >= longestMs
@@ -56,8 +56,8 @@ export function createRecovery({ saves, now, ending }: Deps): Recover {
   }
 
   /**
-   * Reads the grant again for as long as another process may be about to save it. `undefined`: nobody has renewed it. If
-   * its row is gone, resolves with the grant without tokens.
+   * Reads the grant again for as long as another process may be about to save it. `undefined`: no process has
+   * renewed it. If its row is gone, resolves with the grant without tokens.
    */
   const waitForOthers = async (claimed: Grant, lease: Lease): Promise<Grant | undefined> => {
     const haveOthersRetried = waitUntil(lease.at + PENDING_SAVES_RETRY_WITHIN_MS, PENDING_SAVES_RETRY_WITHIN_MS)

@@ -16,7 +16,7 @@ const LONGEST_PAUSE_MS = 3_600_000
 /** The longest pause between retries while HighLevel, within its grace, may hold tokens that nobody has received. */
 const LONGEST_PAUSE_IN_GRACE_MS = 4_000
 
-/** How often repeated reports of an uninstall make the gateway ask HighLevel: once in this time. */
+/** While the same uninstall is reported again and again, the gateway asks HighLevel about it once in this time. */
 export const VERIFY_EVERY_MS = 60_000
 
 /** After a failed renewal, calls that need a token are refused for at most this long before one may retry it. */
