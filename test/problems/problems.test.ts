@@ -15,26 +15,26 @@ interface Row {
   ask: (gateway: TestGateway, simulator: Simulator) => Promise<Reply> | Reply
 }
 
-const patched =
+const patchDuring =
   (fault: Parameters<Simulator['failNext']>[0], body: object = CHANGE) =>
   async (gateway: TestGateway, simulator: Simulator) => {
-    // What lasts longer than a call repeats it.
+    // More failures than a call has attempts.
     simulator.failNext({ method: 'PUT', times: 10, ...fault })
     return gateway.patch(body)
   }
-const answered = (status: number, body: unknown, headers?: Record<string, string>) =>
-  patched({ kind: 'status', status, body, ...(headers && { headers }) })
-const prepared = (prepare: (simulator: Simulator) => void) => (gateway: TestGateway, simulator: Simulator) => {
+const patchAnswered = (status: number, body: unknown, headers?: Record<string, string>) =>
+  patchDuring({ kind: 'status', status, body, ...(headers && { headers }) })
+const patchAfter = (prepare: (simulator: Simulator) => void) => (gateway: TestGateway, simulator: Simulator) => {
   prepare(simulator)
   return gateway.patch(CHANGE)
 }
-const at =
+const patchPath =
   (path: string) =>
   ({ patch }: TestGateway) =>
     patch(CHANGE, {}, path)
 
-/** fetch does not send an Expect. */
-async function expecting(origin: string): Promise<Reply> {
+/** Uses a raw socket, since fetch sends no Expect header. */
+async function patchExpecting(origin: string): Promise<Reply> {
   const answer = await raw(
     origin,
     `PATCH ${RECORD} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: miracles\r\n\r\n`
@@ -45,7 +45,7 @@ async function expecting(origin: string): Promise<Reply> {
   return { status: Number(start.split(' ')[1]), headers, text, json: JSON.parse(text) as Reply['json'] }
 }
 
-/** Every row of the answers table that this service can give, with at least one way to it. */
+/** Every problem of the README's table that this service can answer with, with at least one way to cause it. */
 const rows: Row[] = [
   { name: 'a body that is not JSON', code: 'invalid-json', ask: ({ patch }) => patch('{"properties":') },
   { name: 'an empty body', code: 'invalid-json', ask: ({ patch }) => patch('') },
@@ -60,7 +60,7 @@ const rows: Row[] = [
     ask: ({ patch }) => patch('{"properties":{"__proto__":{"a":1}}}')
   },
   {
-    name: 'several faults at once',
+    name: 'a request with several errors',
     code: 'invalid-request',
     has: {
       errors: [
@@ -81,7 +81,7 @@ const rows: Row[] = [
         `/records/${SEED.schemaKey}/not.an.id?locationId=a/b&colour=1&dryRun=yes`
       )
   },
-  { name: 'a path that is not percent-encoding', code: 'invalid-request', ask: at('/records/%zz/1') },
+  { name: 'a path that is not percent-encoding', code: 'invalid-request', ask: patchPath('/records/%zz/1') },
   { name: 'no credential', code: 'unauthenticated', ask: ({ patch }) => patch(CHANGE, { key: null }) },
   {
     name: 'a location of another caller',
@@ -90,35 +90,35 @@ const rows: Row[] = [
   },
   { name: 'an unknown route', code: 'route-not-found', ask: ({ call }) => call('/nothing/here') },
   { name: 'an unknown problem', code: 'route-not-found', ask: ({ call }) => call('/problems/no-such-code') },
-  { name: 'an object that is not there', code: 'object-not-found', ask: at(RECORD.replace('ticket', 'invoice')) },
+  { name: 'an unknown object', code: 'object-not-found', ask: patchPath(RECORD.replace('ticket', 'invoice')) },
   {
-    name: 'a record that is not there',
+    name: 'an unknown record',
     code: 'record-not-found',
-    ask: at(RECORD.replace(SEED.recordId, 'f'.repeat(24)))
+    ask: patchPath(RECORD.replace(SEED.recordId, 'f'.repeat(24)))
   },
   {
-    name: 'an id that HighLevel does not take',
+    name: 'an id that HighLevel rejects',
     code: 'record-not-found',
-    ask: at(RECORD.replace(SEED.recordId, 'abc'))
+    ask: patchPath(RECORD.replace(SEED.recordId, 'abc'))
   },
   { name: 'another method', code: 'method-not-allowed', ask: ({ call }) => call(RECORD, { method: 'DELETE' }) },
   {
-    name: 'a location that nobody connected',
+    name: 'a location that is not connected',
     code: 'location-not-connected',
     has: { connectUrl: 'http://localhost:3000/oauth/install' },
-    ask: at(RECORD.replace(SEED.locationId, 'someOtherLocation'))
+    ask: patchPath(RECORD.replace(SEED.locationId, 'someOtherLocation'))
   },
   {
     name: 'a grant that HighLevel has ended',
     code: 'location-reconnect-required',
     has: { connectUrl: 'http://localhost:3000/oauth/install' },
-    ask: prepared((simulator) => simulator.revokeGrants())
+    ask: patchAfter((simulator) => simulator.revokeGrants())
   },
   {
     name: 'an uninstalled app',
     code: 'location-reconnect-required',
     has: { upstream: { status: 403 } },
-    ask: prepared((simulator) => simulator.uninstall(SEED.locationId))
+    ask: patchAfter((simulator) => simulator.uninstall(SEED.locationId))
   },
   {
     name: 'a paused location',
@@ -148,23 +148,23 @@ const rows: Row[] = [
     code: 'body-too-large',
     ask: ({ patch }) => patch({ properties: { ticket_name: 'x'.repeat(300_000) } })
   },
-  { name: 'a URL over the limit', code: 'uri-too-long', ask: at(`/records/${'a'.repeat(5_000)}/1`) },
-  { name: 'a URL that the parser refuses', code: 'uri-too-long', ask: at(`/records/${'a'.repeat(20_000)}/1`) },
+  { name: 'a URL over the limit', code: 'uri-too-long', ask: patchPath(`/records/${'a'.repeat(5_000)}/1`) },
+  { name: 'a URL that the parser refuses', code: 'uri-too-long', ask: patchPath(`/records/${'a'.repeat(20_000)}/1`) },
   {
     name: 'a body in a form',
     code: 'unsupported-media-type',
     ask: ({ patch }) => patch('a=1', { headers: { 'content-type': 'application/x-www-form-urlencoded' } })
   },
   {
-    name: 'an expectation that nobody meets',
+    name: 'an unsupported Expect',
     code: 'expectation-failed',
-    ask: ({ origin }) => expecting(origin)
+    ask: ({ origin }) => patchExpecting(origin)
   },
   {
-    name: 'values that HighLevel refuses',
+    name: 'values that HighLevel rejects',
     code: 'upstream-rejected',
     has: { upstream: { status: 400, message: 'Invalid Key Passed', traceId: String } },
-    ask: answered(400, { message: 'Invalid Key Passed', statusCode: 400, traceId: 'f'.repeat(32) })
+    ask: patchAnswered(400, { message: 'Invalid Key Passed', statusCode: 400, traceId: 'f'.repeat(32) })
   },
   {
     name: 'values that do not fit the object',
@@ -173,18 +173,18 @@ const rows: Row[] = [
     ask: ({ patch }) => patch({ properties: { no_such_field: 1 } })
   },
   {
-    name: 'a record that is another by now',
+    name: 'a record that has changed',
     code: 'precondition-failed',
     ask: ({ patch }) => patch(CHANGE, { headers: { 'if-match': '"2024-01-01T00:00:00.000Z"' } })
   },
   {
-    name: 'a status that nobody has seen',
+    name: 'an unknown status',
     code: 'upstream-rejected',
     applied: 'unknown',
-    ask: answered(418, { message: 'I am a teapot' })
+    ask: patchAnswered(418, { message: 'I am a teapot' })
   },
   {
-    name: 'a used-up moment',
+    name: 'a used-up burst quota',
     code: 'location-burst-exhausted',
     has: { upstream: { status: 429, message: 'Too Many Requests' } },
     ask: async ({ patch }, simulator) => {
@@ -194,12 +194,12 @@ const rows: Row[] = [
     }
   },
   {
-    name: 'a used-up day',
+    name: 'a used-up day quota',
     code: 'location-daily-exhausted',
     has: { upstream: { status: 429, message: 'Too Many Requests' } },
     ask: async (gateway, simulator) => {
       await gateway.patch(CHANGE)
-      return prepared(() => simulator.setDaily(0))(gateway, simulator)
+      return patchAfter(() => simulator.setDaily(0))(gateway, simulator)
     }
   },
   {
@@ -208,70 +208,70 @@ const rows: Row[] = [
     ask: ({ patch }) => patch(CHANGE, { headers: { cookie: 'x'.repeat(20_000) } })
   },
   {
-    name: 'an error of HighLevel’s own',
+    name: 'a 500 of HighLevel',
     code: 'upstream-failed',
     applied: 'unknown',
-    ask: answered(500, { message: 'Something went wrong' })
+    ask: patchAnswered(500, { message: 'Something went wrong' })
   },
   {
-    name: 'a line of Envoy',
+    name: 'an error text of Envoy',
     code: 'upstream-failed',
     applied: 'unknown',
     has: { upstream: { status: 503, message: 'no healthy upstream' } },
-    ask: answered(503, 'no healthy upstream')
+    ask: patchAnswered(503, 'no healthy upstream')
   },
   {
     name: 'a connection that breaks before the answer',
     code: 'upstream-failed',
     applied: 'unknown',
-    ask: patched({ kind: 'reset-before' })
+    ask: patchDuring({ kind: 'reset-before' })
   },
   {
-    name: 'a page of HTML from the edge',
+    name: 'an HTML page from the edge',
     code: 'upstream-unreadable',
     has: { upstream: { status: 403 } },
-    ask: patched({ kind: 'html' })
+    ask: patchDuring({ kind: 'html' })
   },
   {
-    name: 'JSON that breaks off',
+    name: 'truncated JSON',
     code: 'upstream-unreadable',
     applied: 'unknown',
-    ask: patched({ kind: 'truncated' })
+    ask: patchDuring({ kind: 'truncated' })
   },
   {
     name: 'a success without a body',
     code: 'upstream-unreadable',
     applied: 'unknown',
-    ask: patched({ kind: 'empty' })
+    ask: patchDuring({ kind: 'empty' })
   },
   {
-    name: 'a success that HighLevel does not give',
+    name: 'an unexpected success status',
     code: 'upstream-unreadable',
     applied: 'unknown',
     has: { upstream: { status: 202 } },
-    ask: answered(202, { record: { id: SEED.recordId, properties: CHANGE.properties } })
+    ask: patchAnswered(202, { record: { id: SEED.recordId, properties: CHANGE.properties } })
   },
   {
     name: 'an answer that is too long',
     code: 'upstream-unreadable',
     applied: 'unknown',
-    ask: patched({ kind: 'huge' })
+    ask: patchDuring({ kind: 'huge' })
   },
   {
-    name: 'a version that HighLevel gave up',
+    name: 'an API version that HighLevel has removed',
     code: 'upstream-contract-changed',
-    ask: answered(400, { message: 'API endpoint has been removed', statusCode: 400 })
+    ask: patchAnswered(400, { message: 'API endpoint has been removed', statusCode: 400 })
   },
   {
     name: 'a redirect',
     code: 'upstream-contract-changed',
     applied: 'unknown',
-    ask: answered(302, '', { location: 'https://elsewhere.example.com/' })
+    ask: patchAnswered(302, '', { location: 'https://elsewhere.example.com/' })
   },
   {
-    name: 'a 401 in unknown words',
+    name: 'a 401 with an unknown message',
     code: 'upstream-contract-changed',
-    ask: prepared((simulator) =>
+    ask: patchAfter((simulator) =>
       simulator.failNext({ kind: 'status', status: 401, body: { message: 'Nope' }, method: 'PUT', times: 2 })
     )
   },
@@ -288,10 +288,10 @@ const rows: Row[] = [
     name: 'an answer that takes too long',
     code: 'upstream-timeout',
     applied: 'unknown',
-    ask: patched({ kind: 'hang' })
+    ask: patchDuring({ kind: 'hang' })
   },
   {
-    name: 'a deadline that ends in HighLevel',
+    name: 'a deadline that passes while HighLevel works',
     code: 'deadline-exceeded',
     applied: 'unknown',
     ask: ({ patch }, simulator) => {
@@ -300,7 +300,7 @@ const rows: Row[] = [
     }
   },
   {
-    name: 'a deadline that ends while a token is renewed',
+    name: 'a deadline that passes while a token is renewed',
     code: 'deadline-exceeded',
     ask: ({ patch }, simulator) => {
       simulator.expireTokens()
@@ -350,21 +350,21 @@ for (const { name, code, applied = 'no', has, ask } of rows) {
 t.test('a caller’s mistake never reaches HighLevel', async (t) => {
   const simulator = await startSimulator(t)
   const gateway = await startGateway(t, { simulator })
-  const callers = rows.filter(
+  const callerProblems = rows.filter(
     ({ code }) =>
       catalog[code].source === 'caller' &&
       !['duplicate-value', 'upstream-rejected', 'object-not-found', 'record-not-found'].includes(code) &&
-      // These take a look at the object, or at the record.
+      // These read the object or the record from HighLevel.
       !['invalid-properties', 'precondition-failed'].includes(code)
   )
 
-  for (const { ask } of callers) await ask(gateway, simulator)
+  for (const { ask } of callerProblems) await ask(gateway, simulator)
 
-  t.ok(callers.length >= 15)
+  t.ok(callerProblems.length >= 15)
   t.strictSame(simulator.received(), [])
 })
 
-t.test('a store that is gone is vault-unavailable for callers nobody knows yet, and readiness says so', async (t) => {
+t.test('without a database, callers that are not cached get vault-unavailable, and so does /readyz', async (t) => {
   const simulator = await startSimulator(t)
   const { vault, patch, call } = await startGateway(t, { simulator })
   await vault.close()
@@ -376,7 +376,7 @@ t.test('a store that is gone is vault-unavailable for callers nobody knows yet, 
   t.equal((await call('/livez')).status, 200)
 })
 
-t.test('what is not HTTP is answered with a problem, and the connection ends', async (t) => {
+t.test('invalid HTTP is answered with a problem, and the connection is closed', async (t) => {
   const { origin } = await startGateway(t)
 
   const answer = await raw(origin, 'HELLO\r\n\r\n')
@@ -385,7 +385,7 @@ t.test('what is not HTTP is answered with a problem, and the connection ends', a
   t.match(answer, /"code":"invalid-request"/)
 })
 
-t.test('every code of the catalogue has a page that says what to do', async (t) => {
+t.test('every code of the catalog has a page with its advice', async (t) => {
   const { call } = await startGateway(t)
 
   for (const [code, { advice }] of Object.entries(catalog)) {
@@ -395,7 +395,7 @@ t.test('every code of the catalogue has a page that says what to do', async (t) 
   }
 })
 
-t.test('no segment that could lead HighLevel elsewhere is ever sent', async (t) => {
+t.test('no path segment that could lead to another HighLevel URL is ever sent', async (t) => {
   const simulator = await startSimulator(t)
   const { patch } = await startGateway(t, { simulator })
   const good: Record<'schemaKey' | 'id' | 'locationId', string> = {
@@ -431,7 +431,7 @@ t.test('no segment that could lead HighLevel elsewhere is ever sent', async (t) 
   t.strictSame(simulator.received(), [])
 })
 
-t.test('a compressed body is refused', async (t) => {
+t.test('a compressed body is rejected', async (t) => {
   const simulator = await startSimulator(t)
   const { patch } = await startGateway(t, { simulator })
 
@@ -461,7 +461,7 @@ t.test('no number of unknown members or parameters lets a request pass', async (
   t.strictSame(simulator.received(), [])
 })
 
-t.test('an answer to a broken request stays small, however long the names in it are', async (t) => {
+t.test('the answer to an invalid request stays small, however long the names in it are', async (t) => {
   const { patch } = await startGateway(t)
   const name = '~'.repeat(100_000)
 
@@ -477,7 +477,7 @@ t.test('an answer to a broken request stays small, however long the names in it 
   }
 })
 
-t.test('what HighLevel says of waiting counts in digits alone, from 1 second to a day', async (t) => {
+t.test('HighLevel’s Retry-After counts only as decimal digits, from 1 second to a day', async (t) => {
   const given = {
     '7': '7',
     '0': '1',
@@ -501,7 +501,7 @@ t.test('what HighLevel says of waiting counts in digits alone, from 1 second to 
       headers: { 'retry-after': value },
       method: 'PUT'
     })
-    // Less than it would take to wait for it.
+    // Shorter than the wait, so that the call does not wait for it.
     const reply = await patch(CHANGE, { headers: { 'x-request-timeout-ms': '500' } })
     t.equal(reply.headers.get('retry-after'), expected, value)
   }

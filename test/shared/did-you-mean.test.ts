@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { didYouMean } from '../../src/shared/did-you-mean.ts'
 
-/** The whole table, as the books have it. */
+/** The textbook algorithm, with the whole matrix. */
 function distance(a: string, b: string): number {
   const table = Array.from({ length: a.length + 1 }, (_, i) => [i, ...new Array<number>(b.length).fill(0)])
   const at = (i: number, j: number) => (i === 0 ? j : (table[i]?.[j] ?? 0))
@@ -25,7 +25,7 @@ function expected(text: string, names: readonly string[]): string | undefined {
   return near.find(({ edits }) => edits === least)?.name
 }
 
-t.test('the name of the fewest edits is found, the first of those, and none that takes too many', async (t) => {
+t.test('finds the name with the fewest edits, the first of several, and none with too many', async (t) => {
   const word = fc.string({ unit: fc.constantFrom('a', 'b', 'c'), maxLength: 14 })
 
   fc.assert(
@@ -39,7 +39,7 @@ t.test('the name of the fewest edits is found, the first of those, and none that
   t.pass()
 })
 
-t.test('case, blanks and lines between words are no edits, and what is very long is not looked at', async (t) => {
+t.test('case, spaces, hyphens and underscores are no edits, and very long names are ignored', async (t) => {
   t.equal(didYouMean('My  Text-Box', ['other', 'my_text_box']), 'my_text_box')
   t.equal(didYouMean('x'.repeat(65), ['x'.repeat(65)]), undefined)
   t.equal(didYouMean('x'.repeat(64), ['İ'.repeat(64), 'x'.repeat(65), `${'x'.repeat(63)}y`]), `${'x'.repeat(63)}y`)

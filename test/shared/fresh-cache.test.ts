@@ -12,7 +12,7 @@ function setup(maxEntries = 100) {
   return { clock, stale, cache: createFreshCache<string>(options) }
 }
 
-/** A source that counts its reads and answers when the test says so. */
+/** A source that records its reads and answers when the test says so. */
 function slowSource() {
   const reads: PromiseWithResolvers<string | undefined>[] = []
   return {
@@ -25,9 +25,9 @@ function slowSource() {
   }
 }
 
-const never = () => Promise.reject(new Error('was read without need'))
+const never = () => Promise.reject(new Error('an unnecessary read'))
 
-t.test('what is fresh is returned at once, without a promise and without a read', async (t) => {
+t.test('a fresh value is returned at once, without a promise and without a read', async (t) => {
   const { cache, clock } = setup()
   t.equal(await cache.get('a', async () => 'one'), 'one')
 
@@ -37,7 +37,7 @@ t.test('what is fresh is returned at once, without a promise and without a read'
   t.equal(cache.peek('a'), 'one')
 })
 
-t.test('what is stale is read again before it is used', async (t) => {
+t.test('a stale value is reloaded before it is used', async (t) => {
   const { cache, clock } = setup()
   cache.put('a', 'one')
 
@@ -48,20 +48,23 @@ t.test('what is stale is read again before it is used', async (t) => {
   t.equal(cache.get('a', never), 'two')
 })
 
-t.test('while the source fails, what is held stays in use for another age, and the failure is told', async (t) => {
-  const { cache, clock, stale } = setup()
-  cache.put('a', 'one')
-  clock.move(MAX_AGE_MS)
+t.test(
+  'if a reload fails, the cached value stays in use for another maxAge, and the failure is reported',
+  async (t) => {
+    const { cache, clock, stale } = setup()
+    cache.put('a', 'one')
+    clock.move(MAX_AGE_MS)
 
-  t.equal(await cache.get('a', () => Promise.reject(outage)), 'one')
+    t.equal(await cache.get('a', () => Promise.reject(outage)), 'one')
 
-  t.strictSame(stale, [outage])
-  t.equal(cache.get('a', never), 'one')
-  clock.move(MAX_AGE_MS)
-  t.equal(await cache.get('a', async () => 'two'), 'two')
-})
+    t.strictSame(stale, [outage])
+    t.equal(cache.get('a', never), 'one')
+    clock.move(MAX_AGE_MS)
+    t.equal(await cache.get('a', async () => 'two'), 'two')
+  }
+)
 
-t.test('where nothing is held the failure of the source is the caller’s, and is not remembered', async (t) => {
+t.test('without a cached value the caller gets the source’s failure, which is not cached', async (t) => {
   const { cache, stale } = setup()
 
   await t.rejects(Promise.resolve(cache.get('a', () => Promise.reject(outage))), outage)
@@ -70,7 +73,7 @@ t.test('where nothing is held the failure of the source is the caller’s, and i
   t.equal(await cache.get('a', async () => 'one'), 'one')
 })
 
-t.test('that the source has nothing is not remembered, and ends what was held', async (t) => {
+t.test('a missing value is not cached, and removes the cached one', async (t) => {
   const { cache, clock } = setup()
 
   t.equal(await cache.get('a', async () => undefined), undefined)
@@ -82,7 +85,7 @@ t.test('that the source has nothing is not remembered, and ends what was held', 
   await t.rejects(Promise.resolve(cache.get('a', () => Promise.reject(outage))), outage)
 })
 
-t.test('no more entries are held than allowed, and the one that was read longest ago leaves first', async (t) => {
+t.test('the cache stays within its limit, and drops the entry read longest ago first', async (t) => {
   const { cache, clock } = setup(2)
   cache.put('a', 'one')
   cache.put('b', 'two')
@@ -94,7 +97,7 @@ t.test('no more entries are held than allowed, and the one that was read longest
   t.strictSame([cache.peek('a'), cache.peek('b'), cache.peek('c')], ['one again', undefined, 'three'])
 })
 
-t.test('a value that is put twice takes one place', async (t) => {
+t.test('putting a key twice takes one entry', async (t) => {
   const { cache } = setup(2)
 
   for (const value of ['one', 'two', 'three']) cache.put('a', value)
@@ -103,7 +106,7 @@ t.test('a value that is put twice takes one place', async (t) => {
   t.strictSame([cache.peek('a'), cache.peek('b')], ['three', 'four'])
 })
 
-t.test('who asks while the source is read shares that read, and other keys have their own', async (t) => {
+t.test('concurrent calls for a key share one read, and other keys have their own', async (t) => {
   const { cache } = setup()
   const { reads, load } = slowSource()
 
@@ -115,18 +118,18 @@ t.test('who asks while the source is read shares that read, and other keys have 
   t.equal(reads.length, 2)
 })
 
-for (const held of [true, false]) {
-  const state = held ? 'a stale entry' : 'an unknown key'
+for (const isCached of [true, false]) {
+  const state = isCached ? 'a stale entry' : 'an unknown key'
 
   const setupRead = () => {
     const made = setup()
-    if (held) made.cache.put('a', 'old')
+    if (isCached) made.cache.put('a', 'old')
     made.clock.move(MAX_AGE_MS)
     const { reads, load } = slowSource()
     return { ...made, reads, answer: Promise.resolve(made.cache.get('a', load)) }
   }
 
-  t.test(`what is put while ${state} is read is newer than what was read`, async (t) => {
+  t.test(`a value put while ${state} is read wins over the value read`, async (t) => {
     const { cache, reads, answer } = setupRead()
 
     cache.put('a', 'put')
@@ -136,7 +139,7 @@ for (const held of [true, false]) {
     t.equal(cache.peek('a'), 'put')
   })
 
-  t.test(`what is dropped while ${state} is read is read once more`, async (t) => {
+  t.test(`a drop while ${state} is read causes another read`, async (t) => {
     const { cache, reads, answer } = setupRead()
 
     cache.drop('a')
@@ -148,7 +151,7 @@ for (const held of [true, false]) {
     t.equal(cache.peek('a'), undefined)
   })
 
-  t.test(`what is put while a read of ${state} fails is what the caller gets`, async (t) => {
+  t.test(`a value put while a read of ${state} fails is returned to the caller`, async (t) => {
     const { cache, reads, answer } = setupRead()
 
     cache.put('a', 'put')
@@ -159,7 +162,7 @@ for (const held of [true, false]) {
   })
 }
 
-t.test('an entry that is pushed out while it is read again is still answered', async (t) => {
+t.test('an entry evicted during its reload is still returned to the caller', async (t) => {
   const { cache, clock } = setup(1)
   cache.put('a', 'old')
   clock.move(MAX_AGE_MS)

@@ -7,7 +7,7 @@ import { startRedisProxy } from '../support/redis-proxy.ts'
 const readiness = async ({ call }: TestGateway) => (await call('/readyz')).json['status']
 const downs = ({ logged }: TestGateway) => logged().filter(({ msg }) => /^Redis does not answer/.test(String(msg)))
 
-/** A gateway behind which a test answers for Redis: `answer` goes to all commands that have a key with `part` in it. */
+/** A gateway whose Redis a test can replace: `answer` answers all commands with a key that contains `part`. */
 async function open(t: Test) {
   const address = await redisAddress()
   if (address === undefined) return undefined
@@ -33,42 +33,42 @@ function withProxy(
 }
 
 const numbers = (...all: number[]) => `*${all.length}\r\n${all.map((n) => `:${n}\r\n`).join('')}`
-const ODD = {
+const UNEXPECTED = {
   'an integer': ':7\r\n',
   nil: '_\r\n',
-  'no text': '$-1\r\n',
-  'no array': '*-1\r\n',
-  'a text': '+OK\r\n',
+  'a null string': '$-1\r\n',
+  'a null array': '*-1\r\n',
+  'a string': '+OK\r\n',
   'an error': '-ERR something\r\n',
   'an empty list': '*0\r\n',
-  'a list of texts': '*4\r\n$1\r\n1\r\n$1\r\n1\r\n$1\r\n1\r\n$1\r\n0\r\n',
+  'a list of strings': '*4\r\n$1\r\n1\r\n$1\r\n1\r\n$1\r\n1\r\n$1\r\n0\r\n',
   'a list of lists': '*4\r\n*0\r\n*0\r\n*0\r\n*0\r\n',
   'a list of three': numbers(1, 1, 1),
   'negative numbers': numbers(-1, -1, -1, -1),
-  'more than was asked for': numbers(100_000, 100_000, 100_000, 0),
-  'a wait without end': numbers(0, 100, 100, 2 ** 52)
+  'more than requested': numbers(100_000, 100_000, 100_000, 0),
+  'an endless wait': numbers(0, 100, 100, 2 ** 52)
 }
 
-/** The keys of each script, and of the counters of callers. */
-const KEYS = { places: ':places', processes: 'rg:replicas', 'the queue for a record': ':queue', callers: 'rg:limit:' }
+/** A part of the keys of each script, and of the callers' counters. */
+const KEYS = { permits: ':places', processes: 'rg:replicas', 'the queue for a record': ':queue', callers: 'rg:limit:' }
 
-withProxy('whatever Redis answers for places, no location freezes and no call fails', async (t, opened) => {
+withProxy('whatever Redis answers for permits, no location freezes and no call fails', async (t, opened) => {
   const { gateway, simulator, answer, pass } = opened
   const paths = putRecords(simulator, 3)
 
-  for (const [name, resp] of Object.entries(ODD)) {
+  for (const [name, resp] of Object.entries(UNEXPECTED)) {
     await until(async () => (await readiness(gateway)) === 'ready')
     const before = downs(gateway).length
-    answer(KEYS.places, resp)
+    answer(KEYS.permits, resp)
     t.strictSame(tally(await patchAll(gateway, paths)), { 200: 3 }, name)
-    t.ok(downs(gateway).length > before, 'it counts as Redis being down')
+    t.ok(downs(gateway).length > before, 'Redis counts as down')
     pass()
     t.strictSame(tally(await patchAll(gateway, paths)), { 200: 3 }, `after ${name}`)
   }
 })
 
 for (const [what, part] of Object.entries(KEYS)) {
-  withProxy(`nil and integers for ${what} are no answer`, async (t, { gateway, simulator, answer, pass }) => {
+  withProxy(`nil and integers for ${what} count as no answer`, async (t, { gateway, simulator, answer, pass }) => {
     const paths = putRecords(simulator, 3)
 
     for (const resp of ['_\r\n', ':-7\r\n', '*1\r\n_\r\n']) {
@@ -85,12 +85,12 @@ for (const [what, part] of Object.entries(KEYS)) {
 }
 
 withProxy(
-  'a Redis whose scripts answer nonsense is down until they do not, and that is said once',
+  'a Redis whose scripts give unexpected answers is down until they do not, with one warning',
   async (t, opened) => {
     const { gateway, answer, pass } = opened
     answer('rg:', ':7\r\n')
     t.equal((await gateway.patch(CHANGE)).status, 200)
-    // Long enough for probes.
+    // Long enough for several probes.
     await new Promise((resolve) => setTimeout(resolve, 1_200))
 
     t.equal((await gateway.patch(CHANGE)).status, 200)

@@ -18,7 +18,7 @@ const puts = { method: 'PUT' }
 
 const readiness = async ({ call }: TestGateway) => (await call('/readyz')).json['status']
 
-withRedis('two processes share one quota, and HighLevel refuses neither', async (t, REDIS_URL) => {
+withRedis('two processes share one quota, and HighLevel rejects no call', async (t, REDIS_URL) => {
   const simulator = await startSimulator(t, { burstWindowMs: WINDOW_MS, burstMax: 20 })
   const open = () => startGateway(t, { simulator, env: { ...limits(20), REDIS_URL } })
   const [first, second] = [await open(), await open()]
@@ -33,14 +33,14 @@ withRedis('two processes share one quota, and HighLevel refuses neither', async 
   t.ok(performance.now() - startedAt < 4 * WINDOW_MS, 'in three windows')
 })
 
-withRedis('a process that asks late has its turns among those of another that waits', async (t, REDIS_URL) => {
+withRedis('a process that asks late is served along with another that is already waiting', async (t, REDIS_URL) => {
   const simulator = await startSimulator(t, { burstWindowMs: WINDOW_MS, burstMax: 20 })
   const open = () => startGateway(t, { simulator, env: { ...limits(20), REDIS_URL } })
   const [busy, late] = [await open(), await open()]
   const paths = putRecords(simulator, 90)
-  let isOver = false
+  let isFinished = false
   const many = patchAll(busy, paths.slice(0, 80)).then((replies) => {
-    isOver = true
+    isFinished = true
     return replies
   })
   await until(() => simulator.received(puts).length === 20)
@@ -48,11 +48,11 @@ withRedis('a process that asks late has its turns among those of another that wa
   const few = await patchAll(late, paths.slice(80))
 
   t.strictSame(tally(few), { 200: 10 })
-  t.notOk(isOver)
+  t.notOk(isFinished)
   t.strictSame(tally(await many), { 200: 80 })
 })
 
-withRedis('a caller’s limit counts over all processes', async (t, REDIS_URL) => {
+withRedis('a caller’s limit counts across all processes', async (t, REDIS_URL) => {
   const simulator = await startSimulator(t)
   const open = () => startGateway(t, { simulator, env: { REDIS_URL, CALLER_RATE_MAX: '5' } })
   const [first, second] = [await open(), await open()]
@@ -72,7 +72,7 @@ withRedis('a call costs at most two round trips to Redis', async (t, REDIS_URL) 
   const prefix = new URL(REDIS_URL).searchParams.get('keyPrefix') ?? ''
   const commands: string[] = []
   const address = await redisAddress()
-  // Not ioredis' own monitor, which breaks where others send commands while it begins.
+  // Not ioredis' own monitor, which breaks if others send commands while it starts.
   const monitor = connect(address?.port ?? 0, address?.host, () => monitor.write('MONITOR\r\n'))
   t.teardown(() => monitor.destroy())
   createInterface(monitor).on('line', (line) => {
@@ -83,11 +83,11 @@ withRedis('a call costs at most two round trips to Redis', async (t, REDIS_URL) 
   for (const path of paths.slice(0, 50)) await gateway.patch(CHANGE, {}, path)
 
   await until(() => commands.length >= 100)
-  // Now and then the number of processes is counted, whatever the calls.
+  // Processes are counted from time to time, independent of calls.
   t.ok(commands.length <= 102, `${commands.length} commands for 50 calls`)
 })
 
-withRedis('without an answer of Redis every call is served, and none waits for it twice', async (t) => {
+withRedis('while Redis does not answer, every call is served, and the log says so once each time', async (t) => {
   const address = await redisAddress()
   if (address === undefined) return
   const proxy = await startProxy(t, address)
@@ -101,24 +101,24 @@ withRedis('without an answer of Redis every call is served, and none waits for i
     const replies = await patchAll(gateway, paths.slice(0, 30))
     t.strictSame(tally(replies), { 200: 30 }, mode)
     t.equal(await readiness(gateway), 'degraded')
-    // Connections that hang are given up before new ones are made.
+    // Hanging connections are closed before new ones are opened.
     proxy.set('cut')
     proxy.set('pass')
     await until(async () => (await readiness(gateway)) === 'ready')
   }
 
   t.strictSame(tally(await patchAll(gateway, paths.slice(30))), { 200: 30 })
-  const turns = gateway
+  const changes = gateway
     .logged()
-    .map(({ msg, err }) => ({ turn: /^Redis (answers|does not answer)/.exec(String(msg))?.[1], err }))
-    .filter(({ turn }) => turn !== undefined)
-  // A busy machine can add a turn of its own; that nothing is said twice holds on every machine.
-  const isRepeated = turns.some(({ turn }, i) => turn === turns[i - 1]?.turn)
-  t.notOk(isRepeated, 'said once each time', { turns })
-  t.ok(turns.filter(({ turn }) => turn === 'does not answer').length >= 2, 'and each time')
+    .map(({ msg, err }) => ({ state: /^Redis (answers|does not answer)/.exec(String(msg))?.[1], err }))
+    .filter(({ state }) => state !== undefined)
+  // A busy machine may add a change, but no state is ever logged twice in a row.
+  const isRepeated = changes.some(({ state }, i) => state === changes[i - 1]?.state)
+  t.notOk(isRepeated, 'each change is logged once', { changes })
+  t.ok(changes.filter(({ state }) => state === 'does not answer').length >= 2, 'each outage is logged')
 })
 
-withRedis('a gateway that starts without Redis serves, and shares once it is there', async (t) => {
+withRedis('a gateway that starts without Redis serves calls, and shares limits once Redis is there', async (t) => {
   const address = await redisAddress()
   if (address === undefined) return
   const proxy = await startProxy(t, address)
@@ -135,10 +135,10 @@ withRedis('a gateway that starts without Redis serves, and shares once it is the
   const client = new Redis(env.REDIS_URL)
   t.teardown(() => client.disconnect())
   await until(async () => (await client.zcard(`rg:{${SEED.locationId}}:places`)) === 2)
-  t.pass('the call before Redis was there is told to it, beside the one after')
+  t.pass('the call made without Redis is counted there too')
 })
 
-withRedis('while Redis is away each process keeps to its share of a quota', async (t) => {
+withRedis('while Redis is down each process stays within its share of a quota', async (t) => {
   const address = await redisAddress()
   if (address === undefined) return
   const proxy = await startProxy(t, address)
@@ -149,7 +149,7 @@ withRedis('while Redis is away each process keeps to its share of a quota', asyn
   const client = new Redis(REDIS_URL)
   t.teardown(() => client.disconnect())
   await until(async () => (await client.zcard('rg:replicas')) === 2)
-  // Each process counts them every two seconds.
+  // Each process counts the processes every two seconds.
   await new Promise((resolve) => setTimeout(resolve, 2_200))
   const paths = putRecords(simulator, 60)
 
@@ -160,7 +160,7 @@ withRedis('while Redis is away each process keeps to its share of a quota', asyn
   t.equal(simulator.countInWindow(SEED.locationId), 20)
 })
 
-withRedis('a Redis that has lost everything gives nobody a second window', async (t, REDIS_URL) => {
+withRedis('a Redis that has lost its data gives nobody a second window', async (t, REDIS_URL) => {
   const simulator = await startSimulator(t, { burstWindowMs: 2_000, burstMax: 20 })
   const env = { ...limits(20), LOCATION_BURST_WINDOW_MS: '2000', REDIS_URL }
   const gateway = await startGateway(t, { simulator, env })
@@ -174,7 +174,7 @@ withRedis('a Redis that has lost everything gives nobody a second window', async
   t.equal(simulator.countInWindow(SEED.locationId), 20)
 })
 
-withRedis('what is left to tell is told before the end', async (t, REDIS_URL) => {
+withRedis('counts that Redis does not have yet are sent before shutdown', async (t, REDIS_URL) => {
   const simulator = await startSimulator(t)
   const gateway = await startGateway(t, { simulator, env: { REDIS_URL, ...BARE } })
   await patchAll(gateway, putRecords(simulator, 5))
@@ -189,11 +189,11 @@ withRedis('what is left to tell is told before the end', async (t, REDIS_URL) =>
   t.equal(scores.length, 5)
   t.ok(
     scores.every((score) => Number(score) <= Date.now() + 50),
-    'none stands at a time to come'
+    'none is in the future'
   )
 })
 
-withRedis('a quota that shrinks is learned by both of two processes', async (t, REDIS_URL) => {
+withRedis('two processes both learn that a quota has shrunk', async (t, REDIS_URL) => {
   const simulator = await startSimulator(t, { burstWindowMs: WINDOW_MS, burstMax: 40 })
   const open = () => startGateway(t, { simulator, env: { ...limits(40), REDIS_URL } })
   const [first, second] = [await open(), await open()]
@@ -204,11 +204,11 @@ withRedis('a quota that shrinks is learned by both of two processes', async (t, 
   simulator.setBurst(10)
 
   t.strictSame(tally((await Promise.all(all)).flat()), { 200: 160 })
-  const refusals = simulator.received(puts).length - 160
-  t.ok(refusals <= 40, `${refusals} refusals, a window's at most`)
+  const rejections = simulator.received(puts).length - 160
+  t.ok(rejections <= 40, `${rejections} rejections, at most one window's`)
 })
 
-withRedis('after a refusal nothing is kept for others who are gone, in two processes', async (t, REDIS_URL) => {
+withRedis('after a rejection, two processes reserve nothing for other clients that are gone', async (t, REDIS_URL) => {
   const clock = createClock()
   const simulator = await startSimulator(t, { now: clock.now })
   const open = () => startGateway(t, { simulator, env: { REDIS_URL, ...BARE } })
@@ -227,7 +227,7 @@ withRedis('after a refusal nothing is kept for others who are gone, in two proce
   t.strictSame(tally(replies.flat()), { 200: 60 })
 })
 
-withRedis('what was counted without Redis does not count twice when it is back', async (t) => {
+withRedis('calls counted without Redis do not count twice when it is back', async (t) => {
   const address = await redisAddress()
   if (address === undefined) return
   const proxy = await startProxy(t, address)
@@ -250,10 +250,10 @@ withRedis('what was counted without Redis does not count twice when it is back',
   await all('ready')
 
   t.strictSame(await send(6), { 200: 12 })
-  t.equal(simulator.received(puts).length, 96, 'of 100, and HighLevel refuses none')
+  t.equal(simulator.received(puts).length, 96, 'of 100, and HighLevel rejects none')
 })
 
-withRedis('a Redis that comes and goes fails no call', async (t) => {
+withRedis('no call fails while Redis comes and goes', async (t) => {
   const address = await redisAddress()
   if (address === undefined) return
   const proxy = await startProxy(t, address)
@@ -274,24 +274,27 @@ withRedis('a Redis that comes and goes fails no call', async (t) => {
   t.strictSame(tally(await Promise.all(replies)), { 200: 80 })
 })
 
-withRedis('a Redis that forgets what it counted does not make own calls look like others’', async (t, REDIS_URL) => {
-  const simulator = await startSimulator(t, { burstMax: 20 })
-  const gateway = await startGateway(t, { simulator, env: { ...BARE, LOCATION_BURST_MAX: '20', REDIS_URL } })
-  const prefix = new URL(REDIS_URL).searchParams.get('keyPrefix') ?? ''
-  const client = new Redis(REDIS_URL)
-  t.teardown(() => client.disconnect())
-  const paths = putRecords(simulator, 20)
-  const soon = { headers: { 'x-request-timeout-ms': '4000' } }
+withRedis(
+  'a Redis that has lost its counts does not make own calls look like those of other clients',
+  async (t, REDIS_URL) => {
+    const simulator = await startSimulator(t, { burstMax: 20 })
+    const gateway = await startGateway(t, { simulator, env: { ...BARE, LOCATION_BURST_MAX: '20', REDIS_URL } })
+    const prefix = new URL(REDIS_URL).searchParams.get('keyPrefix') ?? ''
+    const client = new Redis(REDIS_URL)
+    t.teardown(() => client.disconnect())
+    const paths = putRecords(simulator, 20)
+    const soon = { headers: { 'x-request-timeout-ms': '4000' } }
 
-  t.strictSame(tally(await patchAll(gateway, paths.slice(0, 15))), { 200: 15 })
-  simulator.failNext({ kind: 'slow', delayMs: 200, method: 'PUT' })
-  const during = gateway.patch(CHANGE, {}, paths[15])
-  await until(() => simulator.received(puts).length === 16)
-  const keys = (await client.keys(`${prefix}rg:{*`)).map((key) => key.slice(prefix.length))
-  t.equal(keys.length, 2)
-  await client.del(...keys)
+    t.strictSame(tally(await patchAll(gateway, paths.slice(0, 15))), { 200: 15 })
+    simulator.failNext({ kind: 'slow', delayMs: 200, method: 'PUT' })
+    const during = gateway.patch(CHANGE, {}, paths[15])
+    await until(() => simulator.received(puts).length === 16)
+    const keys = (await client.keys(`${prefix}rg:{*`)).map((key) => key.slice(prefix.length))
+    t.equal(keys.length, 2)
+    await client.del(...keys)
 
-  t.strictSame(tally([await gateway.patch(CHANGE, soon, paths[16]), await during]), { 200: 2 })
-  t.strictSame(tally(await patchAll(gateway, paths.slice(17), soon)), { 200: 3 })
-  t.equal(simulator.countInWindow(SEED.locationId), 20)
-})
+    t.strictSame(tally([await gateway.patch(CHANGE, soon, paths[16]), await during]), { 200: 2 })
+    t.strictSame(tally(await patchAll(gateway, paths.slice(17), soon)), { 200: 3 })
+    t.equal(simulator.countInWindow(SEED.locationId), 20)
+  }
+)
