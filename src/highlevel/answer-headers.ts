@@ -2,12 +2,12 @@ import type { Answer } from './call.ts'
 
 const DAY_SECONDS = 86_400
 
-/** More would not fit into a number. */
+/** More digits would not fit into a number exactly. */
 const MAX_DIGITS = 15
 
 /**
- * Reads decimal digits, and nothing else: `Number` also reads `0x10`, `1e3`, `+5` and blanks. Six headers are read for each
- * answer, and a regular expression would cost more than this loop.
+ * Reads decimal digits and nothing else: `Number` also accepts `0x10`, `1e3`, `+5` and blanks. Six headers of each answer
+ * are read, and a regular expression is slower than this loop.
  */
 function parseDigits(text: string): number | undefined {
   if (text.length === 0 || text.length > MAX_DIGITS) return undefined
@@ -20,7 +20,7 @@ function parseDigits(text: string): number | undefined {
   return value
 }
 
-/** Any form of RFC 9110, 5.6.7: each begins with the name of a day, and is in GMT whether it says so or not. */
+/** All forms of RFC 9110, section 5.6.7. Each begins with a day name, and is in GMT whether it says so or not. */
 const HTTP_DATE = /^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,? .*\d$|^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*, .* GMT$/
 
 const textOf = ({ headers }: Answer, name: string): string => {
@@ -29,12 +29,12 @@ const textOf = ({ headers }: Answer, name: string): string => {
 }
 
 /**
- * A whole number within bounds, or nothing: it goes into timers and into Redis, and an odd one that is believed could
- * keep a location from ever hearing another.
+ * A whole number from `min` to `max`, else `undefined`. The numbers go into timers and into Redis: one wrong number, if
+ * believed, could block a location for good.
  */
-export function countOf(answer: Answer, name: string, least: number, most: number): number | undefined {
+export function integerHeader(answer: Answer, name: string, min: number, max: number): number | undefined {
   const value = parseDigits(textOf(answer, name))
-  return value !== undefined && value >= least && value <= most ? value : undefined
+  return value !== undefined && value >= min && value <= max ? value : undefined
 }
 
 /** Epoch milliseconds. */

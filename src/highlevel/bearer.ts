@@ -1,43 +1,43 @@
 import type { Answer, Layer, LocationCall } from './call.ts'
-import { lateToken, withDeadline } from './deadline.ts'
+import { tokenDeadlineProblem, withDeadline } from './deadline.ts'
 import { isTokenFault } from './errors/to-problem.ts'
 
-/** The tokens of locations, as the bearer layer needs them. Every method rejects with a Problem. */
+/** The access tokens of locations. Every method rejects with a Problem. */
 export interface TokenSource {
-  /** The access token to use now. */
+  /** The current access token. */
   tokenFor(locationId: string): string | Promise<string>
-  /** A token in place of one that HighLevel refused, never that one again; `undefined` where there is none better. */
+  /** Another token after HighLevel refused this one. Never the same one; `undefined` if there is no other. */
   replace(locationId: string, refused: string): Promise<string | undefined>
-  /** HighLevel took this token. */
+  /** HighLevel accepted this token. */
   confirm(locationId: string, token: string): void
 }
 
-/** An answer that came from behind HighLevel's guards. */
+/** Whether an answer comes from behind HighLevel's checks of token, scope and rate limit. */
 const provesToken = ({ status }: Answer) => status < 500 && status !== 401 && status !== 403 && status !== 429
 
-/** What HighLevel says of a refused call is shown and logged: where it repeats the token, the token goes. */
+/** HighLevel's error messages are shown and logged, so a repeated token is removed from them. */
 const withoutToken = (answer: Answer, token: string): Answer =>
   answer.body.includes(token)
     ? { ...answer, body: Buffer.from(answer.body.toString('utf8').replaceAll(token, '[token]')) }
     : answer
 
-/** The token in memory may be older than the one that another process has stored, and that one may be dead as well. */
+/** The token in memory may be older than the one that another process stored, and that one may be invalid too. */
 const MAX_REPLACEMENTS = 2
 
 /**
- * Sends the token of the call's location. A refused token is replaced and the call repeated: a refusal that speaks of a
- * scope, a token class or a version never is, since a new token would be refused for the same reason.
+ * Sends the token of the call's location. When HighLevel refuses the token, the call is repeated with another one. A
+ * refusal because of a scope, a token class or a version is not repeated: another token would be refused as well.
  */
 export const bearer =
   ({ tokenFor, replace, confirm }: TokenSource): Layer<LocationCall> =>
   (next) => {
-    /** A call is sent once at a time: its copy would cost more than the rest of this. */
-    const ask = (call: LocationCall, token: string): Promise<Answer> => {
+    /** Changes the call, since a copy would cost more than the rest of this layer. A call is sent once at a time. */
+    const sendWith = (call: LocationCall, token: string): Promise<Answer> => {
       call.authorization = `Bearer ${token}`
       return next(call)
     }
 
-    const heard = (call: LocationCall, token: string, answer: Answer): Answer => {
+    const checkAnswer = (call: LocationCall, token: string, answer: Answer): Answer => {
       if (provesToken(answer)) confirm(call.locationId, token)
       return answer.status < 300 ? answer : withoutToken(answer, token)
     }
@@ -45,21 +45,21 @@ export const bearer =
     const timed = async <T>(call: LocationCall, wait: Promise<T>): Promise<T> => {
       const startedAt = performance.now()
       try {
-        return await withDeadline(call.deadlineAt, wait, lateToken)
+        return await withDeadline(call.deadlineAt, wait, tokenDeadlineProblem)
       } finally {
         call.callRecord.tokenMs += performance.now() - startedAt
       }
     }
 
     return async (call) => {
-      const held = tokenFor(call.locationId)
-      let token = typeof held === 'string' ? held : await timed(call, held)
-      let answer = heard(call, token, await ask(call, token))
+      const current = tokenFor(call.locationId)
+      let token = typeof current === 'string' ? current : await timed(call, current)
+      let answer = checkAnswer(call, token, await sendWith(call, token))
       for (let left = MAX_REPLACEMENTS; left > 0 && isTokenFault(answer); left -= 1) {
-        const fresh = await timed(call, replace(call.locationId, token))
-        if (fresh === undefined) break
-        token = fresh
-        answer = heard(call, token, await ask(call, token))
+        const other = await timed(call, replace(call.locationId, token))
+        if (other === undefined) break
+        token = other
+        answer = checkAnswer(call, token, await sendWith(call, token))
       }
       return answer
     }

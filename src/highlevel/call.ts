@@ -20,9 +20,9 @@ export interface CallRecord {
   upstreamTraceId: string | undefined
   upstreamMs: number
   tokenMs: number
-  /** Waiting for the object's schema, where no copy was held. */
+  /** Waiting for the object's schema, if it was not cached. */
   schemaMs: number
-  /** In line: for the location's quota, and behind earlier writes of the record. */
+  /** Waiting for a permit, and behind earlier writes of the record. */
   queueMs: number
 }
 
@@ -36,11 +36,11 @@ export const createCallRecord = (): CallRecord => ({
   queueMs: 0
 })
 
-/** Who waits for a call, as those see it who let it wait. */
+/** The caller behind a call: its queueing identity and its disconnect signal. */
 export interface CallerConnection {
-  /** Of the caller: places in line are shared out among callers. */
+  /** Queues are fair among these ids. */
   id: string
-  /** What is destroyed, and says `close`, when the caller hangs up: a response that is not yet sent. */
+  /** The response that is not sent yet: it is destroyed and emits `close` when the caller hangs up. */
   response: {
     readonly destroyed: boolean
     once(event: 'close', listener: () => void): unknown
@@ -48,17 +48,17 @@ export interface CallerConnection {
   }
 }
 
-export const isGone = ({ response }: CallerConnection): boolean => response.destroyed
+export const hasHungUp = ({ response }: CallerConnection): boolean => response.destroyed
 
-/** Calls back when the caller hangs up. Returns what takes the listener away again. */
-export function onGone({ response }: CallerConnection, listener: () => void): () => void {
+/** Calls the listener when the caller hangs up. Returns a function that removes the listener. */
+export function onHangUp({ response }: CallerConnection, listener: () => void): () => void {
   response.once('close', listener)
   return () => response.off('close', listener)
 }
 
-/** What every use case hands down with a call. */
+/** What every use case passes on with its calls. */
 export interface CallContext {
-  /** When the answer is of no more use, on the clock of `performance.now()`. */
+  /** By when the caller must have an answer, on the clock of `performance.now()`. */
   deadlineAt: number
   callRecord: CallRecord
   write: WriteState
@@ -77,43 +77,46 @@ export interface Call extends Pick<CallContext, 'deadlineAt' | 'callRecord' | 'w
   isSent: boolean
   /** Called each time it goes on the wire. */
   onSent?: (() => void) | undefined
-  /** Whether an answer is another call's. Asked before its connection carries a further call; absent where nothing tells. */
+  /**
+   * Whether an answer belongs to another call. Asked before the connection carries its next call. Absent when nothing in
+   * the answer tells.
+   */
   isMismatched?: (answer: Answer) => boolean
 }
 
-/** Whether a call that is on the wire may change a record. */
+/** Whether a call may change a record. */
 export const writes = (call: Call): boolean => call.method === 'PUT'
 
-/** A call that needs the token of a location, and a place in its quota. */
+/** A call that needs a location's token and a permit of its quota. */
 export interface LocationCall extends Call, CallContext {
   locationId: string
-  /** It finds out whether HighLevel works again: an open circuit lets it pass. */
+  /** It tests whether HighLevel works again: an open circuit lets it pass. */
   isProbe: boolean
-  /** It reads what the gateway would like to know of an object: its failures say nothing of calls. */
+  /** It reads a schema: its failures do not count for the circuit breaker. */
   isBackground: boolean
-  /** HighLevel has refused it once with 429: it goes to the head of the line. */
+  /** HighLevel has answered it with 429 before: it goes to the head of the queue. */
   isRepeat: boolean
 }
 
-/** An answer's text, and the JSON object that it is; or why it is none. */
+/** The text of an answer and its JSON object, or why it cannot be read. */
 export type AnswerBody = { text: string; object: Record<string, unknown> } | { unreadable: string }
 
-/** A whole answer, of any status. */
+/** A complete answer, of any status. */
 export interface Answer {
   status: number
-  /** Lower-case names. */
+  /** By lower-case name. */
   headers: Readonly<Record<string, string | string[] | undefined>>
   body: Buffer
-  /** What the body was found to be, once it was looked at. */
-  read?: AnswerBody | undefined
+  /** Set by `parseBody`. */
+  parsedBody?: AnswerBody | undefined
 }
 
-/** Rejects with a Problem where no whole answer came. */
+/** Rejects with a Problem when no complete answer came. */
 export type Send<C extends Call = Call> = (call: C) => Promise<Answer>
 
-/** One policy around the sending of a call. */
+/** One policy around sending a call. */
 export type Layer<C extends Call = Call> = (next: Send<C>) => Send<C>
 
-/** The first layer is the outermost: the list reads in the order in which a call passes through it. */
+/** A call passes the layers in the order of the list. */
 export const pipeline = <C extends Call>(layers: readonly Layer<C>[], transport: Send<C>): Send<C> =>
   layers.reduceRight((next, layer) => layer(next), transport)

@@ -1,16 +1,16 @@
 import { Problem } from '../problems/problem.ts'
 import { isObject } from '../shared/json.ts'
-import { bodyOf } from './answer-body.ts'
+import { parseBody } from './answer-body.ts'
 import type { TokenSource } from './bearer.ts'
 import type { Answer, CallContext, LocationCall, Send } from './call.ts'
-import { lateToken, withDeadline } from './deadline.ts'
+import { tokenDeadlineProblem, withDeadline } from './deadline.ts'
 import { traceIdOf } from './errors/error-body.ts'
 import { upstreamProblem } from './errors/to-problem.ts'
 import { isOtherObject, isOtherRecord } from './mismatched-answer.ts'
 import { type ObjectRef, objectPath, type RecordRef, recordPath } from './record-ref.ts'
 import { appliedAfter, markSucceeded, withWriteOutcome } from './write-outcome.ts'
 
-/** HighLevel's answer to a call for one record: its text as it came, and what the gateway reads of it. */
+/** HighLevel's answer with one record: its text unchanged, and the parsed record. */
 export interface RecordAnswer {
   text: string
   record: Record<string, unknown>
@@ -22,9 +22,8 @@ const unreadable = (call: LocationCall, answer: Answer, detail: string) =>
     applied: appliedAfter(call, answer)
   })
 
-/** The text of an answer, and the JSON object that it is. */
 function readObject(call: LocationCall, answer: Answer): { text: string; object: Record<string, unknown> } {
-  const body = bodyOf(answer)
+  const body = parseBody(answer)
   if ('unreadable' in body) throw unreadable(call, answer, body.unreadable)
   call.callRecord.upstreamTraceId = traceIdOf(body.object)
   return body
@@ -33,14 +32,14 @@ function readObject(call: LocationCall, answer: Answer): { text: string; object:
 function readRecord(call: LocationCall, answer: Answer): RecordAnswer {
   const { text, object } = readObject(call, answer)
   const record = object['record']
-  if (!isObject(record)) throw unreadable(call, answer, 'HighLevel’s answer holds no record')
+  if (!isObject(record)) throw unreadable(call, answer, 'HighLevel’s answer contains no record')
   return { text, record }
 }
 
-/** HighLevel documents 200 alone. Of the rest of 2xx, 202 does not say that it is done, and 206 not that it is whole. */
-const isDone = ({ status }: Answer) => status === 200 || status === 201
+/** HighLevel documents only 200. Other 2xx prove less: 202 not that it was done, 206 not that it is complete. */
+const isSuccess = ({ status }: Answer) => status === 200 || status === 201
 
-/** Member by member: what is spread into an object costs many times what is written into it, on the path of every call. */
+/** Member by member: spreading objects is many times slower, and every call passes here. */
 const callOf = (
   method: 'GET' | 'PUT',
   path: string,
@@ -66,9 +65,9 @@ const callOf = (
   isRepeat: false
 })
 
-/** The calls to HighLevel that use cases make. Each rejects with a Problem for every answer but what it asks for. */
+/** The calls to HighLevel that use cases make. Each rejects with a Problem unless the answer is what it asked for. */
 export function createHighLevelClient(send: Send<LocationCall>, { tokenFor }: Pick<TokenSource, 'tokenFor'>) {
-  const ask = async <T>(
+  const request = async <T>(
     call: LocationCall,
     sent: unknown,
     read: (call: LocationCall, answer: Answer) => T
@@ -79,7 +78,7 @@ export function createHighLevelClient(send: Send<LocationCall>, { tokenFor }: Pi
     } catch (problem) {
       throw withWriteOutcome(call, problem)
     }
-    if (isDone(answer)) {
+    if (isSuccess(answer)) {
       const result = read(call, answer)
       markSucceeded(call)
       return result
@@ -91,7 +90,7 @@ export function createHighLevelClient(send: Send<LocationCall>, { tokenFor }: Pi
 
   return {
     getRecord: (ref: RecordRef, context: CallContext) =>
-      ask(
+      request(
         callOf('GET', recordPath(ref), ref.locationId, isOtherRecord(ref), undefined, context),
         undefined,
         readRecord
@@ -99,21 +98,21 @@ export function createHighLevelClient(send: Send<LocationCall>, { tokenFor }: Pi
 
     /** `body` is in HighLevel's dialect. */
     putRecord: (ref: RecordRef, body: object, context: CallContext) =>
-      ask(
+      request(
         callOf('PUT', recordPath(ref), ref.locationId, isOtherRecord(ref), JSON.stringify(body), context),
         body,
         readRecord
       ),
 
-    /** Resolves where the location has a token to call with, without calling. */
+    /** Rejects with a Problem if the location has no token. Makes no call. */
     requireConnected: async (locationId: string, { deadlineAt }: CallContext): Promise<void> => {
-      await withDeadline(deadlineAt, Promise.resolve(tokenFor(locationId)), lateToken)
+      await withDeadline(deadlineAt, Promise.resolve(tokenFor(locationId)), tokenDeadlineProblem)
     },
 
-    /** What HighLevel says of an object and its fields. `onSent` is called when the read goes on the wire. */
+    /** The body of HighLevel's answer about an object and its fields. Calls `onSent` when the request goes on the wire. */
     getObject: async (ref: ObjectRef, context: CallContext, onSent?: () => void): Promise<unknown> =>
       (
-        await ask(
+        await request(
           {
             ...callOf('GET', objectPath(ref), ref.locationId, isOtherObject(ref), undefined, context),
             isBackground: true,

@@ -1,19 +1,19 @@
 import { type buildConnector, Client, type Dispatcher, Pool } from 'undici'
 
-/** No connection is kept for longer, or a change of HighLevel's addresses would not be noticed while it is in use. */
+/** The longest life of a connection: a new connection resolves HighLevel's host name again. */
 const CONNECTION_LIFE_MS = 60_000
 
-/** Reads one answer, and can end the connection that brings it. */
+/** Reads one answer, and can end the connection that delivers it. */
 export interface AnswerHandler extends Dispatcher.DispatchHandler {
-  /** Set with the call. It may be called in `onResponseEnd`, where the connection serves no other call yet. */
+  /** Set at dispatch. It may be called in `onResponseEnd`: the connection carries no other call yet. */
   endConnection: () => void
 }
 
 type Connect = buildConnector.connector
 
 /**
- * One connection of a pool. undici keeps a connection whose answer was read to its end, and a handler can no longer abort
- * then: so each handler is told how to end the one that carries its call.
+ * One connection of a pool. undici keeps a connection whose answer was read to the end, and its handler cannot abort any
+ * more. So each handler gets a function that ends the connection of its call.
  */
 function openConnection(origin: URL, options: Client.Options & { connect: Connect }): Client {
   let end = () => undefined as unknown
@@ -27,25 +27,25 @@ function openConnection(origin: URL, options: Client.Options & { connect: Connec
   const endConnection = () => void end()
   const { dispatch } = client
   client.dispatch = (call, handler) => {
-    // Every handler of this pool is one: it is reached through `Sockets` alone.
+    // `ConnectionPool` is the only way to this pool, so every handler is an AnswerHandler.
     ;(handler as AnswerHandler).endConnection = endConnection
     return dispatch.call(client, call, handler)
   }
   return client
 }
 
-/** Sockets to HighLevel. */
 export interface ConnectionPool {
   dispatch(call: Dispatcher.DispatchOptions, handler: AnswerHandler): boolean
-  /** Ends what is under way too. */
+  /** Ends calls in flight too. */
   destroy(): Promise<void>
 }
 
 /**
- * At most so many `connections`; further calls wait for one. HTTP/1.1 with keep-alive; time-outs are the call's own, so
- * undici's are off. New calls get new connections now and then, and calls under way keep theirs. Not undici's `clientTtl`,
- * which looks at the clock for each busy connection with each call. Without `keepAlive` each call has a connection of its
- * own.
+ * Opens at most `connections` connections to HighLevel; further calls wait for one. HTTP/1.1 with keep-alive; without
+ * `keepAlive` each call has its own connection. undici's time-outs are off, since each call has its own.
+ *
+ * Every `lifeMs` new calls get new connections, and calls in flight keep theirs. undici's `clientTtl` is not used: it
+ * reads the clock for each busy connection with each call.
  */
 export function openConnectionPool(
   url: string,

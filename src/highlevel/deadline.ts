@@ -1,14 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Problem } from '../problems/problem.ts'
-import { type CallContext, isGone, onGone } from './call.ts'
+import { type CallContext, hasHungUp, onHangUp } from './call.ts'
 
 /**
- * Waits for `work` until `deadlineAt` (on the clock of `performance.now()`), then rejects with the problem `late`.
- * The work itself goes on: it may serve others.
+ * Waits for `work` until `deadlineAt` (on the clock of `performance.now()`), then rejects with `lateProblem()`. The work
+ * itself goes on: it may serve others.
  */
-export async function withDeadline<T>(deadlineAt: number, work: Promise<T>, late: () => Problem): Promise<T> {
+export async function withDeadline<T>(deadlineAt: number, work: Promise<T>, lateProblem: () => Problem): Promise<T> {
   const { promise: expiry, reject } = Promise.withResolvers<never>()
-  const timer = setTimeout(() => reject(late()), Math.max(1, deadlineAt - performance.now()))
+  const timer = setTimeout(() => reject(lateProblem()), Math.max(1, deadlineAt - performance.now()))
   try {
     return await Promise.race([work, expiry])
   } finally {
@@ -16,36 +16,36 @@ export async function withDeadline<T>(deadlineAt: number, work: Promise<T>, late
   }
 }
 
-export const lateToken = (): Problem =>
-  new Problem('deadline-exceeded', 'The time of the call ended while the location’s token was renewed')
+export const tokenDeadlineProblem = (): Problem =>
+  new Problem('deadline-exceeded', 'The deadline passed while the location’s token was renewed')
 
-/** The process ends first. */
 export const closingProblem = (): Problem =>
-  new Problem('shutting-down', 'This process ends before the call could be sent', { retryAfterSeconds: 1 })
+  new Problem('shutting-down', 'This process is shutting down and did not send the call', { retryAfterSeconds: 1 })
 
-/** For the log alone: nobody is there to read it. */
-export const callerGone = (): Problem => new Problem('deadline-exceeded', 'The caller hung up before the call was sent')
+/** For the log only: the caller is gone. */
+export const hangUpProblem = (): Problem =>
+  new Problem('deadline-exceeded', 'The caller hung up before the call was sent')
 
-/** Waits before an attempt. Rejects with a Problem as soon as the caller has hung up, or the process is `closing`. */
+/** Waits before an attempt. Rejects with a Problem when the caller hangs up or `closing` is aborted. */
 export async function pause(ms: number, { caller }: Pick<CallContext, 'caller'>, closing: AbortSignal): Promise<void> {
   const cancel = new AbortController()
-  const off = onGone(caller, () => cancel.abort())
+  const off = onHangUp(caller, () => cancel.abort())
   try {
-    if (isGone(caller)) throw callerGone()
+    if (hasHungUp(caller)) throw hangUpProblem()
     await sleep(ms, undefined, { signal: AbortSignal.any([cancel.signal, closing]) })
   } catch {
-    throw cancel.signal.aborted || isGone(caller) ? callerGone() : closingProblem()
+    throw cancel.signal.aborted || hasHungUp(caller) ? hangUpProblem() : closingProblem()
   } finally {
     off()
   }
 }
 
-/** The outcome of `work`, or a Problem as soon as the caller hangs up. The work itself goes on. */
-export async function unlessGone<T>({ caller }: Pick<CallContext, 'caller'>, work: Promise<T>): Promise<T> {
-  const { promise: departure, reject } = Promise.withResolvers<never>()
-  const off = onGone(caller, () => reject(callerGone()))
+/** Waits for `work`. Rejects with a Problem when the caller hangs up; the work itself goes on. */
+export async function unlessHungUp<T>({ caller }: Pick<CallContext, 'caller'>, work: Promise<T>): Promise<T> {
+  const { promise: hangUp, reject } = Promise.withResolvers<never>()
+  const off = onHangUp(caller, () => reject(hangUpProblem()))
   try {
-    return await Promise.race([work, departure])
+    return await Promise.race([work, hangUp])
   } finally {
     off()
   }

@@ -1,52 +1,53 @@
 import { isObject } from '../shared/json.ts'
-import { bodyOf } from './answer-body.ts'
+import { parseBody } from './answer-body.ts'
 import type { Answer } from './call.ts'
 import { readUpstreamError } from './errors/error-body.ts'
 import type { ObjectRef, RecordRef } from './record-ref.ts'
 
-/** Keys and ids do not differ in case alone, and HighLevel need not repeat them as they were asked for. */
-const isSame = (asked: string, shown: unknown): boolean =>
-  shown === asked || (typeof shown === 'string' && shown.toLowerCase() === asked.toLowerCase())
+/** Keys and ids never differ in case only, and HighLevel may return them in another case. */
+const isSame = (asked: string, answered: unknown): boolean =>
+  answered === asked || (typeof answered === 'string' && answered.toLowerCase() === asked.toLowerCase())
 
-const isElsewhere = (locationId: string, shown: unknown): boolean => typeof shown === 'string' && shown !== locationId
+const isOtherLocation = (asked: string, answered: unknown): boolean =>
+  typeof answered === 'string' && answered !== asked
 
 const isSuccess = ({ status }: Answer): boolean => status >= 200 && status < 300
 
-/** The one refusal that names what it is about. */
-const OTHER_OBJECT = /Custom Object \((custom_objects\.[^)]+)\) not found/
+/** The only refusal that names its object. */
+const OBJECT_NOT_FOUND = /Custom Object \((custom_objects\.[^)]+)\) not found/
 
-function refusesOther({ schemaKey }: ObjectRef, answer: Answer): boolean {
+function isRefusalOfOther({ schemaKey }: ObjectRef, answer: Answer): boolean {
   if (answer.status !== 404 || !schemaKey.startsWith('custom_objects.')) return false
-  const [, named] = OTHER_OBJECT.exec(readUpstreamError(answer).message ?? '') ?? []
+  const [, named] = OBJECT_NOT_FOUND.exec(readUpstreamError(answer).message ?? '') ?? []
   return named !== undefined && !isSame(schemaKey, named)
 }
 
 /**
- * Whether an answer belongs to another call than that for this record. Nothing in HTTP/1.1 ties an answer to its call but
- * the order on the connection: one answer too many, and each call gets that of the one before. What cannot be read at
- * all is nobody's, and is told of elsewhere.
+ * Whether an answer belongs to a call for another record. In HTTP/1.1 only the order on the connection ties an answer to
+ * its call: after one answer too many, each call gets the answer of the one before. An answer that cannot be read does
+ * not count as mismatched here: reading it fails later.
  */
 export const isOtherRecord =
   (ref: RecordRef) =>
   (answer: Answer): boolean => {
-    if (!isSuccess(answer)) return refusesOther(ref, answer)
-    const body = bodyOf(answer)
+    if (!isSuccess(answer)) return isRefusalOfOther(ref, answer)
+    const body = parseBody(answer)
     const record = 'object' in body ? body.object['record'] : undefined
-    // Every record that HighLevel answers with has its id.
+    // HighLevel returns every record with its id.
     return (
       isObject(record) &&
-      (!isSame(ref.id, record['id'] ?? record['_id']) || isElsewhere(ref.locationId, record['locationId']))
+      (!isSame(ref.id, record['id'] ?? record['_id']) || isOtherLocation(ref.locationId, record['locationId']))
     )
   }
 
-/** The same of an object, which is asked for by its key or its id. */
+/** The same for an object, which is named by its key or its id. */
 export const isOtherObject =
   (ref: ObjectRef) =>
   (answer: Answer): boolean => {
-    if (!isSuccess(answer)) return refusesOther(ref, answer)
-    const body = bodyOf(answer)
+    if (!isSuccess(answer)) return isRefusalOfOther(ref, answer)
+    const body = parseBody(answer)
     const object = 'object' in body ? body.object['object'] : undefined
     if (!isObject(object)) return false
     const isNamed = isSame(ref.schemaKey, object['key']) || isSame(ref.schemaKey, object['id'] ?? object['_id'])
-    return !isNamed || isElsewhere(ref.locationId, object['locationId'])
+    return !isNamed || isOtherLocation(ref.locationId, object['locationId'])
   }

@@ -13,9 +13,9 @@ import { createTransport, type Wire } from './transport.ts'
 
 interface Options {
   wire: Wire
-  /** The most at a time. */
+  /** How many connections may be open. */
   connections: number
-  /** Of one attempt. */
+  /** For one attempt. */
   timeoutMs: number
   tokens: TokenSource
   limits: QuotaLimits
@@ -23,7 +23,7 @@ interface Options {
   redis: SharedRedis | undefined
   now: () => number
   log: BaseLogger
-  /** Told of an answer that belonged to another call. */
+  /** Called with the path when an answer belongs to another call. */
   onMismatchedAnswer: (path: string) => void
   metrics: {
     countRetry: (reason: RetryReason) => void
@@ -33,10 +33,10 @@ interface Options {
   }
 }
 
-/** A place outlives its process by this, where Redis is not told of its end. */
+/** A permit in Redis outlives the longest attempt by this, if its process dies before it releases it. */
 const HOLD_SLACK_MS = 1_000
 
-/** The calls to HighLevel, with everything that stands between a use case and the wire. */
+/** The HighLevel client, with every layer between a use case and the wire. */
 export function openHighLevel({
   wire,
   connections,
@@ -56,7 +56,7 @@ export function openHighLevel({
   const closing = new AbortController()
   const retry = createRetry({ count: metrics.countRetry, closing: closing.signal })
   const send = pipeline(
-    // Each attempt passes the rest anew. An open circuit costs no quota, and a place in the quota is taken last of all.
+    // Each attempt passes all layers after `retry`. The permit comes last: a call that an open circuit refuses uses none.
     [retry, bearer(tokens), breaker.guard, quota.layer],
     createTransport(sockets, wire, timeoutMs, onMismatchedAnswer)
   )
@@ -65,10 +65,10 @@ export function openHighLevel({
     client: createHighLevelClient(send, tokens),
     quota,
     circuit: breaker.state,
-    /** How many processes share the limits, this one included. */
+    /** How many processes share the limits, including this one. */
     replicas: () => shared?.replicas() ?? 1,
 
-    /** Has every call answered now: those that wait are let go no more, and what is on the wire is cut off. */
+    /** Ends every call now: waiting calls are rejected, and calls on the wire are aborted. */
     async abortInFlight(): Promise<void> {
       closing.abort()
       quota.close()

@@ -1,4 +1,4 @@
-/** A record of a location's object. All three parts have passed their patterns. */
+/** A record of a location's object. All three parts were validated against their patterns. */
 export interface RecordRef {
   locationId: string
   schemaKey: string
@@ -8,10 +8,10 @@ export interface RecordRef {
 /** An object of a location. */
 export type ObjectRef = Pick<RecordRef, 'locationId' | 'schemaKey'>
 
-/** Where HighLevel keeps a record: path and query. */
+/** Path and query of a record at HighLevel. */
 export const recordPath = ({ locationId, schemaKey, id }: RecordRef) =>
   `/objects/${encodeURIComponent(schemaKey)}/records/${encodeURIComponent(id)}?locationId=${encodeURIComponent(locationId)}`
 
-/** The same of an object with its fields. */
+/** Path and query of an object with its fields. */
 export const objectPath = ({ locationId, schemaKey }: ObjectRef) =>
   `/objects/${encodeURIComponent(schemaKey)}?locationId=${encodeURIComponent(locationId)}&fetchProperties=true`

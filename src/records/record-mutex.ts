@@ -1,5 +1,5 @@
-import { type CallContext, isGone, onGone } from '../highlevel/call.ts'
-import { callerGone, closingProblem } from '../highlevel/deadline.ts'
+import { type CallContext, hasHungUp, onHangUp } from '../highlevel/call.ts'
+import { closingProblem, hangUpProblem } from '../highlevel/deadline.ts'
 import { Problem } from '../problems/problem.ts'
 import { createKeyedMutex } from '../shared/keyed-mutex.ts'
 
@@ -49,9 +49,9 @@ export function createRecordMutex(max: number): RecordMutex {
           reject(problem)
         }
         const timer = setTimeout(() => giveUp(late()), Math.max(1, deadlineAt - since))
-        const off = onGone(caller, () => giveUp(callerGone()))
+        const off = onHangUp(caller, () => giveUp(hangUpProblem()))
         waiting.add(giveUp)
-        if (isGone(caller)) giveUp(callerGone())
+        if (hasHungUp(caller)) giveUp(hangUpProblem())
       })
     },
 

@@ -1,6 +1,6 @@
 import type { CallContext } from '../highlevel/call.ts'
 import type { HighLevelClient, RecordAnswer } from '../highlevel/client.ts'
-import { unlessGone } from '../highlevel/deadline.ts'
+import { unlessHungUp } from '../highlevel/deadline.ts'
 import { type RecordRef, recordPath } from '../highlevel/record-ref.ts'
 import { withWriteOutcome } from '../highlevel/write-outcome.ts'
 import { type FieldError, Problem } from '../problems/problem.ts'
@@ -88,7 +88,7 @@ export function createUpdateRecord({ upstream, catalog, recordMutex, recordLock,
     const { ref, context, ifMatch, isDry } = write
     const release = isDry ? undefined : await recordLock.acquire(recordKey(ref), context, ifMatch !== undefined)
     try {
-      const current = await unlessGone(context, upstream.getRecord(ref, context))
+      const current = await unlessHungUp(context, upstream.getRecord(ref, context))
       write.reads.push({ method: 'GET', path: recordPath(ref) })
       write.before = current.record
       verifyMatch(ifMatch, current.record)
@@ -161,7 +161,7 @@ export function createUpdateRecord({ upstream, catalog, recordMutex, recordLock,
       const write: Write = { ref, patch, context, reads: [], before: undefined, losses: [], ifMatch, isDry }
       const found = fields.find(write)
       // Nothing is written yet: whoever is gone holds up nobody.
-      const known = found instanceof Promise ? await unlessGone(context, found) : found
+      const known = found instanceof Promise ? await unlessHungUp(context, found) : found
       if (known.why !== undefined) countUnchecked(known.why)
       return await writeWithRetry(write, known)
     } finally {

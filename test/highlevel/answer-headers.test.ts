@@ -1,11 +1,11 @@
 import t from 'tap'
-import { countOf, retryAfterMs } from '../../src/highlevel/answer-headers.ts'
+import { integerHeader, retryAfterMs } from '../../src/highlevel/answer-headers.ts'
 import type { Answer } from '../../src/highlevel/call.ts'
 
 const answer = (headers: Answer['headers']): Answer => ({ status: 429, headers, body: Buffer.alloc(0) })
 
-t.test('a number is decimal digits and nothing else', (t) => {
-  const read = (text: string | string[]) => countOf(answer({ n: text }), 'n', 1, 1_000)
+t.test('a number consists of decimal digits and nothing else', (t) => {
+  const read = (text: string | string[]) => integerHeader(answer({ n: text }), 'n', 1, 1_000)
 
   t.strictSame(['1', '007', '1000'].map(read), [1, 7, 1_000])
   const odd = [
@@ -27,11 +27,11 @@ t.test('a number is decimal digits and nothing else', (t) => {
   ]
   for (const text of odd) t.equal(read(text), undefined, text)
   t.equal(read(['5', '6']), undefined, 'sent twice')
-  t.equal(countOf(answer({}), 'n', 0, 1), undefined)
+  t.equal(integerHeader(answer({}), 'n', 0, 1), undefined)
   t.end()
 })
 
-t.test('Retry-After is seconds or a date, of any form, and never more than a day', (t) => {
+t.test('Retry-After is read as seconds or as a date of any form, and is never more than a day', (t) => {
   const now = Date.UTC(2026, 0, 1)
   const expected: [string, number | undefined][] = [
     ['0', 0],
@@ -61,7 +61,7 @@ t.test('Retry-After is seconds or a date, of any form, and never more than a day
   t.end()
 })
 
-t.test('a date is held against that of the answer, whatever the clock here says', (t) => {
+t.test('a date counts from the Date of the answer, whatever the local clock says', (t) => {
   const headers = { date: 'Thu, 01 Jan 2026 00:00:00 GMT', 'retry-after': 'Thu, 01 Jan 2026 00:01:00 GMT' }
 
   t.equal(retryAfterMs(answer(headers), 0, Date.UTC(2030, 0, 1)), 60_000)

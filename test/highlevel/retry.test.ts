@@ -5,7 +5,7 @@ import { createLocationCall } from './calls.ts'
 
 const answer = (status: number, headers: Answer['headers'] = {}): Answer => ({ status, headers, body: Buffer.alloc(0) })
 
-t.test('repeats that are not made cost others nothing', async (t) => {
+t.test('retries that are not made use no budget', async (t) => {
   const retry = createRetry({ count: () => undefined, closing: new AbortController().signal, random: () => 0 })
   let attempts = 0
   const ask = (first: Answer) =>
@@ -16,7 +16,7 @@ t.test('repeats that are not made cost others nothing', async (t) => {
 
   for (let n = 0; n < 25; n += 1) {
     attempts = 0
-    t.equal((await ask(answer(503, { 'retry-after': '60' }))).status, 503, 'there is no time to wait so long')
+    t.equal((await ask(answer(503, { 'retry-after': '60' }))).status, 503, 'the deadline is before Retry-After')
   }
   attempts = 0
 

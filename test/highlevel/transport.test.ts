@@ -11,7 +11,7 @@ import { createTransport } from '../../src/highlevel/transport.ts'
 import { temporaryFolder, until } from '../support/harness.ts'
 import { createCall } from './calls.ts'
 
-/** A server that answers after 100 ms, on a thread of its own: it runs while this one stands still. */
+/** A server that answers after 100 ms. It has its own thread, so that it runs while this one is blocked. */
 const SERVER = `
   const { createServer } = require('node:http')
   const { parentPort } = require('node:worker_threads')
@@ -19,7 +19,7 @@ const SERVER = `
   server.listen(0, '127.0.0.1', () => parentPort.postMessage(server.address().port))
 `
 
-t.test('an answer that arrived while the process was paused is read, although its time is over', async (t) => {
+t.test('an answer that arrived while the process was paused is read, although the time-out has passed', async (t) => {
   const worker = new Worker(SERVER, { eval: true })
   t.teardown(() => worker.terminate())
   const [port] = (await once(worker, 'message')) as [number]
@@ -38,7 +38,7 @@ t.test('an answer that arrived while the process was paused is read, although it
 
 const options = { apiVersion: '2021-07-28', userAgent: 'test' }
 
-t.test('a certificate that nobody vouches for is not trusted, and nothing is sent', async (t) => {
+t.test('an untrusted certificate is refused, and nothing is sent', async (t) => {
   const folder = temporaryFolder(t)
   const [key, cert] = [`${folder}/key.pem`, `${folder}/cert.pem`]
   const subject = ['-subj', '/CN=localhost', '-days', '1', '-nodes', '-newkey', 'rsa:2048', '-x509']
@@ -61,7 +61,7 @@ t.test('a certificate that nobody vouches for is not trusted, and nothing is sen
   t.equal(requests, 0)
 })
 
-t.test('connections are kept, but not for ever: a change of addresses is noticed while calls go on', async (t) => {
+t.test('connections are reused but replaced in time, so that a change of addresses is noticed', async (t) => {
   let connections = 0
   const server = createServer((_, response) => response.end('{}')).on('connection', () => {
     connections += 1

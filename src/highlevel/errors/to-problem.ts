@@ -1,7 +1,7 @@
 import type { ProblemCode } from '../../problems/catalog.ts'
 import { type FieldError, Problem } from '../../problems/problem.ts'
 import { escapePointerToken } from '../../shared/json.ts'
-import { countOf, retryAfterMs, toRetryAfterSeconds } from '../answer-headers.ts'
+import { integerHeader, retryAfterMs, toRetryAfterSeconds } from '../answer-headers.ts'
 import { type Answer, type Call, type LocationCall, writes } from '../call.ts'
 import { DAY_MS, untilDayEndMs } from '../quota/day.ts'
 import { appliedAfter } from '../write-outcome.ts'
@@ -17,15 +17,15 @@ const DEFAULT_INTERVAL_MS = 10_000
 
 /** For a 429. Without a Retry-After from HighLevel the caller waits for the end of the day, or for one window. */
 function quotaExhausted(answer: Answer): { code: ProblemCode; detail: string; retryAfterSeconds: number } {
-  if (countOf(answer, 'x-ratelimit-daily-remaining', 0, 0) === 0) {
-    const resetMs = countOf(answer, 'x-ratelimit-daily-reset', 0, DAY_MS) ?? untilDayEndMs(Date.now())
+  if (integerHeader(answer, 'x-ratelimit-daily-remaining', 0, 0) === 0) {
+    const resetMs = integerHeader(answer, 'x-ratelimit-daily-reset', 0, DAY_MS) ?? untilDayEndMs(Date.now())
     return {
       code: 'location-daily-exhausted',
       detail: 'The daily quota of this location is used up at HighLevel',
       retryAfterSeconds: toRetryAfterSeconds(retryAfterMs(answer, resetMs))
     }
   }
-  const intervalMs = countOf(answer, 'x-ratelimit-interval-milliseconds', 1, DAY_MS) ?? DEFAULT_INTERVAL_MS
+  const intervalMs = integerHeader(answer, 'x-ratelimit-interval-milliseconds', 1, DAY_MS) ?? DEFAULT_INTERVAL_MS
   return {
     code: 'location-burst-exhausted',
     detail: 'The burst quota of this location is used up at HighLevel',

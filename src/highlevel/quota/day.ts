@@ -1,4 +1,4 @@
-import { countOf } from '../answer-headers.ts'
+import { integerHeader } from '../answer-headers.ts'
 import type { Answer } from '../call.ts'
 import type { LearnedLimits, Permit } from './limits.ts'
 
@@ -54,10 +54,10 @@ export function dayHasRoom(limits: LearnedLimits, at: number): boolean {
 
 /** Learns from the answer to the call with this permit. `at` is on the monotonic clock, `now` in epoch milliseconds. */
 export function learnDay(limits: LearnedLimits, permit: Permit, answer: Answer, at: number, now: number): void {
-  const left = countOf(answer, 'x-ratelimit-daily-remaining', 0, MAX_CALLS)
+  const left = integerHeader(answer, 'x-ratelimit-daily-remaining', 0, MAX_CALLS)
   // Alone, a wrong size of the day could block the location until the day ends: no answer would come to correct it.
   if (left === undefined) return
-  const max = countOf(answer, 'x-ratelimit-limit-daily', 1, MAX_CALLS)
+  const max = integerHeader(answer, 'x-ratelimit-limit-daily', 1, MAX_CALLS)
   if (max !== undefined) limits.dayMax = max
   if (permit.day !== limits.day) return
   // The ceiling is 0 then: calls that are refused together release their permits, which must not make room again.
@@ -71,7 +71,7 @@ export function learnDay(limits: LearnedLimits, permit: Permit, answer: Answer, 
 
 /** Learns when HighLevel's day ends. Returns whether the current day is therefore another one than assumed. */
 function learnDayEnd(limits: LearnedLimits, answer: Answer, now: number): boolean {
-  const resetMs = countOf(answer, 'x-ratelimit-daily-reset', 0, DAY_MS)
+  const resetMs = integerHeader(answer, 'x-ratelimit-daily-reset', 0, DAY_MS)
   if (resetMs === undefined) return false
   const endsInMs = Math.max(1, resetMs)
   const laterMs = endsInMs - untilDayEndMs(now, limits.dayEndsAt)

@@ -1,4 +1,4 @@
-import { countOf, retryAfterMs } from '../answer-headers.ts'
+import { integerHeader, retryAfterMs } from '../answer-headers.ts'
 import type { Answer } from '../call.ts'
 import { learnDay } from './day.ts'
 import type { LearnedLimits, Permit } from './limits.ts'
@@ -75,9 +75,9 @@ function capOthersUsage(limits: LearnedLimits, max: number): void {
  */
 export function learn(limits: LearnedLimits, permit: Permit, answer: Answer, at: number, now: number): boolean {
   const before = burstLimit(limits)
-  const max = countOf(answer, 'x-ratelimit-max', 1, MAX_CALLS)
-  const left = countOf(answer, 'x-ratelimit-remaining', 0, MAX_CALLS)
-  const windowMs = countOf(answer, 'x-ratelimit-interval-milliseconds', 1, MAX_PAUSE_MS)
+  const max = integerHeader(answer, 'x-ratelimit-max', 1, MAX_CALLS)
+  const left = integerHeader(answer, 'x-ratelimit-remaining', 0, MAX_CALLS)
+  const windowMs = integerHeader(answer, 'x-ratelimit-interval-milliseconds', 1, MAX_PAUSE_MS)
   const isRefused = answer.status === 429
   if (max !== undefined) limits.burstMax = max
   if (windowMs !== undefined) limits.windowMs = windowMs

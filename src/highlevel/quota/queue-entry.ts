@@ -1,6 +1,6 @@
 import type { Problem } from '../../problems/problem.ts'
-import { type LocationCall, onGone } from '../call.ts'
-import { callerGone } from '../deadline.ts'
+import { type LocationCall, onHangUp } from '../call.ts'
+import { hangUpProblem } from '../deadline.ts'
 import type { Queued } from './fair-queue.ts'
 import type { Permit } from './limits.ts'
 
@@ -43,6 +43,6 @@ export function createQueueEntry(
     entry.reject(problem)
   }
   const timer = setTimeout(() => leave(deadlineProblem()), Math.max(1, deadlineAt - performance.now()))
-  const off = onGone(caller, () => leave(callerGone()))
+  const off = onHangUp(caller, () => leave(hangUpProblem()))
   return { entry, permit: promise }
 }

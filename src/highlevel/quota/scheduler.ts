@@ -1,6 +1,6 @@
 import { Problem } from '../../problems/problem.ts'
-import { isGone, type LocationCall } from '../call.ts'
-import { callerGone } from '../deadline.ts'
+import { hasHungUp, type LocationCall } from '../call.ts'
+import { hangUpProblem } from '../deadline.ts'
 import { dayHasRoom, dayLeft, rollOverDay } from './day.ts'
 import { dispatchGranted } from './dispatch-granted.ts'
 import { createFairQueue, type FairQueue } from './fair-queue.ts'
@@ -64,7 +64,7 @@ function enqueue(deps: SchedulerDeps, location: LocationQuota, call: LocationCal
   const limit = optimisticLimit(deps, location, at)
   const ms = msUntilPermit(location, limit, call.isRepeat ? 0 : queue.ahead(callerId), at)
   if (at + ms > call.deadlineAt) throw burstProblem(ms)
-  if (isGone(call.caller)) throw callerGone()
+  if (hasHungUp(call.caller)) throw hangUpProblem()
   // Calls for which there is quota wait for a free slot only: they do not count against the queue's bound.
   const max = deps.queueMax + Math.max(0, limit - usedOf(location.windowLog))
   if (!call.isRepeat && queue.size >= max) {
