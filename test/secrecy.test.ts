@@ -2,15 +2,8 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { SEED } from './simulator/seed.ts'
-import {
-  createClock,
-  RECORD,
-  type Reply,
-  startGateway,
-  startSimulator,
-  temporaryFolder,
-  VAULT_KEYS
-} from './support/harness.ts'
+import { createClock } from './support/clock.ts'
+import { RECORD, type Reply, startGateway, startSimulator, temporaryFolder, VAULT_KEYS } from './support/harness.ts'
 
 /** Values that occur nowhere else: a find is a leak. */
 const VALUES = {

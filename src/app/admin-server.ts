@@ -62,14 +62,14 @@ const locationRoutes: FastifyPluginAsyncTypebox<Options> = async (app, { vault, 
 
 /** Builds the server for operators. It has no authentication: the API gateway must not expose it. */
 export async function buildAdminServer(options: ServerOptions): Promise<FastifyInstance> {
-  const { container, log, writeLine, now } = options
+  const { container, log, writeLine, clock } = options
   const app = createServer(httpOptions(options, container.connections.admin))
   const methodGuard = createMethodGuard()
   await app.register(logging, { log, writeLine, metrics: container.metrics })
   await app.register(validation)
   await app.register(methodGuard.collectRoutes)
   await app.register(health, healthOptions(options))
-  await app.register(locationRoutes, { vault: container.vault, now })
+  await app.register(locationRoutes, { vault: container.vault, now: clock.now })
 
   app.get('/metrics', { config: { quiet: true } }, async (_, reply) =>
     reply.header('content-type', container.metrics.contentType).send(await container.metrics.render())

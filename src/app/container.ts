@@ -10,6 +10,7 @@ import { createMetrics } from '../observability/metrics.ts'
 import { createRecordLock } from '../records/record-lock.ts'
 import { createRecordMutex } from '../records/record-mutex.ts'
 import { createCatalog } from '../schemas/catalog.ts'
+import type { Clock } from '../shared/clock.ts'
 import { waitAtMost } from '../shared/timeout.ts'
 import { version } from '../version.ts'
 import type { Config } from './config.ts'
@@ -35,14 +36,14 @@ const wireOptions = (config: Config) => ({
  * hang. No connection is used twice, so that no call can read an answer left over from another: tokens that reach the
  * wrong grant are lost.
  */
-function openOAuth(config: Config, connections: number, now: () => number, onMismatchedAnswer: (path: string) => void) {
+function openOAuth(config: Config, connections: number, clock: Clock, onMismatchedAnswer: (path: string) => void) {
   const { apiUrl, app } = config.highLevel
   if (app === undefined) return undefined
   const sockets = openConnectionPool(apiUrl, connections, { keepAlive: false })
   const send = createTransport(sockets, wireOptions(config), TOKEN_CALL_TIMEOUT_MS, onMismatchedAnswer)
   const redirectUri = `${config.publicServer.url}/oauth/callback`
   return {
-    api: createOAuthClient(send, { ...app, redirectUri, now, onMismatchedAnswer }),
+    api: createOAuthClient(send, { ...app, redirectUri, now: clock.now, onMismatchedAnswer }),
     close: () => sockets.destroy()
   }
 }
@@ -51,7 +52,8 @@ function openOAuth(config: Config, connections: number, now: () => number, onMis
 const openRedis = async (url: string, log: BaseLogger) => (await import('../shared/redis.ts')).openRedis(url, log)
 
 /** Opens everything that has a lifetime: the vault, Redis, connections, the renewal worker. `close` closes it in order. */
-export async function openContainer(config: Config, log: BaseLogger, now: () => number) {
+export async function openContainer(config: Config, log: BaseLogger, clock: Clock) {
+  const { now } = clock
   const { queueMax, ...limits } = config.quota
   const connections = shareConnections(openFileLimit())
   const vault = await openVault(config.vault.url, config.vault.keys, { now, log })
@@ -61,7 +63,7 @@ export async function openContainer(config: Config, log: BaseLogger, now: () => 
     log.error({ path }, 'HighLevel’s answer belongs to another call')
     metrics.upstream.countMismatched()
   }
-  const oauth = openOAuth(config, connections.oauth, now, onMismatchedAnswer)
+  const oauth = openOAuth(config, connections.oauth, clock, onMismatchedAnswer)
   const grants = openGrants({ vault, oauth: oauth?.api, now, log, count: metrics.countRenewal })
   const upstream = openHighLevel({
     wire: wireOptions(config),
@@ -71,7 +73,7 @@ export async function openContainer(config: Config, log: BaseLogger, now: () => 
     limits,
     queueMax,
     redis,
-    now,
+    clock,
     log,
     onMismatchedAnswer,
     metrics: metrics.upstream
@@ -127,8 +129,8 @@ export async function openContainer(config: Config, log: BaseLogger, now: () => 
      * saves, the vault. Only pending saves may exceed the time: their tokens exist nowhere else.
      */
     async close(withinMs: number) {
-      const endsAt = performance.now() + withinMs
-      const left = () => Math.max(endsAt - performance.now(), MIN_STEP_MS)
+      const endsAt = clock.monotonic() + withinMs
+      const left = () => Math.max(endsAt - clock.monotonic(), MIN_STEP_MS)
       await upstream.abortInFlight()
       await upstream.close()
       await redis?.close()

@@ -1,6 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import type { Log } from '../observability/log.ts'
+import { type Clock, systemClock } from '../shared/clock.ts'
 import { buildAdminServer } from './admin-server.ts'
 import type { Config } from './config.ts'
 import { openContainer } from './container.ts'
@@ -46,42 +46,42 @@ export interface Gateway {
 export async function startGateway(
   config: Config,
   { log, writeLine }: Pick<Log, 'log' | 'writeLine'>,
-  now: () => number = Date.now
+  clock: Clock = systemClock
 ): Promise<Gateway> {
   const graceMs = config.shutdownGraceMs
   let drainingSince: number | undefined
   let lastReadinessCheckAt = Number.NEGATIVE_INFINITY
-  const container = await openContainer(config, log, now)
+  const container = await openContainer(config, log, clock)
   const options = {
     config,
     container,
     log,
     writeLine,
-    now,
+    clock,
     isDraining: () => drainingSince !== undefined,
     shutdownDeadline: () =>
       drainingSince === undefined ? Number.POSITIVE_INFINITY : drainingSince + graceMs * ANSWER_BY_SHARE,
     onReadinessCheck: () => {
-      lastReadinessCheckAt = performance.now()
+      lastReadinessCheckAt = clock.monotonic()
     }
   }
   const listeners: FastifyInstance[] = []
 
   const close = async () => {
-    const startedAt = performance.now()
+    const startedAt = clock.monotonic()
     drainingSince = startedAt
     container.drain()
-    const abortTimer = setTimeout(() => void container.abortInFlight(), graceMs * ANSWER_BY_SHARE)
+    const abortTimer = clock.after(graceMs * ANSWER_BY_SHARE, () => void container.abortInFlight())
     // A connection whose request never arrives in full would keep its listener open past the grace time, and delay the
     // saving of grants.
-    const disconnectTimer = setTimeout(() => {
+    const disconnectTimer = clock.after(graceMs * DISCONNECT_AT_SHARE, () => {
       for (const { server } of listeners) server.closeAllConnections()
-    }, graceMs * DISCONNECT_AT_SHARE)
-    if (startedAt - lastReadinessCheckAt < MAX_PROBE_INTERVAL_MS) await sleep(graceMs * KEEP_LISTENING_SHARE)
+    })
+    if (startedAt - lastReadinessCheckAt < MAX_PROBE_INTERVAL_MS) await clock.sleep(graceMs * KEEP_LISTENING_SHARE)
     await Promise.all(listeners.map((listener) => listener.close()))
-    clearTimeout(abortTimer)
-    clearTimeout(disconnectTimer)
-    await container.close(Math.max(0, startedAt + graceMs - performance.now()))
+    clock.cancel(abortTimer)
+    clock.cancel(disconnectTimer)
+    await container.close(Math.max(0, startedAt + graceMs - clock.monotonic()))
   }
 
   try {

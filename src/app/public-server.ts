@@ -23,6 +23,7 @@ import logging from '../observability/request-log.ts'
 import recordRoutes from '../records/routes.ts'
 import { createUpdateRecord } from '../records/update-record.ts'
 import objectRoutes from '../schemas/routes.ts'
+import type { Clock } from '../shared/clock.ts'
 import { version } from '../version.ts'
 import { createFindCompany } from '../webhooks/find-company.ts'
 import { createHandleEvent } from '../webhooks/handle-event.ts'
@@ -35,16 +36,16 @@ export interface ServerOptions {
   container: Container
   log: Logger
   writeLine: WriteLine
-  now: () => number
+  clock: Clock
   isDraining: () => boolean
-  /** By when calls must be answered, by `performance.now()`; infinite until shutdown begins. */
+  /** By when calls must be answered, on the monotonic clock; infinite until shutdown begins. */
   shutdownDeadline: () => number
   onReadinessCheck: () => void
 }
 
 /** Builds the server for callers. A request passes the plugins in the order in which they are registered here. */
 export async function buildPublicServer(options: ServerOptions): Promise<FastifyInstance> {
-  const { config, container, log, writeLine, now, shutdownDeadline } = options
+  const { config, container, log, writeLine, clock, shutdownDeadline } = options
   const app = createServer(httpOptions(options, container.connections.accepted))
   const methodGuard = createMethodGuard()
 
@@ -69,7 +70,7 @@ export async function buildPublicServer(options: ServerOptions): Promise<Fastify
   await app.register(async (guarded) => {
     const failureLimit = createFailureLimit(guarded)
     await guarded.register(auth, {
-      callers: createCallers({ vault: container.vault, jwt: config.callers.jwt, now, log }),
+      callers: createCallers({ vault: container.vault, jwt: config.callers.jwt, now: clock.now, log }),
       failureLimit,
       deadlineMs: config.requestDeadlineMs
     })
@@ -120,7 +121,8 @@ export const healthOptions = ({ container, isDraining, onReadinessCheck }: Serve
     container.redis?.isUp() === false ? 'Redis does not answer: limits are counted in this process alone' : undefined
 })
 
-function buildInstall({ config, container, now, log }: ServerOptions) {
+function buildInstall({ config, container, clock, log }: ServerOptions) {
+  const { now } = clock
   const { app } = config.highLevel
   if (app === undefined || container.oauth === undefined) return undefined
   const { saves, leases, retryInBackground, vault, tokens, oauth } = container
@@ -144,7 +146,8 @@ function buildInstall({ config, container, now, log }: ServerOptions) {
   }
 }
 
-function buildWebhooks({ config, container, now, log }: ServerOptions) {
+function buildWebhooks({ config, container, clock, log }: ServerOptions) {
+  const { now } = clock
   const { vault, tokens, metrics, catalog, oauth } = container
   // A client id is the app id, a hyphen and a suffix.
   const appId = config.highLevel.app?.clientId.split('-')[0]

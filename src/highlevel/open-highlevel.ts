@@ -1,4 +1,5 @@
 import type { BaseLogger } from 'pino'
+import type { Clock } from '../shared/clock.ts'
 import type { SharedRedis } from '../shared/redis.ts'
 import { bearer, type TokenSource } from './bearer.ts'
 import { createBreaker, type Scope } from './breaker/guard.ts'
@@ -21,7 +22,7 @@ interface Options {
   limits: QuotaLimits
   queueMax: number
   redis: SharedRedis | undefined
-  now: () => number
+  clock: Clock
   log: BaseLogger
   /** Called with the path when an answer belongs to another call. */
   onMismatchedAnswer: (path: string) => void
@@ -43,6 +44,7 @@ export function openHighLevel({
   timeoutMs,
   tokens,
   redis,
+  clock,
   log,
   metrics,
   onMismatchedAnswer,
@@ -50,9 +52,9 @@ export function openHighLevel({
 }: Options) {
   const sockets = openConnectionPool(wire.origin, connections)
   const shared = redis && createRedisWindow(redis, timeoutMs + HOLD_SLACK_MS)
-  const breaker = createBreaker({ log, onChange: metrics.countCircuit })
+  const breaker = createBreaker({ clock, log, onChange: metrics.countCircuit })
   const { countLow, countRefusal } = metrics
-  const quota = createQuota({ ...rest, shared, log, countLow, countRefusal, circuit: breaker })
+  const quota = createQuota({ ...rest, now: clock.now, shared, log, countLow, countRefusal, circuit: breaker })
   const closing = new AbortController()
   const retry = createRetry({ count: metrics.countRetry, closing: closing.signal })
   const send = pipeline(

@@ -1,7 +1,8 @@
 import t from 'tap'
 import { mintOptions } from '../grants/issued-grants.ts'
 import { SEED } from '../simulator/seed.ts'
-import { createClock, startGateway, startSimulator, until } from '../support/harness.ts'
+import { createClock } from '../support/clock.ts'
+import { startGateway, startSimulator, until } from '../support/harness.ts'
 
 const LOCATION = `location:${SEED.locationId}` as const
 

@@ -4,7 +4,8 @@ import type { AddressInfo } from 'node:net'
 import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose'
 import t, { type Test } from 'tap'
 import { SEED } from '../simulator/seed.ts'
-import { createClock, startGateway, startSimulator } from '../support/harness.ts'
+import { createClock } from '../support/clock.ts'
+import { startGateway, startSimulator } from '../support/harness.ts'
 
 const CHANGE = { properties: { customer_number: 5 } }
 const ISSUER = 'https://id.example.com/'

@@ -1,7 +1,8 @@
 import Database from 'better-sqlite3'
 import t from 'tap'
 import { SEED } from '../simulator/seed.ts'
-import { createClock, startGateway, startSimulator, until } from '../support/harness.ts'
+import { createClock } from '../support/clock.ts'
+import { startGateway, startSimulator, until } from '../support/harness.ts'
 import { onEachStore } from '../support/stores.ts'
 import { install } from './issued-grants.ts'
 

@@ -1,6 +1,7 @@
 import t, { type Test } from 'tap'
 import { SEED } from '../simulator/seed.ts'
-import { createClock, startGateway, startSimulator, until } from '../support/harness.ts'
+import { createClock } from '../support/clock.ts'
+import { startGateway, startSimulator, until } from '../support/harness.ts'
 
 const CHANGE = { properties: { customer_number: 5 } }
 const LOCATION = `location:${SEED.locationId}` as const

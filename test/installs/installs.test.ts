@@ -1,7 +1,8 @@
 import Database from 'better-sqlite3'
 import t from 'tap'
 import { SEED } from '../simulator/seed.ts'
-import { createClock, RECORD, startGateway, startSimulator, until } from '../support/harness.ts'
+import { createClock } from '../support/clock.ts'
+import { RECORD, startGateway, startSimulator, until } from '../support/harness.ts'
 
 const CHANGE = { properties: { customer_number: 5 } }
 const second = RECORD.replace(SEED.locationId, SEED.secondLocationId).replace(SEED.recordId, SEED.secondRecordId)

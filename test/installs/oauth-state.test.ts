@@ -1,6 +1,6 @@
 import t from 'tap'
 import { createStateSigner } from '../../src/installs/oauth-state.ts'
-import { createClock } from '../support/harness.ts'
+import { createClock } from '../support/clock.ts'
 
 const key = (id: string, fill: number) => ({ id, bytes: Buffer.alloc(32, fill) })
 const MINUTE_MS = 60_000

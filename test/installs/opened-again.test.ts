@@ -1,6 +1,7 @@
 import t, { type Test } from 'tap'
 import { SEED } from '../simulator/seed.ts'
-import { createClock, type GatewayOptions, startGateway, startSimulator, temporaryFolder } from '../support/harness.ts'
+import { createClock } from '../support/clock.ts'
+import { type GatewayOptions, startGateway, startSimulator, temporaryFolder } from '../support/harness.ts'
 
 const LOCATION = `location:${SEED.locationId}` as const
 

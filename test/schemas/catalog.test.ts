@@ -4,7 +4,8 @@ import { SEED } from '../simulator/seed.ts'
 import { TICKET } from '../simulator/seed-objects.ts'
 import type { Simulator } from '../simulator/simulator.ts'
 import { CHANGE } from '../support/calls.ts'
-import { createClock, RECORD, startGateway, startSimulator, type TestGateway, until } from '../support/harness.ts'
+import { createClock } from '../support/clock.ts'
+import { RECORD, startGateway, startSimulator, type TestGateway, until } from '../support/harness.ts'
 
 const OBJECT = `/objects/${SEED.schemaKey}?locationId=${SEED.locationId}`
 /** Matches the next fetch of the object, and reads of its records: their paths begin with the object's. */

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { createFreshCache } from '../../src/shared/fresh-cache.ts'
-import { createClock } from '../support/harness.ts'
+import { createClock } from '../support/clock.ts'
 
 const MAX_AGE_MS = 1_000
 const outage = new Error('the source is down')

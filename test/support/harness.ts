@@ -10,6 +10,7 @@ import { credentialHash } from '../../src/grants/vault/credential-hash.ts'
 import { openLog } from '../../src/observability/log.ts'
 import { SEED } from '../simulator/seed.ts'
 import { startSimulator as openSimulator, type Simulator, type SimulatorOptions } from '../simulator/simulator.ts'
+import { withWallTime } from './clock.ts'
 
 export const VAULT_KEYS = `k1:${Buffer.alloc(32, 1).toString('base64')}`
 export const RECORD = `/records/${SEED.schemaKey}/${SEED.recordId}?locationId=${SEED.locationId}`
@@ -31,17 +32,6 @@ export function temporaryFolder(t: Scope): string {
   return folder
 }
 
-/** A clock that stands still until the test moves it. */
-export function createClock(start = Date.UTC(2026, 0, 1)) {
-  let at = start
-  return {
-    now: () => at,
-    move: (ms: number) => {
-      at += ms
-    }
-  }
-}
-
 /** Resolves once `holds` does; the test's own time-out is the limit. */
 export async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await holds())) await sleep(5)
@@ -50,6 +40,7 @@ export async function until(holds: () => boolean | Promise<boolean>): Promise<vo
 export interface GatewayOptions {
   simulator?: Simulator
   env?: Record<string, string>
+  /** The wall time. Time spans stay real, since the gateway talks through real sockets. */
   now?: () => number
   /** Default true: the seed location is connected through the OAuth round trip. */
   connected?: boolean
@@ -96,7 +87,7 @@ export async function startGateway(t: Test, { simulator, env = {}, now, connecte
   const config: Config = loadConfig(environment(t, simulator, env))
   const lines: string[] = []
   const log = openLog('debug', { write: (line: string) => void lines.push(line) })
-  const gateway = await open(config, log, now)
+  const gateway = await open(config, log, now && withWallTime(now))
   let isOpen = true
   const close = async () => {
     if (isOpen) await gateway.close()

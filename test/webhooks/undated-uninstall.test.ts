@@ -1,14 +1,8 @@
 import t, { type Test } from 'tap'
 import { SEED } from '../simulator/seed.ts'
 import type { Delivery } from '../simulator/webhooks.ts'
-import {
-  createClock,
-  type GatewayOptions,
-  startGateway,
-  startSimulator,
-  temporaryFolder,
-  until
-} from '../support/harness.ts'
+import { createClock } from '../support/clock.ts'
+import { type GatewayOptions, startGateway, startSimulator, temporaryFolder, until } from '../support/harness.ts'
 
 const CHANGE = { properties: { customer_number: 5 } }
 const UNDATED = { undated: true }

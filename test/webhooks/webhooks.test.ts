@@ -2,8 +2,8 @@ import { generateKeyPairSync, sign } from 'node:crypto'
 import t, { type Test } from 'tap'
 import { SEED } from '../simulator/seed.ts'
 import { TICKET } from '../simulator/seed-objects.ts'
+import { createClock } from '../support/clock.ts'
 import {
-  createClock,
   type GatewayOptions,
   RECORD,
   startGateway,

@@ -1,4 +1,5 @@
 import { Problem } from '../../problems/problem.ts'
+import type { Clock } from '../../shared/clock.ts'
 import { toRetryAfterSeconds } from '../answer-headers.ts'
 import type { Answer, Layer, LocationCall, Send } from '../call.ts'
 import { createInFlight } from './in-flight.ts'
@@ -12,6 +13,7 @@ const IDLE_MS = 60_000
 export type Scope = 'upstream' | 'location'
 
 interface Deps {
+  clock: Pick<Clock, 'monotonic'>
   log: { warn(record: object, message: string): void; info(record: object, message: string): void }
   onChange?: (scope: Scope, state: 'open' | 'closed') => void
 }
@@ -47,9 +49,9 @@ const unavailable = ({ probeAt }: Circuit, at: number) =>
  * `guard` is a layer ahead of the quota, since a call that is not sent needs no permit. Calls that are sent `begin` and
  * `end` behind the quota.
  */
-export function createBreaker({ log, onChange }: Deps) {
+export function createBreaker({ clock, log, onChange }: Deps) {
   const stats = createBreakerStats()
-  const inFlight = createInFlight()
+  const inFlight = createInFlight(clock)
   const locations = new Map<string, Circuit>()
   let upstream: Circuit | undefined
 
@@ -102,17 +104,17 @@ export function createBreaker({ log, onChange }: Deps) {
     } catch (error) {
       // It was never sent, for lack of quota or because the caller left: another call may probe at once.
       const isTried = probeCall.isSent || failureOf(error) !== undefined
-      if (!isTried && circuit.probeAt === nextAt) circuit.probeAt = performance.now()
+      if (!isTried && circuit.probeAt === nextAt) circuit.probeAt = clock.monotonic()
       throw error
     }
   }
 
   const guard: Layer<LocationCall> = (next) => (call) => {
-    if (inFlight.isMany()) checkSilence(call.locationId, performance.now())
+    if (inFlight.isMany()) checkSilence(call.locationId, clock.monotonic())
     if (upstream === undefined && locations.size === 0) return next(call)
     const circuit = circuitOf(call.locationId)
     if (circuit === undefined) return next(call)
-    const at = performance.now()
+    const at = clock.monotonic()
     if (at < circuit.probeAt) return Promise.reject(unavailable(circuit, at))
     return probe(next, call, circuit, at + PROBE_INTERVAL_MS)
   }
@@ -139,7 +141,7 @@ export function createBreaker({ log, onChange }: Deps) {
     /** A call is about to be sent. Returns a Problem if it must not: it may have waited since the guard let it pass. */
     begin(call: LocationCall): Problem | undefined {
       const circuit = circuitOf(call.locationId)
-      if (circuit !== undefined && !call.isProbe) return unavailable(circuit, performance.now())
+      if (circuit !== undefined && !call.isProbe) return unavailable(circuit, clock.monotonic())
       if (!call.isBackground) inFlight.begin(call.locationId)
       return undefined
     },

@@ -1,15 +1,17 @@
+import type { Clock } from '../../shared/clock.ts'
+
 /** With this many calls in flight and no answer for this long, HighLevel is taken to be down. */
 export const SILENCE_MS = 1_500
 const MANY = 10
 
 /**
  * Counts the calls on the wire by location, and knows since when none of a location's was answered. Times are on the
- * clock of `performance.now()`.
+ * monotonic clock.
  *
  * It holds numbers, not calls: when a long-lived table grows, V8 promotes whatever it has held, whole requests included.
  * That cost each call a tenth of its time.
  */
-export function createInFlight() {
+export function createInFlight(clock: Pick<Clock, 'monotonic'>) {
   const locations = new Map<string, { calls: number; aliveAt: number; manySince: number }>()
   let calls = 0
   let lastAnswerAt = 0
@@ -24,14 +26,14 @@ export function createInFlight() {
       const own = locations.get(locationId)
       if (own !== undefined) {
         own.calls += 1
-        if (own.calls === MANY) own.manySince = performance.now()
+        if (own.calls === MANY) own.manySince = clock.monotonic()
       } else {
-        const at = performance.now()
+        const at = clock.monotonic()
         locations.set(locationId, { calls: 1, aliveAt: at, manySince: at })
         if (calls === 0) lastAnswerAt = at
       }
       calls += 1
-      if (calls === MANY) manySince = performance.now()
+      if (calls === MANY) manySince = clock.monotonic()
     },
 
     end(locationId: string, isAnswer: boolean, at: number): void {

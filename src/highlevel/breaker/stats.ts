@@ -26,7 +26,7 @@ const sum = (a: Counts, b: Counts): Counts => ({
 
 /**
  * Counts the failures and successes of each location, from the first failure on. While nothing fails, nothing is kept.
- * Times are on the clock of `performance.now()`.
+ * Times are on the monotonic clock.
  */
 export function createBreakerStats() {
   const locations = new Map<string, Counts>()

@@ -1,7 +1,8 @@
 import t, { type Test } from 'tap'
 import type { Fault } from '../../simulator/faults.ts'
 import { SEED } from '../../simulator/seed.ts'
-import { createClock, startGateway, startSimulator, temporaryFolder, until } from '../../support/harness.ts'
+import { createClock } from '../../support/clock.ts'
+import { startGateway, startSimulator, temporaryFolder, until } from '../../support/harness.ts'
 
 const CHANGE = { properties: { customer_number: 5 } }
 const LOCATION = `location:${SEED.locationId}` as const

@@ -1,6 +1,7 @@
 import t, { type Test } from 'tap'
 import { SEED } from '../../simulator/seed.ts'
-import { createClock, startGateway, startSimulator, until } from '../../support/harness.ts'
+import { createClock } from '../../support/clock.ts'
+import { startGateway, startSimulator, until } from '../../support/harness.ts'
 import { onEachStore } from '../../support/stores.ts'
 import { install, issuedGrant, lease, ONE } from '../issued-grants.ts'
 

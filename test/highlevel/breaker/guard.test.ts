@@ -1,10 +1,10 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { createBreaker } from '../../../src/highlevel/breaker/guard.ts'
 import { createInFlight, SILENCE_MS } from '../../../src/highlevel/breaker/in-flight.ts'
 import { createBreakerStats } from '../../../src/highlevel/breaker/stats.ts'
 import type { Answer, LocationCall } from '../../../src/highlevel/call.ts'
 import { Problem } from '../../../src/problems/problem.ts'
+import { createClock } from '../../support/clock.ts'
 import { createLocationCall } from '../calls.ts'
 
 const log = { warn: () => undefined, info: () => undefined }
@@ -17,24 +17,26 @@ const broken = () => new Problem('upstream-failed', 'The connection broke')
 
 /** A breaker whose circuit is open for all. */
 function openCircuit() {
-  const breaker = createBreaker({ log })
+  const clock = createClock()
+  const breaker = createBreaker({ clock, log })
   for (let n = 0; n < 10; n += 1) {
     const one = call(`location${n % 2}`)
     breaker.begin(one)
-    breaker.end(one, broken(), performance.now())
+    breaker.end(one, broken(), clock.monotonic())
   }
-  return breaker
+  return { clock, breaker }
 }
 
 t.test('an open circuit lets one probe through every second, however many calls come meanwhile', async (t) => {
-  const breaker = createBreaker({ log })
+  const clock = createClock()
+  const breaker = createBreaker({ clock, log })
   let sent = 0
   const ask = breaker.guard(async (one) => {
     const refusal = breaker.begin(one)
     if (refusal) throw refusal
     sent += 1
     const error = broken()
-    breaker.end(one, error, performance.now())
+    breaker.end(one, error, clock.monotonic())
     throw error
   })
   for (let n = 0; n < 10; n += 1) await ask(call(`location${n % 2}`)).catch(() => undefined)
@@ -43,22 +45,22 @@ t.test('an open circuit lets one probe through every second, however many calls 
 
   for (let n = 0; n < 100; n += 1) {
     await t.rejects(ask(call('location3')), { name: 'Problem' })
-    await sleep(25)
+    clock.move(25)
   }
 
-  t.ok(sent >= 2 && sent <= 3, `${sent} probes in 2.5 s`)
+  t.equal(sent, 2, 'probes in 2.5 s')
 })
 
 t.test('when a probe is never sent, the next call is a probe at once', async (t) => {
-  const breaker = openCircuit()
+  const { clock, breaker } = openCircuit()
   const ask = breaker.guard(async (one) => {
     if (one.locationId === 'exhausted') throw new Problem('location-daily-exhausted', 'No calls are left today')
     one.isSent = true
     breaker.begin(one)
-    breaker.end(one, ok, performance.now())
+    breaker.end(one, ok, clock.monotonic())
     return ok
   })
-  await sleep(1_010)
+  clock.move(1_000)
 
   await t.rejects(ask(call('exhausted')), { code: 'location-daily-exhausted' })
 
@@ -67,20 +69,21 @@ t.test('when a probe is never sent, the next call is a probe at once', async (t)
 })
 
 t.test('an answer closes the circuit for all', async (t) => {
-  const breaker = openCircuit()
+  const { clock, breaker } = openCircuit()
   t.match(breaker.begin(call('location1')), { code: 'upstream-unavailable', extras: { retryAfterSeconds: 1 } })
 
   const probe = call('location1', true)
   t.equal(breaker.begin(probe), undefined)
-  breaker.end(probe, ok, performance.now())
+  breaker.end(probe, ok, clock.monotonic())
 
   t.equal(breaker.begin(call('location2')), undefined)
   t.end()
 })
 
 t.test('silence counts for all locations when several meet it, else for the location alone', (t) => {
-  const inFlight = createInFlight()
-  const later = performance.now() + SILENCE_MS + 50
+  const clock = createClock()
+  const inFlight = createInFlight(clock)
+  const later = clock.monotonic() + SILENCE_MS + 50
   for (let n = 0; n < 12; n += 1) inFlight.begin('hanging')
 
   t.equal(inFlight.silence('other', later), undefined)
@@ -95,12 +98,13 @@ t.test('silence counts for all locations when several meet it, else for the loca
 })
 
 t.test('one old call among many new ones is not silence', async (t) => {
-  const inFlight = createInFlight()
+  const clock = createClock()
+  const inFlight = createInFlight(clock)
   for (const slow of ['a', 'b']) inFlight.begin(slow)
-  await sleep(SILENCE_MS + 20)
+  clock.move(SILENCE_MS + 20)
   for (let n = 0; n < 20; n += 1) inFlight.begin(`location${n}`)
   for (let n = 0; n < 20; n += 1) inFlight.begin('a')
-  const at = performance.now()
+  const at = clock.monotonic()
 
   t.equal(inFlight.silence('location1', at), undefined)
   t.equal(inFlight.silence('a', at), undefined)
@@ -108,10 +112,11 @@ t.test('one old call among many new ones is not silence', async (t) => {
 })
 
 t.test('a few calls that wait are not silence', (t) => {
-  const inFlight = createInFlight()
+  const clock = createClock()
+  const inFlight = createInFlight(clock)
   for (let n = 0; n < 9; n += 1) inFlight.begin(`location${n}`)
 
-  t.equal(inFlight.silence('location1', performance.now() + 60_000), undefined)
+  t.equal(inFlight.silence('location1', clock.monotonic() + 60_000), undefined)
   t.end()
 })
 

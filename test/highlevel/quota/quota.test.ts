@@ -1,7 +1,8 @@
 import t from 'tap'
 import { SEED } from '../../simulator/seed.ts'
 import { BARE, CHANGE, connect, patchAll, putRecords, tally, useElsewhere } from '../../support/calls.ts'
-import { createClock, startGateway, startSimulator, until } from '../../support/harness.ts'
+import { createClock } from '../../support/clock.ts'
+import { startGateway, startSimulator, until } from '../../support/harness.ts'
 
 /** Short enough for a test. Everything works as in a window of ten seconds. */
 const WINDOW_MS = 1_000
