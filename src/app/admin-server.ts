@@ -8,7 +8,7 @@ import { createMethodGuard } from '../http/method-not-allowed.ts'
 import { createServer } from '../http/server.ts'
 import validation from '../http/validation.ts'
 import logging from '../observability/request-log.ts'
-import { Problem } from '../problems/problem.ts'
+import { Problem, vaultUnavailable } from '../problems/problem.ts'
 import { ID } from '../shared/ids.ts'
 import { healthOptions, httpOptions, type ServerOptions } from './public-server.ts'
 
@@ -34,14 +34,11 @@ interface Options {
   now: () => number
 }
 
-const vaultUnavailable = (cause: unknown) =>
-  new Problem('vault-unavailable', 'The database does not answer', { retryAfterSeconds: 5, cause })
-
 /** Lists the state of each location's grant, since when and why. Never shows a token. */
 const locationRoutes: FastifyPluginAsyncTypebox<Options> = async (app, { vault, now }) => {
   app.get('/locations', { schema: { querystring: LocationsQuery } }, async ({ query }) => {
     const page = await vault.listLocations({ ...query, limit: PAGE_SIZE }).catch((cause) => {
-      throw vaultUnavailable(cause)
+      throw vaultUnavailable('The database does not answer', cause)
     })
     const locations = page.map((grant) => describeLocation(grant, now()))
     const next = locations.length === PAGE_SIZE ? locations.at(-1)?.id : undefined
@@ -53,7 +50,7 @@ const locationRoutes: FastifyPluginAsyncTypebox<Options> = async (app, { vault, 
 
   app.get('/locations/:id', { schema: { params: Type.Object({ id: LocationId }) } }, async ({ params }) => {
     const grant = await vault.findGrant(`location:${params.id}`).catch((cause) => {
-      throw vaultUnavailable(cause)
+      throw vaultUnavailable('The database does not answer', cause)
     })
     if (grant === undefined) throw new Problem('location-not-connected', 'The gateway has no grant for this location')
     return describeLocation(grant, now())

@@ -1,6 +1,6 @@
 import type { BaseLogger } from 'pino'
 import type { Vault } from '../grants/vault/vault.ts'
-import { Problem } from '../problems/problem.ts'
+import { type Problem, vaultUnavailable } from '../problems/problem.ts'
 import { createFreshCache } from '../shared/fresh-cache.ts'
 import type { Caller } from './caller.ts'
 import { createJwtVerifier, type JwtOptions, providerUnavailable } from './jwt.ts'
@@ -28,10 +28,7 @@ export function createCallers({ vault, jwt, now, log }: Deps) {
 
   const findByApiKey = async (digest: string, onRejected: OnRejected): Promise<Caller | undefined> => {
     const key = await vault.findKey(digest).catch((cause) => {
-      throw new Problem('vault-unavailable', 'API keys cannot be read from the database', {
-        retryAfterSeconds: 5,
-        cause
-      })
+      throw vaultUnavailable('API keys cannot be read from the database', cause)
     })
     if (key === undefined || key.revokedAt !== null) {
       onRejected(key === undefined ? 'unknown' : 'revoked')
@@ -70,9 +67,7 @@ export function createCallers({ vault, jwt, now, log }: Deps) {
     lookupTimeoutProblem: (credential: string): Problem =>
       isJwt(credential)
         ? providerUnavailable()
-        : new Problem('vault-unavailable', 'The API key could not be looked up before the deadline', {
-            retryAfterSeconds: 5
-          })
+        : vaultUnavailable('The API key could not be looked up before the deadline')
   }
 }
 

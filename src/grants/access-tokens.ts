@@ -4,7 +4,7 @@ import { Problem } from '../problems/problem.ts'
 import { createFreshCache } from '../shared/fresh-cache.ts'
 import type { Grant, Subject } from './grant.ts'
 import type { PendingSaves } from './pending-saves.ts'
-import type { Renew } from './renewal/acquired-tokens.ts'
+import type { Renew } from './renewal/renewal.ts'
 import type { GrantStore } from './vault/vault.ts'
 
 /** How long a process may go on using a grant that another process has removed or replaced. */

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { BaseLogger } from 'pino'
-import { Problem } from '../problems/problem.ts'
+import { vaultUnavailable } from '../problems/problem.ts'
 import type { Grant, IssuedGrant, Subject } from './grant.ts'
 import { CipherError } from './vault/cipher.ts'
 import type { GrantStore } from './vault/vault.ts'
@@ -114,7 +114,7 @@ export function createPendingSaves(
       try {
         return pending.get(subject)?.grant ?? (await vault.loadGrant(subject))
       } catch (cause) {
-        throw new Problem('vault-unavailable', 'The stored token cannot be read', { retryAfterSeconds: 5, cause })
+        throw vaultUnavailable('The stored token cannot be read', cause)
       }
     },
 

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
-import { Problem } from '../problems/problem.ts'
+import { Problem, vaultUnavailable } from '../problems/problem.ts'
 
 export interface HealthOptions {
   /** Rejects if the database does not answer. */
@@ -25,7 +25,7 @@ export default fp(
       if (isDraining())
         throw new Problem('shutting-down', 'This process accepts no new calls', { retryAfterSeconds: 1 })
       await ping().catch((cause) => {
-        throw new Problem('vault-unavailable', 'The database does not answer', { retryAfterSeconds: 5, cause })
+        throw vaultUnavailable('The database does not answer', cause)
       })
       const detail = degraded()
       return detail === undefined ? { status: 'ready' } : { status: 'degraded', detail }

@@ -4,7 +4,7 @@ import type { GrantSummary } from '../grants/grant.ts'
 import type { OAuthClient, TokenResponse } from '../grants/oauth/oauth-client.ts'
 import { TokenRefusal } from '../grants/oauth/token-refusal.ts'
 import type { Vault } from '../grants/vault/vault.ts'
-import { Problem } from '../problems/problem.ts'
+import { Problem, vaultUnavailable } from '../problems/problem.ts'
 
 /** Another process that is exchanging the same code has saved its grant within this time. */
 const OTHER_PROCESS_SAVES_WITHIN_MS = 2_000
@@ -26,10 +26,7 @@ export function createExchangeCode({ oauth, vault, log }: Deps) {
       if (earlier === undefined) await vault.assertWritable()
       return earlier
     } catch (cause) {
-      throw new Problem('vault-unavailable', 'The connection cannot be saved now: open this page again in a minute', {
-        retryAfterSeconds: 5,
-        cause
-      })
+      throw vaultUnavailable('The connection cannot be saved now: open this page again in a minute', cause)
     }
   }
 

@@ -68,3 +68,10 @@ export function problemDocument(problem: Problem, instance: string, requestId: s
     ...(errors && { errors })
   }
 }
+
+/** Seconds after which the database may answer again. */
+const VAULT_RETRY_SECONDS = 5
+
+/** The vault does not answer. `detail` says what cannot be done without it. */
+export const vaultUnavailable = (detail: string, cause?: unknown): Problem =>
+  new Problem('vault-unavailable', detail, { retryAfterSeconds: VAULT_RETRY_SECONDS, cause })

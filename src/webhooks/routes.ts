@@ -1,7 +1,7 @@
 import type { KeyObject } from 'node:crypto'
 import type { FastifyInstance } from 'fastify'
 import { createFailureLimit } from '../callers/rate-limit.ts'
-import { Problem } from '../problems/problem.ts'
+import { Problem, vaultUnavailable } from '../problems/problem.ts'
 import { isTimestampAcceptable, readEvent, type WebhookEvent } from './event.ts'
 import type { EventResult, HandleEvent } from './handle-event.ts'
 import { isSignatureValid } from './signature.ts'
@@ -42,7 +42,7 @@ export default async function webhookRoutes(app: FastifyInstance, options: Optio
     }
     const result = await handleEvent(event).catch((cause: unknown) => {
       if (cause instanceof Problem) throw cause
-      throw new Problem('vault-unavailable', 'The event cannot be stored now', { retryAfterSeconds: 5, cause })
+      throw vaultUnavailable('The event cannot be stored now', cause)
     })
     count(event.type, result)
     return { status: result }

@@ -6,8 +6,8 @@ import { repeatRefresh } from '../oauth/repeat-refresh.ts'
 import { mayEndGrant, TokenRefusal } from '../oauth/token-refusal.ts'
 import type { PendingSaves } from '../pending-saves.ts'
 import type { GrantStore } from '../vault/vault.ts'
-import type { AcquiredTokens, Renew } from './acquired-tokens.ts'
 import type { Recover } from './recovery.ts'
+import type { AcquiredTokens, Renew } from './renewal.ts'
 
 /**
  * Asks HighLevel for new tokens of a grant that this process has claimed with `lease`. If another process has renewed it

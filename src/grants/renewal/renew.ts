@@ -1,14 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { BaseLogger } from 'pino'
-import { Problem } from '../../problems/problem.ts'
+import { Problem, vaultUnavailable } from '../../problems/problem.ts'
 import { createSingleFlight } from '../../shared/single-flight.ts'
 import { type Grant, type IssuedGrant, isUsable, type Lease, type Subject } from '../grant.ts'
 import type { Leases } from '../leases.ts'
 import type { PendingSaves } from '../pending-saves.ts'
 import type { GrantStore } from '../vault/vault.ts'
 import type { AcquireTokens } from './acquire-tokens.ts'
-import type { AcquiredTokens, Renew } from './acquired-tokens.ts'
 import { assertRetryDue, type FailureHandler } from './failures.ts'
+import type { AcquiredTokens, Renew } from './renewal.ts'
 import { renewAt } from './schedule.ts'
 
 /** How often a grant is read again while another process renews it. */
@@ -53,10 +53,7 @@ export function createRenewal(deps: Deps) {
 
   const claim = (grant: Grant, lease: Lease) =>
     vault.claimGrant(grant.subject, grant.generation, lease).catch((cause) => {
-      throw new Problem('vault-unavailable', 'The vault cannot record that a token is being renewed', {
-        retryAfterSeconds: 5,
-        cause
-      })
+      throw vaultUnavailable('The vault cannot record that a token is being renewed', cause)
     })
 
   const toIssuedGrant = (grant: Grant, { kind, tokens, scopes }: AcquiredTokens, isForced: boolean): IssuedGrant => {
