@@ -51,10 +51,10 @@ export function openHighLevel({
   ...rest
 }: Options) {
   const sockets = openConnectionPool(wire.origin, connections)
-  const shared = redis && createRedisWindow(redis, timeoutMs + HOLD_SLACK_MS)
+  const shared = redis && createRedisWindow(redis, timeoutMs + HOLD_SLACK_MS, clock)
   const breaker = createBreaker({ clock, log, onChange: metrics.countCircuit })
   const { countLow, countRefusal } = metrics
-  const quota = createQuota({ ...rest, now: clock.now, shared, log, countLow, countRefusal, circuit: breaker })
+  const quota = createQuota({ ...rest, clock, shared, log, countLow, countRefusal, circuit: breaker })
   const closing = new AbortController()
   const retry = createRetry({ count: metrics.countRetry, closing: closing.signal })
   const send = pipeline(

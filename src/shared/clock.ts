@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 /** A timer that has been set. It keeps the process alive until it is cancelled or `unref` is called. */
 export interface Timer extends Disposable {
-  unref(): unknown
+  unref(): Timer
 }
 
 interface SleepOptions {

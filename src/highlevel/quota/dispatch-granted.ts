@@ -26,9 +26,9 @@ export function dispatchGranted(
   location: LocationQuota,
   queue: FairQueue<QueueEntry>,
   granted: GrantedPermits,
-  day: number
+  day: number,
+  at: number
 ): void {
-  const at = performance.now()
   location.redisWindowUsed = granted.windowUsed
   location.nextFreeAt = granted.waitMs > 0 ? at + granted.waitMs : 0
   if (!location.isFromRedis) {

@@ -1,3 +1,4 @@
+import type { Clock } from '../../shared/clock.ts'
 import type { Breaker } from '../breaker/guard.ts'
 import type { Layer, LocationCall } from '../call.ts'
 import { closingProblem } from '../deadline.ts'
@@ -34,17 +35,18 @@ export interface QuotaReport {
   dayResetMs: number
 }
 
-async function timed(permit: Promise<Permit>, { callRecord }: LocationCall): Promise<Permit> {
-  const since = performance.now()
+async function timed(permit: Promise<Permit>, { callRecord }: LocationCall, clock: Clock): Promise<Permit> {
+  const since = clock.monotonic()
   try {
     return await permit
   } finally {
-    callRecord.queueMs += performance.now() - since
+    callRecord.queueMs += clock.monotonic() - since
   }
 }
 
 /** Keeps the calls of each location within HighLevel's quota, and lets them use all of it. */
 export function createQuota({ log, countLow, countRefusal, circuit, ...deps }: Deps) {
+  const { clock } = deps
   const locations = new Map<string, LocationQuota>()
   let isClosed = false
 
@@ -67,12 +69,12 @@ export function createQuota({ log, countLow, countRefusal, circuit, ...deps }: D
 
   const layer: Layer<LocationCall> = (next) => async (call) => {
     if (isClosed) throw closingProblem()
-    const location = locationOf(call.locationId, performance.now())
+    const location = locationOf(call.locationId, clock.monotonic())
     const acquired = acquire(deps, location, call, location.lastUsedAt)
-    const permit = acquired instanceof Promise ? await timed(acquired, call) : acquired
+    const permit = acquired instanceof Promise ? await timed(acquired, call, clock) : acquired
     const refusal = circuit.begin(call)
     if (refusal !== undefined) {
-      release(deps, location, permit, false, performance.now())
+      release(deps, location, permit, false, clock.monotonic())
       throw refusal
     }
 
@@ -81,17 +83,17 @@ export function createQuota({ log, countLow, countRefusal, circuit, ...deps }: D
     let at = 0
     try {
       const answer = await next(call)
-      at = performance.now()
+      at = clock.monotonic()
       outcome = answer
       // HighLevel does not count a call that it answers with 429.
       isCounted = answer.status !== 429
       if (!isCounted) countRefusal()
       // More permits than before: the time that Redis named was computed with fewer.
-      if (learn(location, permit, answer, at, deps.now())) location.nextFreeAt = 0
+      if (learn(location, permit, answer, at, clock.now())) location.nextFreeAt = 0
       warnIfLow(location)
       return answer
     } catch (error) {
-      at = performance.now()
+      at = clock.monotonic()
       outcome = error
       isCounted = call.isSent
       throw error
@@ -101,12 +103,13 @@ export function createQuota({ log, countLow, countRefusal, circuit, ...deps }: D
     }
   }
 
-  const idleTimer = setInterval(() => {
-    const before = performance.now() - IDLE_MS
+  const dropIdle = () => {
+    const before = clock.monotonic() - IDLE_MS
     for (const { id, lastUsedAt, inFlight, queue } of locations.values()) {
       if (lastUsedAt < before && inFlight === 0 && (queue?.size ?? 0) === 0) locations.delete(id)
     }
-  }, IDLE_MS).unref()
+  }
+  const idleTimer = clock.every(IDLE_MS, dropIdle).unref()
 
   return {
     layer,
@@ -115,7 +118,7 @@ export function createQuota({ log, countLow, countRefusal, circuit, ...deps }: D
     report(locationId: string): QuotaReport | undefined {
       const location = locations.get(locationId)
       if (location === undefined) return undefined
-      const at = performance.now()
+      const at = clock.monotonic()
       return {
         burstMax: location.burstMax,
         windowMs: location.windowMs,
@@ -123,7 +126,7 @@ export function createQuota({ log, countLow, countRefusal, circuit, ...deps }: D
         burstResetMs: burstResetMs(location, at),
         dayMax: location.dayMax,
         dayLeft: Math.max(0, dayLeft(location)),
-        dayResetMs: untilDayEndMs(deps.now(), location.dayEndsAt)
+        dayResetMs: untilDayEndMs(clock.now(), location.dayEndsAt)
       }
     },
 
@@ -137,8 +140,8 @@ export function createQuota({ log, countLow, countRefusal, circuit, ...deps }: D
     /** Sends no further calls, and rejects the waiting ones. */
     close(): void {
       isClosed = true
-      clearInterval(idleTimer)
-      for (const location of locations.values()) rejectAll(location, closingProblem)
+      clock.cancel(idleTimer)
+      for (const location of locations.values()) rejectAll(deps, location, closingProblem)
     }
   }
 }

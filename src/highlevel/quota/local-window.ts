@@ -1,3 +1,4 @@
+import type { Clock } from '../../shared/clock.ts'
 import { burstLimit } from './learned-limits.ts'
 import type { Permit, QuotaLimits } from './limits.ts'
 import { freeSlots, type LocationQuota, nextPermitAt, paddedWindowMs, takePermit } from './location-quota.ts'
@@ -9,8 +10,7 @@ export interface SchedulerDeps {
   queueMax: number
   /** Absent: this process alone uses the quota. */
   shared: RedisWindow | undefined
-  /** Epoch milliseconds. */
-  now: () => number
+  clock: Clock
 }
 
 /**

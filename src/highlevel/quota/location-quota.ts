@@ -1,3 +1,4 @@
+import type { Timer } from '../../shared/clock.ts'
 import type { FairQueue } from './fair-queue.ts'
 import { burstLimit } from './learned-limits.ts'
 import { createLearnedLimits, type LearnedLimits, type Permit, type QuotaLimits } from './limits.ts'
@@ -15,7 +16,7 @@ export interface LocationQuota extends LearnedLimits {
   windowLog: WindowLog
   inFlight: number
   queue: FairQueue<QueueEntry> | undefined
-  dispatchTimer: NodeJS.Timeout | undefined
+  dispatchTimer: Timer | undefined
   lastUsedAt: number
   /** A request for permits is under way. Calls that come meanwhile are in the next request. */
   isAskingRedis: boolean

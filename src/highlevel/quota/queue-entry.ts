@@ -1,4 +1,5 @@
 import type { Problem } from '../../problems/problem.ts'
+import type { Clock } from '../../shared/clock.ts'
 import { type LocationCall, onHangUp } from '../call.ts'
 import { hangUpProblem } from '../deadline.ts'
 import type { Queued } from './fair-queue.ts'
@@ -19,12 +20,13 @@ interface Options {
 
 /** An entry, and the promise of its permit. The entry leaves the queue at the deadline and when the caller hangs up. */
 export function createQueueEntry(
+  clock: Clock,
   { caller, deadlineAt }: LocationCall,
   { remove, deadlineProblem }: Options
 ): { entry: QueueEntry; permit: Promise<Permit> } {
   const { promise, resolve, reject } = Promise.withResolvers<Permit>()
   const stopWatching = () => {
-    clearTimeout(timer)
+    clock.cancel(timer)
     off()
   }
   const entry: QueueEntry = {
@@ -42,7 +44,7 @@ export function createQueueEntry(
     remove(entry)
     entry.reject(problem)
   }
-  const timer = setTimeout(() => leave(deadlineProblem()), Math.max(1, deadlineAt - performance.now()))
+  const timer = clock.after(Math.max(1, deadlineAt - clock.monotonic()), () => leave(deadlineProblem()))
   const off = onHangUp(caller, () => leave(hangUpProblem()))
   return { entry, permit: promise }
 }

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Redis, Result } from 'ioredis'
+import type { Clock, Timer } from '../../shared/clock.ts'
 import { isCount, type SharedRedis } from '../../shared/redis.ts'
 import { ACQUIRE, REPLICAS } from './redis-scripts.ts'
 
@@ -37,7 +38,7 @@ export interface GrantedPermits {
 /** A change of one permit that Redis does not know yet. */
 interface Update {
   id: string
-  /** On the clock of `performance.now()`. */
+  /** On the monotonic clock. */
   at: number
   /**
    * `counted`: its call has ended, and HighLevel may have counted it. `uncounted`: HighLevel did not count it.
@@ -69,7 +70,7 @@ const isReplyTo =
   }
 
 /** Counts the processes of the gateway, this one included. */
-function startReplicaCount({ client, run }: SharedRedis, self: string) {
+function startReplicaCount({ client, run }: SharedRedis, self: string, clock: Clock) {
   client.defineCommand('countReplicas', { numberOfKeys: 1, lua: REPLICAS })
   let count = 1
   const ask = () => client.countReplicas('rg:replicas', self, REPLICA_TTL_MS)
@@ -77,24 +78,24 @@ function startReplicaCount({ client, run }: SharedRedis, self: string) {
     count = (await run(ask, isCount)) ?? count
   }
   void heartbeat()
-  const timer = setInterval(() => void heartbeat(), HEARTBEAT_MS).unref()
-  return { count: () => Math.max(1, count), close: () => clearInterval(timer) }
+  const timer = clock.every(HEARTBEAT_MS, () => void heartbeat()).unref()
+  return { count: () => Math.max(1, count), close: () => clock.cancel(timer) }
 }
 
 /** The windows of locations in Redis, shared by all processes. One round trip grants permits for all waiting calls. */
-export function createRedisWindow(redis: SharedRedis, holdMs: number) {
+export function createRedisWindow(redis: SharedRedis, holdMs: number, clock: Clock) {
   const self = randomBytes(6).toString('base64url')
   const client: Redis = redis.client
   client.defineCommand('acquirePermits', { numberOfKeys: 2, lua: ACQUIRE })
   const pending = new Map<string, PendingUpdates>()
   let nextId = 0
-  const replicas = startReplicaCount(redis, self)
-  let flushTimer: NodeJS.Timeout | undefined
+  const replicas = startReplicaCount(redis, self, clock)
+  let flushTimer: Timer | undefined
 
   const send = (locationId: string, { want, limit, windowMs, day }: PermitRequest, updates: readonly Update[]) => {
     const firstId = nextId
     nextId += want
-    const now = performance.now()
+    const now = clock.monotonic()
     const ageOf = ({ at, state }: Update) =>
       state === 'counted' ? Math.floor(now - at) : state === 'held' ? HELD : UNCOUNTED
     const sent = updates.flatMap((update) => [update.id, ageOf(update)])
@@ -109,7 +110,7 @@ export function createRedisWindow(redis: SharedRedis, holdMs: number) {
   const pendingOf = (locationId: string, { windowMs, day }: WindowAndDay): PendingUpdates => {
     const own = pending.get(locationId) ?? { updates: [], windowMs, day }
     pending.set(locationId, own)
-    flushTimer ??= setTimeout(() => void flush(), Math.min(MAX_FLUSH_MS, windowMs * FLUSH_SHARE)).unref()
+    flushTimer ??= clock.after(Math.min(MAX_FLUSH_MS, windowMs * FLUSH_SHARE), () => void flush()).unref()
     return own
   }
 
@@ -128,7 +129,7 @@ export function createRedisWindow(redis: SharedRedis, holdMs: number) {
       due.map(async ([locationId, { updates, ...when }]) => {
         if ((await send(locationId, { want: 0, limit: 0, ...when }, updates)) !== undefined) return
         // Older updates are of no use by the time Redis answers again.
-        const since = performance.now() - when.windowMs - holdMs
+        const since = clock.monotonic() - when.windowMs - holdMs
         putBack(
           locationId,
           updates.filter(({ at }) => at > since),
@@ -152,7 +153,7 @@ export function createRedisWindow(redis: SharedRedis, holdMs: number) {
       const idsOf = (count: number) => Array.from({ length: count }, (_, i) => `${self}:${firstId + i}`)
       if (reply === undefined) {
         // Redis may have granted them too late, and may not have received the updates.
-        const at = performance.now()
+        const at = clock.monotonic()
         const lost = idsOf(request.want).map((id) => ({ id, at, state: 'uncounted' as const }))
         putBack(locationId, [...updates, ...lost], request)
         return undefined
@@ -164,22 +165,22 @@ export function createRedisWindow(redis: SharedRedis, holdMs: number) {
     /** The id of a permit that was taken without Redis. Redis learns of it as soon as it answers. */
     addLocal(locationId: string, when: WindowAndDay): string {
       const id = `${self}:${nextId++}`
-      pendingOf(locationId, when).updates.push({ id, at: performance.now(), state: 'held' })
+      pendingOf(locationId, when).updates.push({ id, at: clock.monotonic(), state: 'held' })
       return id
     },
 
     /** The call with this permit has ended. `isCounted`: HighLevel may have counted it. */
     release(locationId: string, id: string, isCounted: boolean, when: WindowAndDay): void {
       const state = isCounted ? 'counted' : 'uncounted'
-      pendingOf(locationId, when).updates.push({ id, at: performance.now(), state })
+      pendingOf(locationId, when).updates.push({ id, at: clock.monotonic(), state })
     },
 
     /** Sends the pending updates. */
     async close(): Promise<void> {
       replicas.close()
-      clearTimeout(flushTimer)
+      clock.cancel(flushTimer)
       await flush()
-      clearTimeout(flushTimer)
+      clock.cancel(flushTimer)
     }
   }
 }

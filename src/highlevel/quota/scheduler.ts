@@ -23,8 +23,8 @@ export function acquire(
   call: LocationCall,
   at: number
 ): Permit | Promise<Permit> {
-  rollOverDay(location, deps.now())
-  if (!dayHasRoom(location, at)) throw dayProblem(deps.now(), location.dayEndsAt)
+  rollOverDay(location, deps.clock.now())
+  if (!dayHasRoom(location, at)) throw dayProblem(deps.clock.now(), location.dayEndsAt)
   if (location.queue === undefined || location.queue.size === 0) {
     const permit = deps.shared?.isUp() ? undefined : takeLocally(deps, location, at)
     if (permit !== undefined) return permit
@@ -51,8 +51,8 @@ export function release(
 }
 
 /** Rejects every waiting call with the problem. */
-export function rejectAll(location: LocationQuota, problem: () => Problem): void {
-  clearTimeout(location.dispatchTimer)
+export function rejectAll({ clock }: SchedulerDeps, location: LocationQuota, problem: () => Problem): void {
+  clock.cancel(location.dispatchTimer)
   for (const entry of location.queue?.clear() ?? []) entry.reject(problem())
 }
 
@@ -74,11 +74,11 @@ function enqueue(deps: SchedulerDeps, location: LocationQuota, call: LocationCal
   }
 
   const lateProblem = () => {
-    const lateAt = performance.now()
+    const lateAt = deps.clock.monotonic()
     const lateMs = msUntilPermit(location, localLimit(deps, location, lateAt), queue.ahead(callerId), lateAt)
     return lateMs > 0 ? burstProblem(lateMs) : deadlineProblem()
   }
-  const { entry, permit } = createQueueEntry(call, { remove: queue.remove, deadlineProblem: lateProblem })
+  const { entry, permit } = createQueueEntry(deps.clock, call, { remove: queue.remove, deadlineProblem: lateProblem })
   if (call.isRepeat) queue.unshift(entry)
   else queue.push(entry)
   dispatch(deps, location)
@@ -89,12 +89,12 @@ function enqueue(deps: SchedulerDeps, location: LocationQuota, call: LocationCal
 export function dispatch(deps: SchedulerDeps, location: LocationQuota): void {
   const { queue } = location
   if (queue === undefined || queue.size === 0) return
-  const at = performance.now()
-  rollOverDay(location, deps.now())
-  if (!dayHasRoom(location, at)) rejectAll(location, () => dayProblem(deps.now(), location.dayEndsAt))
+  const at = deps.clock.monotonic()
+  rollOverDay(location, deps.clock.now())
+  if (!dayHasRoom(location, at)) rejectAll(deps, location, () => dayProblem(deps.clock.now(), location.dayEndsAt))
   else if (deps.shared?.isUp()) {
     dispatchFromRedis(deps, deps.shared, location, queue, at).catch((cause: unknown) => {
-      rejectAll(location, () => new Problem('internal', 'Something failed inside the gateway', { cause }))
+      rejectAll(deps, location, () => new Problem('internal', 'Something failed inside the gateway', { cause }))
     })
   } else dispatchLocally(deps, location, queue, at)
 }
@@ -105,13 +105,16 @@ function dispatchLocally(deps: SchedulerDeps, location: LocationQuota, queue: Fa
     if (permit === undefined) break
     queue.shift()?.resolve(permit)
   }
-  if (queue.size > 0 && !dayHasRoom(location, at)) rejectAll(location, () => dayProblem(deps.now(), location.dayEndsAt))
+  if (queue.size > 0 && !dayHasRoom(location, at))
+    rejectAll(deps, location, () => dayProblem(deps.clock.now(), location.dayEndsAt))
   else if (queue.size > 0) scheduleDispatch(deps, location, nextLocalPermitAt(deps, location, at), at)
 }
 
 function scheduleDispatch(deps: SchedulerDeps, location: LocationQuota, when: number | undefined, at: number): void {
-  clearTimeout(location.dispatchTimer)
-  if (when !== undefined) location.dispatchTimer = setTimeout(() => dispatch(deps, location), Math.max(1, when - at))
+  const { clock } = deps
+  clock.cancel(location.dispatchTimer)
+  if (when === undefined) return
+  location.dispatchTimer = clock.after(Math.max(1, when - at), () => dispatch(deps, location))
 }
 
 async function dispatchFromRedis(
@@ -138,7 +141,7 @@ async function dispatchFromRedis(
   location.isAskingRedis = true
   try {
     const granted = await shared.acquire(location.id, { want, limit, windowMs: paddedWindowMs(location), day })
-    if (granted !== undefined) dispatchGranted(shared, location, queue, granted, day)
+    if (granted !== undefined) dispatchGranted(shared, location, queue, granted, day, deps.clock.monotonic())
   } finally {
     location.isAskingRedis = false
   }

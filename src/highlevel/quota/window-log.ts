@@ -3,7 +3,7 @@
  * sending and its answer. So a call counts here from before its sending until one window after its answer: whatever the
  * latency, no window ever holds more calls than permits.
  *
- * A plain object, since there is one for each location. Times are on the clock of `performance.now()`.
+ * A plain object, since there is one for each location. Times are on the monotonic clock.
  */
 export interface WindowLog {
   /** Calls that are sent or about to be, and not answered. */

@@ -1,5 +1,6 @@
 import { pino } from 'pino'
 import { createRedisWindow } from '../../../src/highlevel/quota/redis-window.ts'
+import { systemClock } from '../../../src/shared/clock.ts'
 import { openRedis } from '../../../src/shared/redis.ts'
 import { until } from '../../support/harness.ts'
 import { redisUrl, withRedis } from '../../support/redis.ts'
@@ -12,7 +13,7 @@ withRedis('a permit that was released while Redis failed is not reported as take
   const { hostname, port } = new URL(url)
   const proxy = await startRedisProxy(t, { host: hostname, port: Number(port || 6_379) })
   const redis = await openRedis((await redisUrl(proxy.port)) ?? '', pino({ level: 'silent' }))
-  const redisWindow = createRedisWindow(redis, HOLD_MS)
+  const redisWindow = createRedisWindow(redis, HOLD_MS, systemClock)
   t.teardown(async () => {
     await redisWindow.close()
     await redis.close()
