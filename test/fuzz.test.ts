@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { SEED } from './simulator/seed.ts'
-import { BARE } from './support/calls.ts'
+import { PASS_THROUGH } from './support/calls.ts'
 import { startGateway, startSimulator } from './support/harness.ts'
 
 const CASES = 1_200
@@ -154,7 +154,7 @@ t.test(`garbage in ${CASES} forms is answered with a 4xx problem, and HighLevel 
 
 t.test('any JSON value that may be a field’s is sent to HighLevel as it came', async (t) => {
   const simulator = await startSimulator(t)
-  const { patch } = await startGateway(t, { simulator, env: BARE })
+  const { patch } = await startGateway(t, { simulator, env: PASS_THROUGH })
 
   const value = fc.jsonValue({ maxDepth: 3 }).filter((json) => !JSON.stringify(json).includes('__proto__'))
   const property = fc.asyncProperty(

@@ -6,8 +6,8 @@ import t, { type Test } from 'tap'
 import { Pool } from 'undici'
 import { openFileLimit, shareConnections } from '../../src/app/open-files.ts'
 import { CHANGE, putRecords } from '../support/calls.ts'
-import { openSite } from '../support/gateway-process.ts'
-import { raw, startSimulator, temporaryFolder, until } from '../support/harness.ts'
+import { openCluster } from '../support/gateway-process.ts'
+import { sendRaw, startSimulator, temporaryFolder, until } from '../support/harness.ts'
 
 const OPEN_FILES = 256
 /** Keep-alive connections of callers. Each call needs a connection to HighLevel as well. */
@@ -46,7 +46,7 @@ async function openIdle(t: Test, origin: string, count: number): Promise<Socket[
 
 t.test('idle connections beyond the open-file limit leave room for connections to HighLevel', async (t) => {
   const simulator = await startSimulator(t, { burstMax: 100_000 })
-  const site = await openSite(t, 'sqlite', simulator, { LOCATION_BURST_MAX: '100000' })
+  const site = await openCluster(t, 'sqlite', simulator, { LOCATION_BURST_MAX: '100000' })
   if (site === undefined) return
   const gateway = await site.start({}, OPEN_FILES)
   await gateway.install(simulator.connect().code)
@@ -61,7 +61,7 @@ t.test('idle connections beyond the open-file limit leave room for connections t
   }
   /** The status line of an answer on a new connection. */
   const readiness = () =>
-    raw(gateway.origin, READY).then(
+    sendRaw(gateway.origin, READY).then(
       (answer) => answer.slice(0, answer.indexOf('\r\n')),
       () => 'closed'
     )

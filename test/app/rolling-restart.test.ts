@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { Pool } from 'undici'
 import { CHANGE, putRecords } from '../support/calls.ts'
-import { type GatewayProcess, openSite } from '../support/gateway-process.ts'
+import { type GatewayProcess, openCluster } from '../support/gateway-process.ts'
 import { startSimulator } from '../support/harness.ts'
 import { NO_POSTGRES } from '../support/postgres.ts'
 import { redisUrl } from '../support/redis.ts'
@@ -62,7 +62,7 @@ function createBalancer() {
 t.test('a rolling restart under load fails no call', async (t) => {
   const simulator = await startSimulator(t, { burstMax: 100_000 })
   const REDIS_URL = await redisUrl()
-  const site = await openSite(t, 'postgres', simulator, {
+  const site = await openCluster(t, 'postgres', simulator, {
     LOCATION_BURST_MAX: '100000',
     SHUTDOWN_GRACE_MS: '3000',
     ...(REDIS_URL && { REDIS_URL })

@@ -24,7 +24,7 @@ async function start(t: Test, env: Record<string, string> = {}) {
   await vault.addKey({ id: 'key_all', name: 'all', hash: credentialHash(KEY), locations: ['*'] })
   await vault.close()
   const process = startProcess(t, SERVER, variables)
-  const [, origin = ''] = await process.writes(/"origin":"([^"]+)"/)
+  const [, origin = ''] = await process.waitForOutput(/"origin":"([^"]+)"/)
   const patch = (init: RequestInit = {}) =>
     fetch(origin + RECORD, {
       method: 'PATCH',
@@ -68,7 +68,7 @@ t.test('a duplicate signal is ignored, and a later or different one exits with 1
     while (simulator.received({ method: 'PUT' }).length === 0) await new Promise(setImmediate)
 
     process.kill('SIGTERM')
-    await process.writes(/"msg":"shutting down"/)
+    await process.waitForOutput(/"msg":"shutting down"/)
     process.kill('SIGTERM')
     await send(process)
 
@@ -82,7 +82,7 @@ t.test('grants and keys survive a kill', async (t) => {
   const variables = environment(t, simulator)
   const run = async () => {
     const process = startProcess(t, SERVER, variables)
-    const [, origin = ''] = await process.writes(/"origin":"([^"]+)"/)
+    const [, origin = ''] = await process.waitForOutput(/"origin":"([^"]+)"/)
     return { process, origin }
   }
   const first = await run()
@@ -129,7 +129,7 @@ t.test('a vault sealed with a key that is missing does not open, and the key is 
   const simulator = await startSimulator(t)
   const variables = environment(t, simulator)
   const before = startProcess(t, SERVER, variables)
-  const [, origin = ''] = await before.writes(/"origin":"([^"]+)"/)
+  const [, origin = ''] = await before.waitForOutput(/"origin":"([^"]+)"/)
   await fetch(`${origin}/oauth/callback?code=${simulator.connect().code}`)
   before.kill('SIGTERM')
   await before.ended
@@ -144,7 +144,7 @@ t.test('only the admin listener serves metrics, and they name no location', asyn
   const { process, origin, patch, connect } = await start(t)
   await connect()
   await patch()
-  const [, adminOrigin = ''] = await process.writes(/"adminOrigin":"([^"]+)"/)
+  const [, adminOrigin = ''] = await process.waitForOutput(/"adminOrigin":"([^"]+)"/)
 
   const metrics = await (await fetch(`${adminOrigin}/metrics`)).text()
 
@@ -173,7 +173,7 @@ t.test('half-sent requests do not keep the process from a clean shutdown', async
   await open('PATCH /records/a/b HTTP/1.1\r\nHost:')
   await open('PATCH /records/a/b HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{')
   await open('GARBAGE\r\n\r\n')
-  await process.writes(/"code":"unauthenticated"/)
+  await process.waitForOutput(/"code":"unauthenticated"/)
 
   process.kill('SIGTERM')
 
@@ -215,7 +215,7 @@ t.test('a process whose log is no longer read shuts down all the same', async (t
   for (const reader of ['has gone', 'has stalled'] as const) {
     const simulator = await startSimulator(t)
     const process = startProcess(t, SERVER, environment(t, simulator, { LOG_LEVEL: 'debug' }))
-    const [, origin = ''] = await process.writes(/"origin":"([^"]+)"/)
+    const [, origin = ''] = await process.waitForOutput(/"origin":"([^"]+)"/)
     process.child.stdout?.[reader === 'has gone' ? 'destroy' : 'pause']()
     // More than a pipe holds.
     for (let n = 0; n < (reader === 'has gone' ? 1 : 400); n += 1)

@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
 import { SEED } from '../simulator/seed.ts'
 import type { Simulator } from '../simulator/simulator.ts'
-import { LOCATION, openSite, type Site } from '../support/gateway-process.ts'
+import { type Cluster, LOCATION, openCluster } from '../support/gateway-process.ts'
 import { startSimulator, until } from '../support/harness.ts'
 import { NO_POSTGRES } from '../support/postgres.ts'
 import { STORES, type StoreName } from '../support/stores.ts'
@@ -13,13 +13,13 @@ const refreshes = (simulator: Simulator) =>
 const spentTwice = (simulator: Simulator) =>
   refreshes(simulator).filter(({ status, withinGrace }) => status >= 400 || withinGrace)
 
-type Scenario = (t: Test, parts: { simulator: Simulator; site: Site }) => Promise<void>
+type Scenario = (t: Test, parts: { simulator: Simulator; site: Cluster }) => Promise<void>
 
 function withSite(name: string, stores: readonly StoreName[], scenario: Scenario, options = {}): void {
   for (const store of stores) {
     t.test(`${name} (${store})`, async (t) => {
       const simulator = await startSimulator(t, options)
-      const site = await openSite(t, store, simulator)
+      const site = await openCluster(t, store, simulator)
       if (site === undefined) t.pass('not run', { skip: NO_POSTGRES })
       else await scenario(t, { simulator, site })
     })
@@ -102,7 +102,7 @@ const moments = {
 type Moment = keyof typeof moments
 
 /** Starts a gateway, brings its renewal to this moment and kills the process there. */
-async function killAt(t: Test, moment: Moment, simulator: Simulator, site: Site): Promise<void> {
+async function killAt(t: Test, moment: Moment, simulator: Simulator, site: Cluster): Promise<void> {
   const victim = await site.start()
   await victim.install(simulator.connect().code)
   t.equal(await victim.outcome(), '200')
@@ -124,7 +124,7 @@ async function killAt(t: Test, moment: Moment, simulator: Simulator, site: Site)
 }
 
 /** Blocks all writes until the returned function is called. */
-async function lockStore(t: Test, { url }: Site): Promise<() => Promise<void>> {
+async function lockStore(t: Test, { url }: Cluster): Promise<() => Promise<void>> {
   if (url.startsWith('sqlite:')) {
     const { default: Database } = await import('better-sqlite3')
     const database = new Database(url.slice('sqlite:'.length))

@@ -4,7 +4,7 @@ import t, { type Test } from 'tap'
 import { SEED } from '../simulator/seed.ts'
 import type { Simulator } from '../simulator/simulator.ts'
 import { createClock } from '../support/clock.ts'
-import { type GatewayProcess, openSite, type Site } from '../support/gateway-process.ts'
+import { type Cluster, type GatewayProcess, openCluster } from '../support/gateway-process.ts'
 import { startGateway, startSimulator, until } from '../support/harness.ts'
 import { NO_POSTGRES, postgresDatabase } from '../support/postgres.ts'
 import { startProxy } from '../support/proxy.ts'
@@ -21,7 +21,7 @@ const failedSaves = (gateway: GatewayProcess) =>
   gateway.lines().filter(({ msg }) => String(msg).includes('could not be saved')).length
 
 /** Makes the database refuse new tokens until the returned function is called. */
-async function refuseTokens({ url }: Site): Promise<() => Promise<unknown>> {
+async function refuseTokens({ url }: Cluster): Promise<() => Promise<unknown>> {
   if (url.startsWith('sqlite:')) {
     await sql(
       url,
@@ -46,7 +46,7 @@ for (const store of STORES) {
     `tokens whose save fails five times are used meanwhile, and SIGTERM in between loses nothing (${store})`,
     async (t) => {
       const simulator = await startSimulator(t)
-      const site = await openSite(t, store, simulator, { SHUTDOWN_GRACE_MS: '1500' })
+      const site = await openCluster(t, store, simulator, { SHUTDOWN_GRACE_MS: '1500' })
       if (site === undefined) return void t.pass('not run', { skip: NO_POSTGRES })
       const gateway = await site.start()
       await gateway.install(simulator.connect().code)
@@ -76,7 +76,7 @@ for (const store of STORES) {
 
   t.test(`a process that shuts down during a refresh leaves it to the next process (${store})`, async (t) => {
     const simulator = await startSimulator(t)
-    const site = await openSite(t, store, simulator, { SHUTDOWN_GRACE_MS: '1500' })
+    const site = await openCluster(t, store, simulator, { SHUTDOWN_GRACE_MS: '1500' })
     if (site === undefined) return void t.pass('not run', { skip: NO_POSTGRES })
     const gateway = await site.start()
     await gateway.install(simulator.connect().code)

@@ -1,14 +1,14 @@
 import t, { type Test } from 'tap'
 import { SEED } from '../simulator/seed.ts'
+import { responseBytes, startDesyncedProxy } from '../support/desynced-proxy.ts'
 import { RECORD, startGateway, startSimulator, until } from '../support/harness.ts'
-import { answerBytes, startOutOfStep } from '../support/out-of-step.ts'
 
 const OTHER = RECORD.replace(SEED.recordId, SEED.otherRecordId)
 const number = (customer_number: number) => ({ properties: { customer_number } })
 
 async function open(t: Test, env: Record<string, string> = {}) {
   const simulator = await startSimulator(t)
-  const proxy = await startOutOfStep(t, simulator.origin)
+  const proxy = await startDesyncedProxy(t, simulator.origin)
   const gateway = await startGateway(t, { simulator, env: { HIGHLEVEL_API_URL: proxy.origin, ...env } })
   const warm = async () => (await gateway.patch(number(1))).status
   const countMismatched = async () => {
@@ -20,12 +20,12 @@ async function open(t: Test, env: Record<string, string> = {}) {
   return { simulator, proxy, ...gateway, warm, countMismatched, errors }
 }
 
-const recordOf = (id: string, more: object = {}) => answerBytes(200, { record: { id, properties: {}, ...more } })
+const recordOf = (id: string, more: object = {}) => responseBytes(200, { record: { id, properties: {}, ...more } })
 
 t.test('a write that gets another record’s answer is not reported as done, and its connection is ended', async (t) => {
   const { proxy, patch, call, warm, countMismatched, errors } = await open(t)
   t.equal(await warm(), 200)
-  proxy.insertOnce('PUT', recordOf(SEED.otherRecordId))
+  proxy.injectOnce('PUT', recordOf(SEED.otherRecordId))
 
   const reply = await patch(number(2))
   await until(() => proxy.connections() === 0)
@@ -45,7 +45,7 @@ t.test('a write that gets another record’s answer is not reported as done, and
 t.test('a caller never gets the record of another location, whatever its id', async (t) => {
   const { proxy, call, warm, countMismatched } = await open(t)
   await warm()
-  proxy.insertOnce('GET', recordOf(SEED.recordId, { locationId: SEED.secondLocationId }))
+  proxy.injectOnce('GET', recordOf(SEED.recordId, { locationId: SEED.secondLocationId }))
 
   const reply = await call(RECORD)
 
@@ -57,7 +57,7 @@ t.test('a caller never gets the record of another location, whatever its id', as
 t.test('an older answer about the same record proves no write: the record is read once more', async (t) => {
   const { proxy, patch, warm } = await open(t)
   await warm()
-  proxy.insertOnce('PUT', recordOf(SEED.recordId, { properties: { customer_number: 1 } }))
+  proxy.injectOnce('PUT', recordOf(SEED.recordId, { properties: { customer_number: 1 } }))
 
   t.match(await patch(number(2)), { status: 200, json: { record: { properties: { customer_number: 2 } } } })
 })
@@ -66,7 +66,7 @@ t.test('nothing is written based on a record that was read for another call', as
   const { simulator, proxy, patch, warm } = await open(t)
   await warm()
   simulator.clearReceived()
-  proxy.insertOnce('GET', recordOf(SEED.otherRecordId, { owners: [], follower: [] }))
+  proxy.injectOnce('GET', recordOf(SEED.otherRecordId, { owners: [], follower: [] }))
 
   const reply = await patch({ owner: ['newOwner'] })
 
@@ -77,7 +77,7 @@ t.test('nothing is written based on a record that was read for another call', as
 t.test('an answer without a record id is refused', async (t) => {
   const { proxy, patch, warm } = await open(t)
   await warm()
-  proxy.insertOnce('PUT', answerBytes(200, { record: { properties: { customer_number: 2 } } }))
+  proxy.injectOnce('PUT', responseBytes(200, { record: { properties: { customer_number: 2 } } }))
 
   t.match(await patch(number(2)), { status: 502, json: { code: 'upstream-unreadable', applied: 'unknown' } })
 })
@@ -85,9 +85,9 @@ t.test('an answer without a record id is refused', async (t) => {
 t.test('a refusal that names another object proves nothing about a write', async (t) => {
   const { proxy, patch, warm } = await open(t)
   await warm()
-  proxy.insertOnce(
+  proxy.injectOnce(
     'PUT',
-    answerBytes(404, { message: 'Custom Object (custom_objects.pet) not found', statusCode: 404 })
+    responseBytes(404, { message: 'Custom Object (custom_objects.pet) not found', statusCode: 404 })
   )
 
   t.match(await patch(number(2)), { status: 502, json: { code: 'upstream-unreadable', applied: 'unknown' } })
@@ -99,7 +99,7 @@ for (const [title, body] of [
 ] as const) {
   t.test(`the fields of ${title} are not taken for those of an object`, async (t) => {
     const { proxy, call, countMismatched } = await open(t)
-    proxy.insertOnce('GET', answerBytes(200, body))
+    proxy.injectOnce('GET', responseBytes(200, body))
     const path = `/objects/${SEED.schemaKey}?locationId=${SEED.locationId}`
 
     const reply = await call(path)
@@ -116,7 +116,7 @@ t.test('an id in another case is the same id, and an object may be named by its 
 
   t.equal((await patch(number(3), {}, RECORD.replace(SEED.schemaKey, id))).status, 200)
   t.equal((await call(`/objects/${id}?locationId=${SEED.locationId}`)).status, 200)
-  proxy.insertOnce('GET', recordOf(SEED.recordId.toUpperCase()))
+  proxy.injectOnce('GET', recordOf(SEED.recordId.toUpperCase()))
   t.equal((await call(RECORD)).status, 200)
 })
 
@@ -131,7 +131,7 @@ t.test('calls on other connections go on when one is ended', async (t) => {
   })
   const slow = patch(number(4), {}, OTHER)
   await until(() => simulator.received({ method: 'PUT' }).length === 2)
-  proxy.insertOnce('PUT', recordOf(SEED.secondRecordId))
+  proxy.injectOnce('PUT', recordOf(SEED.secondRecordId))
 
   t.equal((await patch(number(5))).status, 502)
   t.match(await slow, { status: 200, json: { record: { id: SEED.otherRecordId, properties: { customer_number: 4 } } } })

@@ -2,7 +2,15 @@ import { monitorEventLoopDelay } from 'node:perf_hooks'
 import t, { type Test } from 'tap'
 import { SEED } from '../simulator/seed.ts'
 import type { Fault, Simulator } from '../simulator/simulator.ts'
-import { BARE, CHANGE, connect, patchAll, putRecords, recordId, tally } from '../support/calls.ts'
+import {
+  CHANGE,
+  connectLocation,
+  countOutcomes,
+  PASS_THROUGH,
+  patchAll,
+  putRecords,
+  recordId
+} from '../support/calls.ts'
 import { RECORD, type Reply, startGateway, startSimulator, type TestGateway, until } from '../support/harness.ts'
 import { startProxy } from '../support/proxy.ts'
 
@@ -93,7 +101,7 @@ t.test('an older write never overtakes a newer one of its record', async (t) => 
     await new Promise((resolve) => setTimeout(resolve, 5))
   }
 
-  t.strictSame(tally(await Promise.all(sent)), { 200: 20 })
+  t.strictSame(countOutcomes(await Promise.all(sent)), { 200: 20 })
   const written = simulator.received(PUTS).map(({ body }) => JSON.parse(body).properties.customer_number)
   t.strictSame(
     written,
@@ -120,7 +128,7 @@ t.test('a write that waits for an earlier one is refused at its deadline, and no
 t.test('a caller of one location cannot delay writes to the records of another', async (t) => {
   const simulator = await startSimulator(t)
   const gateway = await startGateway(t, { simulator })
-  await connect(gateway, simulator, SEED.secondLocationId)
+  await connectLocation(gateway, simulator, SEED.secondLocationId)
   simulator.failNext({ kind: 'hang', ...PUTS })
   const stranger = RECORD.replace(SEED.locationId, SEED.secondLocationId)
   const hanging = gateway.patch(CHANGE, { headers: { 'x-request-timeout-ms': '3000' } }, stranger)
@@ -140,7 +148,7 @@ t.test('after a pause one call goes first, and the others once it has passed', a
 
   const replies = [await first, ...(await patchAll(gateway, paths.slice(1)))]
 
-  t.strictSame(tally(replies), { 200: 21 })
+  t.strictSame(countOutcomes(replies), { 200: 21 })
   t.equal(puts(simulator), 23, 'only the trial call was refused again')
 })
 
@@ -152,7 +160,7 @@ async function startWithProxy(t: Test) {
   const env = { HIGHLEVEL_API_URL: `http://127.0.0.1:${proxy.port}`, LOCATION_BURST_MAX: '100000' }
   const gateway = await startGateway(t, { simulator, env })
   const locations = [SEED.locationId, SEED.secondLocationId, 'aThirdLocation']
-  for (const id of locations.slice(1)) await connect(gateway, simulator, id)
+  for (const id of locations.slice(1)) await connectLocation(gateway, simulator, id)
   const paths = locations.map((id) => putRecords(simulator, 1_000, id))
   let n = 0
   const ask = (headers: Record<string, string> = {}) => {
@@ -214,7 +222,7 @@ for (const mode of ['cut', 'hang'] as const) {
       const at = (share: number) => times[Math.ceil(times.length * share) - 1]
       t.comment(`${times.length} refused after ${at(0.5)} ms (p50), ${at(0.99)} ms (p99), ${at(1)} ms at most`)
       const afterwards = calls.filter(({ at }) => at > backAt + 5_000)
-      t.strictSame(tally(afterwards.map(({ reply }) => reply)), { 200: afterwards.length })
+      t.strictSame(countOutcomes(afterwards.map(({ reply }) => reply)), { 200: afterwards.length })
       const lines = gateway.logged().filter(({ scope }) => scope === 'upstream')
       t.match(
         lines.map(({ msg }) => msg),
@@ -240,8 +248,8 @@ t.test('a location that gets nothing but 500s opens no circuit', async (t) => {
   const failing = Array.from({ length: 60 }, () => gateway.patch(CHANGE, {}, path))
   const others = Array.from({ length: 60 }, () => ask())
 
-  t.strictSame(tally(await Promise.all(failing)), { '502 upstream-failed': 60 })
-  t.strictSame(tally(await Promise.all(others)), { 200: 60 })
+  t.strictSame(countOutcomes(await Promise.all(failing)), { '502 upstream-failed': 60 })
+  t.strictSame(countOutcomes(await Promise.all(others)), { 200: 60 })
 })
 
 t.test('when the connections of one location break, only its calls are refused', async (t) => {
@@ -255,8 +263,8 @@ t.test('when the connections of one location break, only its calls are refused',
   const failing = await patchAll(gateway, new Array(30).fill(RECORD))
   const others = await patchAll(gateway, putRecords(simulator, 30, SEED.secondLocationId))
 
-  t.ok((tally(failing)['503 upstream-unavailable'] ?? 0) > 10)
-  t.strictSame(tally(others), { 200: 30 })
+  t.ok((countOutcomes(failing)['503 upstream-unavailable'] ?? 0) > 10)
+  t.strictSame(countOutcomes(others), { 200: 30 })
 })
 
 t.test('whatever fails, every call is answered in time, and its answer is true of the write', async (t) => {
@@ -264,7 +272,7 @@ t.test('whatever fails, every call is answered in time, and its answer is true o
   const env = { LOCATION_BURST_MAX: '10000', UPSTREAM_TIMEOUT_MS: '300', LOCATION_QUEUE_MAX: '1000' }
   const gateway = await startGateway(t, { simulator, env })
   const locations = Array.from({ length: 20 }, (_, n) => `location${n}`)
-  for (const id of locations) await connect(gateway, simulator, id)
+  for (const id of locations) await connectLocation(gateway, simulator, id)
   const paths = locations.flatMap((id) => putRecords(simulator, 50, id))
   const kinds: Fault[] = [
     { kind: 'reset-before' },
@@ -303,7 +311,7 @@ t.test('whatever fails, every call is answered in time, and its answer is true o
   await Promise.all(Array.from({ length: 40 }, worker))
   lag.disable()
 
-  const counts = tally(outcomes.map(({ reply }) => reply))
+  const counts = countOutcomes(outcomes.map(({ reply }) => reply))
   t.comment(counts)
   t.equal(outcomes.length, 1_000)
   t.ok(Object.keys(counts).length > 4 && (counts['200'] ?? 0) > 50)
@@ -337,7 +345,7 @@ t.test('calls in flight are answered at shutdown, as far as HighLevel answers in
   const simulator = await startSimulator(t, { burstMax: 2 })
   const gateway: TestGateway = await startGateway(t, {
     simulator,
-    env: { SHUTDOWN_GRACE_MS: '1000', LOCATION_BURST_MAX: '2', ...BARE }
+    env: { SHUTDOWN_GRACE_MS: '1000', LOCATION_BURST_MAX: '2', ...PASS_THROUGH }
   })
   const [quick = '', slow = '', ...waiting] = putRecords(simulator, 4)
   simulator.failNext({ kind: 'slow', delayMs: 300, ...PUTS })
@@ -360,7 +368,7 @@ t.test('calls in flight are answered at shutdown, as far as HighLevel answers in
 
 t.test('a call that is cut off while it reads has written nothing', async (t) => {
   const simulator = await startSimulator(t)
-  const gateway = await startGateway(t, { simulator, env: { SHUTDOWN_GRACE_MS: '1000', ...BARE } })
+  const gateway = await startGateway(t, { simulator, env: { SHUTDOWN_GRACE_MS: '1000', ...PASS_THROUGH } })
   simulator.failNext({ kind: 'hang', method: 'GET' })
   const sent = gateway.patch(CHANGE, { headers: { 'if-match': '"any"' } })
   await until(() => simulator.received({ method: 'GET' }).length === 1)

@@ -2,7 +2,7 @@ import t from 'tap'
 import { catalog, type ProblemCode } from '../../src/problems/catalog.ts'
 import { SEED } from '../simulator/seed.ts'
 import type { Simulator } from '../simulator/simulator.ts'
-import { RECORD, type Reply, raw, startGateway, startSimulator, type TestGateway } from '../support/harness.ts'
+import { RECORD, type Reply, sendRaw, startGateway, startSimulator, type TestGateway } from '../support/harness.ts'
 
 const CHANGE = { properties: { customer_number: 5 } }
 
@@ -35,7 +35,7 @@ const patchPath =
 
 /** Uses a raw socket, since fetch sends no Expect header. */
 async function patchExpecting(origin: string): Promise<Reply> {
-  const answer = await raw(
+  const answer = await sendRaw(
     origin,
     `PATCH ${RECORD} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: miracles\r\n\r\n`
   )
@@ -379,7 +379,7 @@ t.test('without a database, callers that are not cached get vault-unavailable, a
 t.test('invalid HTTP is answered with a problem, and the connection is closed', async (t) => {
   const { origin } = await startGateway(t)
 
-  const answer = await raw(origin, 'HELLO\r\n\r\n')
+  const answer = await sendRaw(origin, 'HELLO\r\n\r\n')
 
   t.match(answer, /^HTTP\/1\.1 400 Bad Request\r\n/)
   t.match(answer, /"code":"invalid-request"/)

@@ -33,7 +33,7 @@ async function startWithCallUnderWay(t: Test) {
   await vault.addKey({ id: 'key_all', name: 'all', hash: credentialHash(KEY), locations: ['*'] })
   await vault.close()
   const npm = runScript(t, 'start', variables)
-  const [, origin = ''] = await npm.writes(/"origin":"([^"]+)"/)
+  const [, origin = ''] = await npm.waitForOutput(/"origin":"([^"]+)"/)
   await fetch(`${origin}/oauth/callback?code=${simulator.connect().code}`)
   simulator.failNext({ kind: 'slow', delayMs: 1_500, method: 'PUT' })
   const reply = fetch(origin + RECORD, {
@@ -53,40 +53,40 @@ t.test('SIGTERM to npm start has the gateway answer the call under way, and noth
   t.equal((await reply).status, 200)
   t.equal(await npm.ended, 0)
   t.match(npm.output.stdout, /"msg":"shutdown complete"/)
-  t.notOk(npm.isLeft())
+  t.notOk(npm.isRunning())
 })
 
 t.test('Ctrl-C under npm start, which arrives twice, lets the call under way end as well', async (t) => {
   const { npm, reply } = await startWithCallUnderWay(t)
 
-  npm.killAll('SIGINT')
+  npm.killGroup('SIGINT')
 
   t.equal((await reply).status, 200)
   t.equal(await npm.ended, 0)
   t.match(npm.output.stdout, /"signal":"SIGINT"/)
-  t.notOk(npm.isLeft())
+  t.notOk(npm.isRunning())
 })
 
 t.test('SIGTERM to npm run sandbox ends gateway and simulator', async (t) => {
   const npm = runScript(t, 'sandbox', { PORT: await freePort(), ADMIN_PORT: '0', SIMULATOR_PORT: '0' })
-  await npm.writes(/Ctrl-C ends both/)
+  await npm.waitForOutput(/Ctrl-C ends both/)
 
   npm.kill('SIGTERM')
 
   t.equal(await npm.ended, 0)
-  t.notOk(npm.isLeft())
+  t.notOk(npm.isRunning())
 })
 
 t.test('SIGTERM while npm start builds ends it before there is a server', async (t) => {
   const folder = projectFolder(t)
   const npm = runScript(t, 'start', environment(t, undefined), folder)
   // npm says what it runs before it runs it.
-  await npm.writes(/npm run --silent build/)
+  await npm.waitForOutput(/npm run --silent build/)
 
   npm.kill('SIGTERM')
 
   t.not(await npm.ended, 0)
-  await until(() => !npm.isLeft())
+  await until(() => !npm.isRunning())
   t.notMatch(npm.output.stdout, /"msg":"ready"/)
 })
 

@@ -23,7 +23,7 @@ async function environment() {
 t.test('the sandbox prints the README’s curl, which gives the README’s answer to the letter', async (t) => {
   const env = await environment()
   const sandbox = startProcess(t, SANDBOX, env, { cwd: temporaryFolder(t) })
-  const [printed] = await sandbox.writes(/curl [\s\S]*?'\n\n/)
+  const [printed] = await sandbox.waitForOutput(/curl [\s\S]*?'\n\n/)
   const curl = block('curl')
 
   const answer = execFileSync('bash', ['-c', curl.replace(':3000/', `:${env.PORT}/`)], { encoding: 'utf8' })
@@ -56,7 +56,7 @@ t.test('a sandbox whose port is taken says which one and what to do', async (t) 
 t.test('the README’s error is answered to the letter', async (t) => {
   const env = await environment()
   const sandbox = startProcess(t, SANDBOX, env, { cwd: temporaryFolder(t) })
-  await sandbox.writes(/curl [\s\S]*?'\n\n/)
+  await sandbox.waitForOutput(/curl [\s\S]*?'\n\n/)
   const [, curl = '', answer = ''] =
     /## An error[\s\S]*?```sh\n([\s\S]*?)\n```[\s\S]*?```json\n([\s\S]*?)\n```/.exec(README) ?? []
 

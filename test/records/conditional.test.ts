@@ -2,7 +2,7 @@ import { Redis } from 'ioredis'
 import t from 'tap'
 import { SEED } from '../simulator/seed.ts'
 import type { Simulator } from '../simulator/simulator.ts'
-import { CHANGE, tally } from '../support/calls.ts'
+import { CHANGE, countOutcomes } from '../support/calls.ts'
 import { RECORD, startGateway, startSimulator, type TestGateway, until } from '../support/harness.ts'
 import { startProxy } from '../support/proxy.ts'
 import { redisAddress, redisUrl, withRedis } from '../support/redis.ts'
@@ -134,7 +134,7 @@ withRedis(
       const writes = Array.from({ length: 200 }, (_, n) =>
         gateways[n % 2 === 0 ? 0 : 1].patch({ properties: { customer_number: n } }, when(tag))
       )
-      t.strictSame(tally(await Promise.all(writes)), { 200: 1, '412 precondition-failed': 199 })
+      t.strictSame(countOutcomes(await Promise.all(writes)), { 200: 1, '412 precondition-failed': 199 })
     }
     const client = new Redis(REDIS_URL)
     t.teardown(() => client.disconnect())
@@ -175,7 +175,7 @@ withRedis('wanted lists written by two processes at the same time never mix', as
 
   for (let round = 0; round < 10; round += 1) {
     const write = (n: 0 | 1) => gateways[n].patch({ properties: { section_of_app: lists[n] } })
-    t.strictSame(tally(await Promise.all([write(0), write(1)])), { 200: 2 })
+    t.strictSame(countOutcomes(await Promise.all([write(0), write(1)])), { 200: 2 })
     const held = [stored(simulator)?.properties['section_of_app']].flat().sort()
     t.ok(
       lists.some((list) => JSON.stringify([...list].sort()) === JSON.stringify(held)),
@@ -223,7 +223,7 @@ t.test('while Redis does not answer, each process still serializes its condition
 
   const replies = await Promise.all(Array.from({ length: 10 }, () => gateway.patch(CHANGE, when(tag))))
 
-  t.strictSame(tally(replies), { 200: 1, '412 precondition-failed': 9 })
+  t.strictSame(countOutcomes(replies), { 200: 1, '412 precondition-failed': 9 })
 })
 
 withRedis('while Redis hangs, conditional writes and wanted lists are answered in time', async (t) => {

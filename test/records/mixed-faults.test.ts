@@ -3,8 +3,8 @@ import t, { type Test } from 'tap'
 import { SEED } from '../simulator/seed.ts'
 import type { Fault, Simulator } from '../simulator/simulator.ts'
 import { RECORD_PATH } from '../simulator/test-client.ts'
-import { connect, putRecords, tally } from '../support/calls.ts'
-import { type Reply, raw, startGateway, startSimulator, type TestGateway } from '../support/harness.ts'
+import { connectLocation, countOutcomes, putRecords } from '../support/calls.ts'
+import { type Reply, sendRaw, startGateway, startSimulator, type TestGateway } from '../support/harness.ts'
 
 /**
  * For more writes, or to repeat a run: `WRITES=10000 SEED=7 npm exec -- tap --disable-coverage
@@ -178,7 +178,7 @@ async function answerLength(simulator: Simulator): Promise<number> {
     'Content-Type: application/json',
     `Content-Length: ${body.length}`
   ]
-  return Buffer.byteLength(await raw(simulator.origin, `${head.join('\r\n')}\r\n\r\n${body}`))
+  return Buffer.byteLength(await sendRaw(simulator.origin, `${head.join('\r\n')}\r\n\r\n${body}`))
 }
 
 function report(t: Test, outcomes: readonly Outcome[], stored: ReadonlySet<string>): void {
@@ -188,7 +188,7 @@ function report(t: Test, outcomes: readonly Outcome[], stored: ReadonlySet<strin
     const cell = `${reportedOutcome(reply)}, ${stored.has(name) ? 'stored' : 'not stored'}`
     rows.set(kind, { ...row, [cell]: (row[cell] ?? 0) + 1 })
   }
-  t.comment(tally(outcomes.map(({ reply }) => reply)))
+  t.comment(countOutcomes(outcomes.map(({ reply }) => reply)))
   for (const [kind, row] of rows) t.comment(kind, JSON.stringify(row))
 }
 
@@ -203,7 +203,7 @@ t.test(
     })
     const locations = range(1, LOCATIONS).map((n) => `mixedFaults${n}`)
     for (const id of locations) {
-      await connect(gateway, simulator, id)
+      await connectLocation(gateway, simulator, id)
       simulator.putRecord(SEED.schemaKey, {
         id: `ffffff${id.slice(-1).padStart(18, '0')}`,
         locationId: id,

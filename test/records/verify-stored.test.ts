@@ -1,14 +1,14 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { isSameValue } from '../../src/records/same-value.ts'
-import type { NeglectKind } from '../simulator/neglect.ts'
 import { SEED } from '../simulator/seed.ts'
+import type { WriteQuirkName } from '../simulator/write-quirks.ts'
 import { startGateway, startSimulator } from '../support/harness.ts'
 
 const file = (name: string) => ({ url: `https://files.example.com/${name}.png` })
 const NOT_STORED = { status: 422, code: 'upstream-rejected', applied: 'unknown' }
 
-const neglects: [kind: NeglectKind, patch: object, pointers: string[]][] = [
+const quirks: [kind: WriteQuirkName, patch: object, pointers: string[]][] = [
   ['drop-added-options', { properties: { section_of_app: { add: ['workflows'] } } }, ['/properties/section_of_app']],
   ['drop-added-options', { properties: { tags: ['Urgent'], ticket_name: 'x' } }, ['/properties/tags']],
   ['keep-removed', { properties: { section_of_app: { remove: ['Contacts'] } } }, ['/properties/section_of_app']],
@@ -58,11 +58,11 @@ for (const env of [{}, { SCHEMA_VALIDATION: 'off' }]) {
     const seeded = simulator.record(SEED.schemaKey, SEED.recordId)
     if (seeded === undefined) throw new Error('The seed has no record')
 
-    for (const [kind, body, pointers] of neglects) {
+    for (const [kind, body, pointers] of quirks) {
       simulator.putRecord(SEED.schemaKey, seeded)
-      simulator.neglect(kind)
+      simulator.setWriteQuirks(kind)
       const { json } = await patch(body)
-      simulator.neglect()
+      simulator.setWriteQuirks()
 
       t.match(json, NOT_STORED, `${kind} ${JSON.stringify(body)}`)
       const errors = (json['errors'] ?? []) as { pointer: string; code: string }[]
@@ -85,7 +85,7 @@ t.test('values that HighLevel did not store are reported without a schema too', 
     ['keep-cleared', { ticket_name: null }],
     ['hide-written', { priority: 'low' }]
   ] as const) {
-    simulator.neglect(kind)
+    simulator.setWriteQuirks(kind)
     t.match((await patch({ properties })).json, NOT_STORED, kind)
   }
 })
@@ -95,7 +95,7 @@ t.test('an answer older than the write causes a second read, which becomes the a
   const { patch } = await startGateway(t, { simulator })
   await patch({ properties: { customer_number: 1 } })
   simulator.clearReceived()
-  simulator.neglect('answer-old')
+  simulator.setWriteQuirks('answer-old')
 
   const reply = await patch({
     properties: { ticket_name: 'x', money: null, tags: { add: ['urgent'] } },
@@ -118,7 +118,7 @@ t.test('if the second read fails, the answer to the write counts', async (t) => 
   const simulator = await startSimulator(t)
   const { patch } = await startGateway(t, { simulator })
   await patch({ properties: { customer_number: 1 } })
-  simulator.neglect('hide-written')
+  simulator.setWriteQuirks('hide-written')
   simulator.failNext({ kind: 'status', status: 404, body: { message: 'gone' }, method: 'GET', times: 9 })
 
   t.match((await patch({ properties: { priority: 'low' } })).json, {
@@ -131,7 +131,7 @@ t.test('for types whose values HighLevel may replace, only missing and uncleared
   const simulator = await startSimulator(t)
   const { patch } = await startGateway(t, { simulator })
   const path = `/records/business/${SEED.businessRecordId}?locationId=${SEED.locationId}`
-  simulator.neglect('keep-old')
+  simulator.setWriteQuirks('keep-old')
 
   t.equal((await patch({ properties: { city: 'New York' } }, {}, path)).status, 200)
   t.match((await patch({ properties: { city: null } }, {}, path)).json, NOT_STORED)
@@ -184,11 +184,11 @@ const patches = fc.record(
   { requiredKeys: [] }
 )
 
-for (const kinds of [[], ['format']] as NeglectKind[][]) {
+for (const kinds of [[], ['format']] as WriteQuirkName[][]) {
   t.test(`values that HighLevel rewrites are not reported, ${JSON.stringify(kinds)}`, async (t) => {
     const simulator = await startSimulator(t, { burstMax: 100_000 })
     const { patch } = await startGateway(t, { simulator, env: { LOCATION_BURST_MAX: '100000' } })
-    simulator.neglect(...kinds)
+    simulator.setWriteQuirks(...kinds)
 
     await fc.assert(
       fc.asyncProperty(patches, async ({ unknown_to_none: _, ...properties }) => {

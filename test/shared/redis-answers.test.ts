@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import { BARE, CHANGE, patchAll, putRecords, tally } from '../support/calls.ts'
+import { CHANGE, countOutcomes, PASS_THROUGH, patchAll, putRecords } from '../support/calls.ts'
 import { startGateway, startSimulator, type TestGateway, until } from '../support/harness.ts'
 import { NO_REDIS, redisAddress, redisUrl } from '../support/redis.ts'
 import { startRedisProxy } from '../support/redis-proxy.ts'
@@ -13,7 +13,7 @@ async function open(t: Test) {
   if (address === undefined) return undefined
   const proxy = await startRedisProxy(t, address)
   const simulator = await startSimulator(t)
-  const env = { REDIS_URL: (await redisUrl(proxy.port)) ?? '', ...BARE }
+  const env = { REDIS_URL: (await redisUrl(proxy.port)) ?? '', ...PASS_THROUGH }
   const gateway = await startGateway(t, { simulator, env })
   await until(async () => (await readiness(gateway)) === 'ready')
   const answer = (part: string, resp: string) =>
@@ -60,10 +60,10 @@ withProxy('whatever Redis answers for permits, no location freezes and no call f
     await until(async () => (await readiness(gateway)) === 'ready')
     const before = downs(gateway).length
     answer(KEYS.permits, resp)
-    t.strictSame(tally(await patchAll(gateway, paths)), { 200: 3 }, name)
+    t.strictSame(countOutcomes(await patchAll(gateway, paths)), { 200: 3 }, name)
     t.ok(downs(gateway).length > before, 'Redis counts as down')
     pass()
-    t.strictSame(tally(await patchAll(gateway, paths)), { 200: 3 }, `after ${name}`)
+    t.strictSame(countOutcomes(await patchAll(gateway, paths)), { 200: 3 }, `after ${name}`)
   }
 })
 
@@ -75,9 +75,9 @@ for (const [what, part] of Object.entries(KEYS)) {
       await until(async () => (await readiness(gateway)) === 'ready')
       const before = downs(gateway).length
       answer(part, resp)
-      t.strictSame(tally(await patchAll(gateway, paths)), { 200: 3 }, resp)
+      t.strictSame(countOutcomes(await patchAll(gateway, paths)), { 200: 3 }, resp)
       const conditional = { headers: { 'if-match': '*' } }
-      t.strictSame(tally(await patchAll(gateway, paths, conditional)), { 200: 3 }, `with a condition: ${resp}`)
+      t.strictSame(countOutcomes(await patchAll(gateway, paths, conditional)), { 200: 3 }, `with a condition: ${resp}`)
       await until(() => downs(gateway).length > before)
       pass()
     }

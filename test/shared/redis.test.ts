@@ -3,7 +3,7 @@ import { connect } from 'node:net'
 import { createInterface } from 'node:readline'
 import { Redis } from 'ioredis'
 import { SEED } from '../simulator/seed.ts'
-import { BARE, CHANGE, patchAll, putRecords, tally, useElsewhere } from '../support/calls.ts'
+import { CHANGE, callAsOtherClient, countOutcomes, PASS_THROUGH, patchAll, putRecords } from '../support/calls.ts'
 import { createClock } from '../support/clock.ts'
 import { type Reply, startGateway, startSimulator, type TestGateway, until } from '../support/harness.ts'
 import { startProxy } from '../support/proxy.ts'
@@ -13,7 +13,7 @@ const WINDOW_MS = 1_000
 const limits = (max: number) => ({
   LOCATION_BURST_MAX: String(max),
   LOCATION_BURST_WINDOW_MS: String(WINDOW_MS),
-  ...BARE
+  ...PASS_THROUGH
 })
 const puts = { method: 'PUT' }
 
@@ -28,7 +28,7 @@ withRedis('two processes share one quota, and HighLevel rejects no call', async 
 
   const replies = await Promise.all([patchAll(first, paths.slice(0, 30)), patchAll(second, paths.slice(30))])
 
-  t.strictSame(tally(replies.flat()), { 200: 60 })
+  t.strictSame(countOutcomes(replies.flat()), { 200: 60 })
   t.equal(simulator.received(puts).length, 60)
   t.equal(simulator.countInWindow(SEED.locationId), 20)
   t.ok(performance.now() - startedAt < 4 * WINDOW_MS, 'in three windows')
@@ -48,9 +48,9 @@ withRedis('a process that asks late is served along with another that is already
 
   const few = await patchAll(late, paths.slice(80))
 
-  t.strictSame(tally(few), { 200: 10 })
+  t.strictSame(countOutcomes(few), { 200: 10 })
   t.notOk(isFinished)
-  t.strictSame(tally(await many), { 200: 80 })
+  t.strictSame(countOutcomes(await many), { 200: 80 })
 })
 
 withRedis('a caller’s limit counts across all processes', async (t, REDIS_URL) => {
@@ -61,7 +61,7 @@ withRedis('a caller’s limit counts across all processes', async (t, REDIS_URL)
 
   const replies = [await patchAll(first, paths.slice(0, 4)), await patchAll(second, paths.slice(4))].flat()
 
-  t.strictSame(tally(replies), { 200: 5, '429 caller-rate-limited': 3 })
+  t.strictSame(countOutcomes(replies), { 200: 5, '429 caller-rate-limited': 3 })
   t.match(replies[0]?.headers.get('ratelimit-policy'), /^"caller";q=5;w=60, "location-burst"/)
 })
 
@@ -100,7 +100,7 @@ withRedis('while Redis does not answer, every call is served, and the log says s
   for (const mode of ['hang', 'cut'] as const) {
     proxy.set(mode)
     const replies = await patchAll(gateway, paths.slice(0, 30))
-    t.strictSame(tally(replies), { 200: 30 }, mode)
+    t.strictSame(countOutcomes(replies), { 200: 30 }, mode)
     t.equal(await readiness(gateway), 'degraded')
     // Hanging connections are closed before new ones are opened.
     proxy.set('cut')
@@ -108,7 +108,7 @@ withRedis('while Redis does not answer, every call is served, and the log says s
     await until(async () => (await readiness(gateway)) === 'ready')
   }
 
-  t.strictSame(tally(await patchAll(gateway, paths.slice(30))), { 200: 30 })
+  t.strictSame(countOutcomes(await patchAll(gateway, paths.slice(30))), { 200: 30 })
   const changes = gateway
     .logged()
     .map(({ msg, err }) => ({ state: /^Redis (answers|does not answer)/.exec(String(msg))?.[1], err }))
@@ -125,7 +125,7 @@ withRedis('a gateway that starts without Redis serves calls, and shares limits o
   const proxy = await startProxy(t, address)
   proxy.set('cut')
   const simulator = await startSimulator(t)
-  const env = { REDIS_URL: (await redisUrl(proxy.port)) ?? '', CALLER_RATE_MAX: '3', ...BARE }
+  const env = { REDIS_URL: (await redisUrl(proxy.port)) ?? '', CALLER_RATE_MAX: '3', ...PASS_THROUGH }
   const gateway = await startGateway(t, { simulator, env })
 
   t.equal(await readiness(gateway), 'degraded')
@@ -157,7 +157,7 @@ withRedis('while Redis is down each process stays within its share of a quota', 
   proxy.set('hang')
   const replies = await Promise.all([patchAll(first, paths.slice(0, 30)), patchAll(second, paths.slice(30))])
 
-  t.strictSame(tally(replies.flat()), { 200: 60 })
+  t.strictSame(countOutcomes(replies.flat()), { 200: 60 })
   t.equal(simulator.countInWindow(SEED.locationId), 20)
 })
 
@@ -171,13 +171,13 @@ withRedis('a Redis that has lost its data gives nobody a second window', async (
   t.teardown(() => client.disconnect())
   await client.del(`rg:{${SEED.locationId}}:places`)
 
-  t.strictSame(tally(await patchAll(gateway, paths.slice(20))), { 200: 20 })
+  t.strictSame(countOutcomes(await patchAll(gateway, paths.slice(20))), { 200: 20 })
   t.equal(simulator.countInWindow(SEED.locationId), 20)
 })
 
 withRedis('counts that Redis does not have yet are sent before shutdown', async (t, REDIS_URL) => {
   const simulator = await startSimulator(t)
-  const gateway = await startGateway(t, { simulator, env: { REDIS_URL, ...BARE } })
+  const gateway = await startGateway(t, { simulator, env: { REDIS_URL, ...PASS_THROUGH } })
   await patchAll(gateway, putRecords(simulator, 5))
   await gateway.close()
   const client = new Redis(REDIS_URL)
@@ -204,7 +204,7 @@ withRedis('two processes both learn that a quota has shrunk', async (t, REDIS_UR
 
   simulator.setBurst(10)
 
-  t.strictSame(tally((await Promise.all(all)).flat()), { 200: 160 })
+  t.strictSame(countOutcomes((await Promise.all(all)).flat()), { 200: 160 })
   const rejections = simulator.received(puts).length - 160
   t.ok(rejections <= 40, `${rejections} rejections, at most one window's`)
 })
@@ -212,10 +212,10 @@ withRedis('two processes both learn that a quota has shrunk', async (t, REDIS_UR
 withRedis('after a rejection, two processes reserve nothing for other clients that are gone', async (t, REDIS_URL) => {
   const clock = createClock()
   const simulator = await startSimulator(t, { now: clock.now })
-  const open = () => startGateway(t, { simulator, env: { REDIS_URL, ...BARE } })
+  const open = () => startGateway(t, { simulator, env: { REDIS_URL, ...PASS_THROUGH } })
   const gateways = [await open(), await open()]
   const paths = putRecords(simulator, 60)
-  await useElsewhere(simulator, 100)
+  await callAsOtherClient(simulator, 100)
   for (const gateway of gateways) {
     const refused = await gateway.patch(CHANGE, { headers: { 'x-request-timeout-ms': '500' } })
     t.equal(refused.json['code'], 'location-burst-exhausted')
@@ -225,20 +225,20 @@ withRedis('after a rejection, two processes reserve nothing for other clients th
 
   const options = { headers: { 'x-request-timeout-ms': '5000' } }
   const replies = await Promise.all(gateways.map((one, n) => patchAll(one, paths.slice(n * 30, n * 30 + 30), options)))
-  t.strictSame(tally(replies.flat()), { 200: 60 })
+  t.strictSame(countOutcomes(replies.flat()), { 200: 60 })
 })
 
 withRedis('calls counted without Redis do not count twice when it is back', async (t) => {
   const address = await redisAddress()
   if (address === undefined) return
   const proxy = await startProxy(t, address)
-  const env = { REDIS_URL: (await redisUrl(proxy.port)) ?? '', ...BARE }
+  const env = { REDIS_URL: (await redisUrl(proxy.port)) ?? '', ...PASS_THROUGH }
   const simulator = await startSimulator(t)
   const gateways = [await startGateway(t, { simulator, env }), await startGateway(t, { simulator, env })]
   const paths = putRecords(simulator, 100)
   const soon = { headers: { 'x-request-timeout-ms': '2000' } }
   const send = async (count: number) =>
-    tally((await Promise.all(gateways.map((one) => patchAll(one, paths.splice(0, count), soon)))).flat())
+    countOutcomes((await Promise.all(gateways.map((one) => patchAll(one, paths.splice(0, count), soon)))).flat())
   const all = (status: string) =>
     until(async () => (await Promise.all(gateways.map(readiness))).every((one) => one === status))
   await all('ready')
@@ -258,7 +258,7 @@ withRedis('no call fails while Redis comes and goes', async (t) => {
   const address = await redisAddress()
   if (address === undefined) return
   const proxy = await startProxy(t, address)
-  const env = { REDIS_URL: (await redisUrl(proxy.port)) ?? '', ...BARE }
+  const env = { REDIS_URL: (await redisUrl(proxy.port)) ?? '', ...PASS_THROUGH }
   const simulator = await startSimulator(t)
   const gateways = [await startGateway(t, { simulator, env }), await startGateway(t, { simulator, env })]
   const paths = putRecords(simulator, 80)
@@ -272,21 +272,21 @@ withRedis('no call fails while Redis comes and goes', async (t) => {
     }
   }
 
-  t.strictSame(tally(await Promise.all(replies)), { 200: 80 })
+  t.strictSame(countOutcomes(await Promise.all(replies)), { 200: 80 })
 })
 
 withRedis(
   'a Redis that has lost its counts does not make own calls look like those of other clients',
   async (t, REDIS_URL) => {
     const simulator = await startSimulator(t, { burstMax: 20 })
-    const gateway = await startGateway(t, { simulator, env: { ...BARE, LOCATION_BURST_MAX: '20', REDIS_URL } })
+    const gateway = await startGateway(t, { simulator, env: { ...PASS_THROUGH, LOCATION_BURST_MAX: '20', REDIS_URL } })
     const prefix = new URL(REDIS_URL).searchParams.get('keyPrefix') ?? ''
     const client = new Redis(REDIS_URL)
     t.teardown(() => client.disconnect())
     const paths = putRecords(simulator, 20)
     const soon = { headers: { 'x-request-timeout-ms': '4000' } }
 
-    t.strictSame(tally(await patchAll(gateway, paths.slice(0, 15))), { 200: 15 })
+    t.strictSame(countOutcomes(await patchAll(gateway, paths.slice(0, 15))), { 200: 15 })
     simulator.failNext({ kind: 'slow', delayMs: 200, method: 'PUT' })
     const during = gateway.patch(CHANGE, {}, paths[15])
     await until(() => simulator.received(puts).length === 16)
@@ -294,8 +294,8 @@ withRedis(
     t.equal(keys.length, 2)
     await client.del(...keys)
 
-    t.strictSame(tally([await gateway.patch(CHANGE, soon, paths[16]), await during]), { 200: 2 })
-    t.strictSame(tally(await patchAll(gateway, paths.slice(17), soon)), { 200: 3 })
+    t.strictSame(countOutcomes([await gateway.patch(CHANGE, soon, paths[16]), await during]), { 200: 2 })
+    t.strictSame(countOutcomes(await patchAll(gateway, paths.slice(17), soon)), { 200: 3 })
     t.equal(simulator.countInWindow(SEED.locationId), 20)
   }
 )

@@ -1,7 +1,7 @@
 import { type Answer, guardRefusal, requestRefusal } from './answers.ts'
 import { isJson, parseJson } from './bodies.ts'
 import type { CompanyHolder, LocationHolder } from './holders.ts'
-import type { Received } from './journal.ts'
+import type { ReceivedRequest } from './journal.ts'
 import { locationNotActive, tokenBody } from './oauth.ts'
 import { SEED } from './seed.ts'
 import { appIdOf } from './settings.ts'
@@ -11,9 +11,9 @@ const MINTED_TTL_SECONDS = 86_400
 const INSTALLED_AT = '2024-07-11T09:00:00.000Z'
 
 /** POST /oauth/locationToken: an agency's token makes one for a location of its own, as often as it likes. */
-export function mintLocationToken(world: World, request: Received, company: CompanyHolder): Answer {
-  const { companyId, locationId } = paramsOf(request)
-  if (typeof companyId !== 'string' || typeof locationId !== 'string') throw missing({ companyId, locationId })
+export function mintLocationToken(world: World, request: ReceivedRequest, company: CompanyHolder): Answer {
+  const { companyId, locationId } = readParams(request)
+  if (typeof companyId !== 'string' || typeof locationId !== 'string') throw missingParams({ companyId, locationId })
   const isReachable = company.companyId === companyId && isApproved(company, locationId)
   if (!isReachable || !world.locations.isInstalled(locationId)) {
     throw guardRefusal(403, 'The token does not have access to this location.')
@@ -26,9 +26,9 @@ export function mintLocationToken(world: World, request: Received, company: Comp
 }
 
 /** GET /oauth/installedLocations */
-export function listInstalledLocations(world: World, { query }: Received, company: CompanyHolder): Answer {
+export function listInstalledLocations(world: World, { query }: ReceivedRequest, company: CompanyHolder): Answer {
   const { companyId, appId, locationId, isInstalled, skip = '0', limit = '20' } = query
-  if (companyId === undefined || appId === undefined) throw missing({ companyId, appId })
+  if (companyId === undefined || appId === undefined) throw missingParams({ companyId, appId })
   const versionId = appIdOf(world.settings.clientId)
   const locations = SEED.locations
     .filter(({ id }) => isApproved(company, id) && (locationId === undefined || locationId === id))
@@ -51,10 +51,10 @@ const isApproved = ({ approvedLocations }: CompanyHolder, locationId: string) =>
   approvedLocations?.includes(locationId) ?? true
 
 /** The parameters come form-encoded, or as JSON: HighLevel documents both. */
-const paramsOf = (request: Received): Record<string, unknown> =>
+const readParams = (request: ReceivedRequest): Record<string, unknown> =>
   isJson(request) ? parseJson(request) : Object.fromEntries(new URLSearchParams(request.body))
 
-function missing(params: Record<string, unknown>) {
+function missingParams(params: Record<string, unknown>) {
   const names = Object.keys(params).filter((name) => typeof params[name] !== 'string')
   return requestRefusal(
     422,

@@ -25,7 +25,7 @@ export const requestRefusal = (status: number, message: string | string[]) =>
   new Refusal(status, { message, error: STATUS_CODES[status], statusCode: status })
 
 /** Runs a route to its answer, a refusal included. Any other error is a fault of the simulator and passes. */
-export function outcome(act: () => Answer): Answer {
+export function catchRefusal(act: () => Answer): Answer {
   try {
     return act()
   } catch (error) {

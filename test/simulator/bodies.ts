@@ -1,12 +1,12 @@
 import { requestRefusal } from './answers.ts'
 import { isObject } from './delta.ts'
-import type { Received } from './journal.ts'
+import type { ReceivedRequest } from './journal.ts'
 
-export const isJson = ({ headers }: Received): boolean =>
+export const isJson = ({ headers }: ReceivedRequest): boolean =>
   headers['content-type']?.startsWith('application/json') ?? false
 
 /** @throws Refusal 400 where the body is no JSON object */
-export function parseJson({ body }: Received): Record<string, unknown> {
+export function parseJson({ body }: ReceivedRequest): Record<string, unknown> {
   let parsed: unknown
   try {
     parsed = JSON.parse(body)

@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import type { Controls } from './controls.ts'
-import type { Received } from './journal.ts'
+import type { ReceivedRequest } from './journal.ts'
 import { SEED } from './seed.ts'
 import { appIdOf, type Settings } from './settings.ts'
 
@@ -10,25 +10,30 @@ const CHOOSE_PATH = '/v2/oauth/choose'
 export const isConsentPath = (path: string): boolean => SHOW_PATHS.has(path) || path === CHOOSE_PATH
 
 /** The page in a browser where a person lets the app into a location. Can be driven without one: POST the form. */
-export function consent(settings: Settings, controls: Controls, request: Received, response: ServerResponse): void {
+export function handleConsent(
+  settings: Settings,
+  controls: Controls,
+  request: ReceivedRequest,
+  response: ServerResponse
+): void {
   const form = new URLSearchParams(request.method === 'POST' ? request.body : request.query)
   const chosen = request.path === CHOOSE_PATH
-  const fault = chosen ? redirectFault(settings, form) : linkFault(settings, form)
-  if (fault !== undefined) sendPage(response, 400, fault)
-  else if (chosen) response.writeHead(302, { location: decide(controls, form) }).end()
+  const error = chosen ? redirectError(settings, form) : linkError(settings, form)
+  if (error !== undefined) sendPage(response, 400, error)
+  else if (chosen) response.writeHead(302, { location: redirectTarget(controls, form) }).end()
   else sendPage(response, 200, choicePage(form))
 }
 
 /** The page that HighLevel shows for a bad install link: a blank one where there is a version and no client. */
-function linkFault(settings: Settings, form: URLSearchParams): string | undefined {
+function linkError(settings: Settings, form: URLSearchParams): string | undefined {
   if (!form.has('client_id') && form.has('version_id')) return ''
   if (!form.has('version_id')) return page('<p>error.noversionid</p>')
   if (form.get('version_id') !== appIdOf(settings.clientId)) return page('<p>No integration found</p>')
   if (form.get('response_type') !== 'code') return page('<p>error.invalidresponsetype</p>')
-  return redirectFault(settings, form)
+  return redirectError(settings, form)
 }
 
-function redirectFault({ clientId }: Settings, form: URLSearchParams): string | undefined {
+function redirectError({ clientId }: Settings, form: URLSearchParams): string | undefined {
   if (form.get('client_id') !== clientId) return page('<p>No integration found</p>')
   const redirect = URL.parse(form.get('redirect_uri') ?? '')
   if (redirect?.protocol === 'http:' || redirect?.protocol === 'https:') return undefined
@@ -36,7 +41,7 @@ function redirectFault({ clientId }: Settings, form: URLSearchParams): string | 
 }
 
 /** The redirect URI with what was decided. The state comes back unchanged, except from an agency's bulk install. */
-function decide(controls: Controls, form: URLSearchParams): string {
+function redirectTarget(controls: Controls, form: URLSearchParams): string {
   const target = new URL(form.get('redirect_uri') ?? '')
   const state = form.get('state')
   if (form.has('cancel')) target.searchParams.set('error', 'access_denied')

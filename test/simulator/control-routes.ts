@@ -1,11 +1,11 @@
 import type { ServerResponse } from 'node:http'
 import type { Controls } from './controls.ts'
-import type { Received } from './journal.ts'
+import type { ReceivedRequest } from './journal.ts'
 
 export const CONTROL_PATH = '/_simulator/'
 
 /** Whatever may be called over HTTP, by name. The arguments are those of the control, and trusted as a test is. */
-const NAMES: ReadonlySet<string> = new Set<keyof Controls>([
+const CONTROL_NAMES: ReadonlySet<string> = new Set<keyof Controls>([
   'received',
   'clearReceived',
   'stored',
@@ -29,7 +29,7 @@ const NAMES: ReadonlySet<string> = new Set<keyof Controls>([
   'putRecord',
   'object',
   'putObject',
-  'neglect',
+  'setWriteQuirks',
   'tokenCalls',
   'countInWindow',
   'installWebhook',
@@ -37,15 +37,19 @@ const NAMES: ReadonlySet<string> = new Set<keyof Controls>([
   'companyUninstallWebhook'
 ])
 
-const isControl = (controls: Controls, name: string): name is keyof Controls => NAMES.has(name) && name in controls
+const isControl = (controls: Controls, name: string): name is keyof Controls =>
+  CONTROL_NAMES.has(name) && name in controls
 
 /** `POST /_simulator/<control>` with a JSON array of arguments answers with its JSON result (nothing is `null`). */
-export function control(controls: Controls, request: Received, response: ServerResponse): void {
-  const [status, body] = answerTo(controls, request)
+export function handleControl(controls: Controls, request: ReceivedRequest, response: ServerResponse): void {
+  const [status, body] = callControl(controls, request)
   response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
 }
 
-function answerTo(controls: Controls, { method, path, query, body }: Received): [status: number, body: unknown] {
+function callControl(
+  controls: Controls,
+  { method, path, query, body }: ReceivedRequest
+): [status: number, body: unknown] {
   const name = path.slice(CONTROL_PATH.length)
   if (method === 'GET' && name === 'received') return [200, controls.received(query)]
   if (method !== 'POST' || !isControl(controls, name)) return [404, { message: 'No such control' }]

@@ -1,25 +1,25 @@
-import { isFaultKind } from './deliver.ts'
 import type { Fault, FaultTarget } from './faults.ts'
 import type { CompanyHolder, LocationHolder } from './holders.ts'
-import type { Received, TokenCall } from './journal.ts'
-import type { NeglectKind } from './neglect.ts'
+import type { ReceivedRequest, TokenCall } from './journal.ts'
 import type { ObjectSchema } from './objects.ts'
 import type { RecordInput, StoredRecord } from './records.ts'
 import { SEED } from './seed.ts'
+import { isFaultKind } from './send-answer.ts'
 import type { WebhookControls } from './webhooks.ts'
 import type { World } from './world.ts'
+import type { WriteQuirkName } from './write-quirks.ts'
 
 /** How a test steers HighLevel and looks into it. What is issued without a location is for `SEED.locationId`. */
 export interface Controls extends WebhookControls {
   /** API requests in order of arrival; `path` is a prefix. */
-  received(filter?: { method?: string; path?: string }): Received[]
+  received(filter?: { method?: string; path?: string }): ReceivedRequest[]
   clearReceived(): void
   /** Writes that were stored, in order, whatever they were answered with. */
-  stored(): Received[]
+  stored(): ReceivedRequest[]
   failNext(fault: Fault & FaultTarget): void
   clearFaults(): void
   /** From now on writes are answered with 200 and done but for this; nothing where none is named. */
-  neglect(...kinds: NeglectKind[]): void
+  setWriteQuirks(...kinds: WriteQuirkName[]): void
   /** An authorization code as the consent page issues it for one location. */
   connect(locationId?: string): { code: string }
   /** An authorization code that yields a Company token. */
@@ -121,16 +121,16 @@ function grantControls({ grants, locations }: World) {
   }
 }
 
-function storeControls({ objects, records, neglects }: World) {
+function storeControls({ objects, records, writeQuirks }: World) {
   const keyOf = (schemaKey: string) => objects.find(schemaKey)?.schema.key ?? schemaKey
   return {
     record: (schemaKey: string, id: string) => structuredClone(records.find(keyOf(schemaKey), id)),
     putRecord: (schemaKey: string, record: RecordInput) => records.put(keyOf(schemaKey), structuredClone(record)),
     object: (schemaKey: string) => structuredClone(objects.find(schemaKey)?.schema),
     putObject: (schema: ObjectSchema) => objects.put(structuredClone(schema)),
-    neglect(...kinds: NeglectKind[]): void {
-      neglects.clear()
-      for (const kind of kinds) neglects.add(kind)
+    setWriteQuirks(...kinds: WriteQuirkName[]): void {
+      writeQuirks.clear()
+      for (const kind of kinds) writeQuirks.add(kind)
     }
   }
 }

@@ -27,7 +27,7 @@ export function applyDelta<T>(current: T[], add: T[], remove: T[], identity: (el
 const isString = (value: unknown): value is string => typeof value === 'string'
 
 /** `owners` and `followers` are deltas on update, unlike the plain arrays of a creation. The cap's text is a guess. */
-export function applyMembers(name: 'owners' | 'followers', value: unknown, current: string[], most: number): string[] {
+export function applyUserDelta(name: 'owners' | 'followers', value: unknown, current: string[], max: number): string[] {
   if (value === undefined) return current
   if (!isObject(value)) throw requestRefusal(422, [`${name} must be an object`])
   const delta = parseDelta(value)
@@ -35,6 +35,6 @@ export function applyMembers(name: 'owners' | 'followers', value: unknown, curre
     throw requestRefusal(422, [`${name}.add must be an array`, `${name}.remove must be an array`])
   }
   const next = applyDelta(current, delta.add, delta.remove, (id) => id)
-  if (next.length > most) throw requestRefusal(422, [`${name} must contain no more than ${most} elements`])
+  if (next.length > max) throw requestRefusal(422, [`${name} must contain no more than ${max} elements`])
   return next
 }

@@ -1,8 +1,8 @@
-interface Kinds {
+interface FaultOptions {
   /** Answers this instead: an object as JSON, a string as it is (text/plain unless a header says otherwise). */
   status: { status: number; body?: unknown; headers?: Record<string, string> }
   /** Carries the request out, then answers this instead. */
-  'status-after': Kinds['status']
+  'status-after': FaultOptions['status']
   /** Cloudflare's 403 page. */
   html: object
   /** Carries the request out at once and answers late. */
@@ -31,8 +31,8 @@ interface Kinds {
   huge: object
 }
 
-export type FaultKind = keyof Kinds
-export type Fault<K extends FaultKind = FaultKind> = { [P in K]: { kind: P } & Kinds[P] }[K]
+export type FaultKind = keyof FaultOptions
+export type Fault<K extends FaultKind = FaultKind> = { [P in K]: { kind: P } & FaultOptions[P] }[K]
 
 /** Which requests a fault is for: the next `times` (1) of the method (any) whose decoded path starts with `path`. */
 export interface FaultTarget {

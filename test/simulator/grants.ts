@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { createAccessTokens } from './access-tokens.ts'
+import { createFakeJwt } from './fake-jwt.ts'
 import type { Holder } from './holders.ts'
 import type { Locations } from './locations.ts'
 import { createRefreshTokens, type Pair } from './refresh-tokens.ts'
 import type { Settings } from './settings.ts'
-import { createTokenText } from './token-text.ts'
 
 /** Everything that was issued to the app: authorization codes, access tokens and refresh tokens. */
 export function createGrants(settings: Settings, locations: Locations) {
@@ -24,8 +24,8 @@ export function createGrants(settings: Settings, locations: Locations) {
     const authClassId = holder.userType === 'Location' ? holder.locationId : holder.companyId
     const claims = { authClass: holder.userType, authClassId, scopes: locations.scopesOf(holder), clientId, issuedAt }
     const expiresAt = issuedAt + expiresIn * 1000
-    const accessToken = createTokenText({ ...claims, expiresAt })
-    const refreshToken = createTokenText({ ...claims, expiresAt: issuedAt + 365 * 86_400_000 })
+    const accessToken = createFakeJwt({ ...claims, expiresAt })
+    const refreshToken = createFakeJwt({ ...claims, expiresAt: issuedAt + 365 * 86_400_000 })
 
     access.add(accessToken, holder, expiresAt)
     refresh.add(refreshToken, holder)

@@ -1,27 +1,27 @@
 import type { AccessToken } from './access-tokens.ts'
-import { type Answer, guardRefusal, outcome } from './answers.ts'
+import { type Answer, catchRefusal, guardRefusal } from './answers.ts'
 import type { CompanyHolder, LocationHolder } from './holders.ts'
-import type { Received } from './journal.ts'
+import type { ReceivedRequest } from './journal.ts'
 import type { World } from './world.ts'
 
 const VERSIONS = new Set(['2021-04-15', '2021-07-28', '2023-02-21', 'v3'])
-const WRONG_CLASS =
+const WRONG_AUTH_CLASS =
   'This authClass type is not allowed to access this scope. Please verify your IAM configuration if this is not the case.'
 
-export type Handler = (world: World, request: Received, ...params: string[]) => Answer
-type AgencyHandler = (world: World, request: Received, holder: CompanyHolder) => Answer
+export type Handler = (world: World, request: ReceivedRequest, ...params: string[]) => Answer
+type AgencyHandler = (world: World, request: ReceivedRequest, holder: CompanyHolder) => Answer
 
 /**
  * A route for the tokens of one location. HighLevel looks at the version, the token, its class, its scope and its
  * location in this order, then at the limit; the first that fails answers.
  */
-export function subAccount(scope: string, handle: Handler): Handler {
+export function locationRoute(scope: string, handle: Handler): Handler {
   return (world, request, ...params) => {
-    const token = identify(world, request)
+    const token = authenticate(world, request)
     const { holder } = token
-    if (holder.userType === 'Company') throw guardRefusal(401, WRONG_CLASS)
+    if (holder.userType === 'Company') throw guardRefusal(401, WRONG_AUTH_CLASS)
 
-    const answer = outcome(() => {
+    const answer = catchRefusal(() => {
       verifyScope(world, holder, scope)
       verifyLocation(token, holder, request.query['locationId'])
       if (!world.rateLimit.spend(holder.locationId)) throw guardRefusal(429, 'Too Many Requests')
@@ -32,17 +32,17 @@ export function subAccount(scope: string, handle: Handler): Handler {
 }
 
 /** A route for an agency's OAuth token alone. It counts against no location. */
-export function agency(scope: string, handle: AgencyHandler): Handler {
+export function agencyRoute(scope: string, handle: AgencyHandler): Handler {
   return (world, request) => {
-    const { holder, isPrivate } = identify(world, request)
+    const { holder, isPrivate } = authenticate(world, request)
     if (isPrivate) throw guardRefusal(401, 'The token is not authorized for this scope.')
-    if (holder.userType === 'Location') throw guardRefusal(401, WRONG_CLASS)
+    if (holder.userType === 'Location') throw guardRefusal(401, WRONG_AUTH_CLASS)
     verifyScope(world, holder, scope)
     return handle(world, request, holder)
   }
 }
 
-function identify(world: World, { headers }: Received): AccessToken {
+function authenticate(world: World, { headers }: ReceivedRequest): AccessToken {
   const version = headers['version']
   if (version === undefined) throw guardRefusal(401, 'version header was not found.')
   if (!VERSIONS.has(String(version))) {

@@ -1,9 +1,9 @@
 import type { IncomingHttpHeaders } from 'node:http'
 
-const KEPT = 20_000
+const MAX_KEPT = 20_000
 
 /** One API request as it came; `path` has no query and is still percent-encoded. */
-export interface Received {
+export interface ReceivedRequest {
   method: string
   path: string
   query: Record<string, string>
@@ -24,26 +24,26 @@ export interface TokenCall {
 
 /** What came in: the last 20,000 API requests, those of them that were stored, and every token call. */
 export function createJournal() {
-  let requests: Received[] = []
-  let stored: Received[] = []
+  let requests: ReceivedRequest[] = []
+  let stored: ReceivedRequest[] = []
   const tokenCalls: TokenCall[] = []
 
   return {
     tokenCalls,
-    add(request: Received): void {
+    add(request: ReceivedRequest): void {
       requests.push(request)
-      if (requests.length >= 2 * KEPT) requests = requests.slice(-KEPT)
+      if (requests.length >= 2 * MAX_KEPT) requests = requests.slice(-MAX_KEPT)
     },
-    addStored(write: Received): void {
+    addStored(write: ReceivedRequest): void {
       stored.push(write)
-      if (stored.length >= 2 * KEPT) stored = stored.slice(-KEPT)
+      if (stored.length >= 2 * MAX_KEPT) stored = stored.slice(-MAX_KEPT)
     },
     /** Writes that a record holds or has held. */
-    stored: (): Received[] => stored.slice(-KEPT),
-    requests({ method, path = '' }: { method?: string; path?: string } = {}): Received[] {
-      const fits = (request: Received) =>
+    stored: (): ReceivedRequest[] => stored.slice(-MAX_KEPT),
+    requests({ method, path = '' }: { method?: string; path?: string } = {}): ReceivedRequest[] {
+      const fits = (request: ReceivedRequest) =>
         (method === undefined || request.method === method) && request.path.startsWith(path)
-      return requests.slice(-KEPT).filter(fits)
+      return requests.slice(-MAX_KEPT).filter(fits)
     },
     clear(): void {
       requests = []

@@ -1,6 +1,6 @@
 import { type Answer, Refusal, requestRefusal } from './answers.ts'
 import type { Holder } from './holders.ts'
-import type { Received, TokenCall } from './journal.ts'
+import type { ReceivedRequest, TokenCall } from './journal.ts'
 import type { Pair } from './refresh-tokens.ts'
 import { SEED } from './seed.ts'
 import type { World } from './world.ts'
@@ -29,7 +29,7 @@ const exchangeRefreshToken: Exchange = (world, form) => {
   if (holder === undefined) throw invalidGrant()
   if (holder.userType === 'Location' && world.locations.isPaused(holder.locationId)) throw locationNotActive()
 
-  let pair = refresh.successor(spent)
+  let pair = refresh.pairInGrace(spent)
   if (pair === undefined) {
     pair = issuePair(holder)
     refresh.use(spent, pair)
@@ -43,7 +43,7 @@ const EXCHANGES = new Map([
 ])
 
 /** POST /oauth/token, form-encoded. */
-export function exchangeToken(world: World, { body }: Received): Answer {
+export function exchangeToken(world: World, { body }: ReceivedRequest): Answer {
   const form = new URLSearchParams(body)
   const grantType = form.get('grant_type')
   const exchange = EXCHANGES.get(grantType ?? '')
@@ -53,12 +53,12 @@ export function exchangeToken(world: World, { body }: Received): Answer {
 }
 
 /** What a token call asks for. To be read before the call is carried out, which may spend the token. */
-export function describeTokenCall({ grants }: World, { body, at }: Received): Omit<TokenCall, 'status'> {
+export function describeTokenCall({ grants }: World, { body, at }: ReceivedRequest): Omit<TokenCall, 'status'> {
   const form = new URLSearchParams(body)
   const grantType = form.get('grant_type') ?? ''
   const refreshToken = form.get('refresh_token')
   if (refreshToken === null) return { grantType, at, withinGrace: false }
-  return { grantType, refreshToken, at, withinGrace: grants.refresh.successor(refreshToken) !== undefined }
+  return { grantType, refreshToken, at, withinGrace: grants.refresh.pairInGrace(refreshToken) !== undefined }
 }
 
 export function tokenBody(world: World, holder: Holder, pair: Pair): Record<string, unknown> {

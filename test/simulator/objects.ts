@@ -1,6 +1,6 @@
 import type { Answer } from './answers.ts'
 import { requestRefusal } from './answers.ts'
-import type { Received } from './journal.ts'
+import type { ReceivedRequest } from './journal.ts'
 import type { World } from './world.ts'
 
 const SEEDED_AT = '2024-07-11T09:00:00.000Z'
@@ -37,7 +37,7 @@ export interface Slot {
   option?: string
 }
 
-interface Entry {
+interface ObjectEntry {
   schema: ObjectSchema
   slots: Map<string, Slot>
 }
@@ -59,10 +59,10 @@ function slotsOf(schema: ObjectSchema): Map<string, Slot> {
 
 /** The objects, by key and by id. Every location has the same ones, as after a HighLevel snapshot. */
 export function createObjects() {
-  const entries = new Map<string, Entry>()
+  const entries = new Map<string, ObjectEntry>()
 
   return {
-    find: (keyOrId: string): Entry | undefined => entries.get(keyOrId),
+    find: (keyOrId: string): ObjectEntry | undefined => entries.get(keyOrId),
     put(schema: ObjectSchema): void {
       const entry = { schema, slots: slotsOf(schema) }
       entries.set(schema.key, entry).set(schema.id, entry)
@@ -71,22 +71,22 @@ export function createObjects() {
 }
 
 /** Without a location HighLevel finds no object at all, and says just that. */
-export function findObject(world: World, keyOrId: string, locationId: string | undefined): Entry {
+export function findObject(world: World, keyOrId: string, locationId: string | undefined): ObjectEntry {
   const entry = locationId === undefined ? undefined : world.objects.find(keyOrId)
   if (entry === undefined) throw requestRefusal(404, `Custom Object (${keyOrId}) not found`)
   return entry
 }
 
 /** GET /objects/:key */
-export function readObject(world: World, { query }: Received, key: string): Answer {
+export function readObject(world: World, { query }: ReceivedRequest, key: string): Answer {
   const { schema } = findObject(world, key, query['locationId'])
   const common = { locationId: query['locationId'], dateAdded: SEEDED_AT, dateUpdated: SEEDED_AT }
   const { fields, ...object } = schema
-  const shown = { ...object, ...common, type: schema.standard ? 'SYSTEM_DEFINED' : 'USER_DEFINED' }
-  if (query['fetchProperties'] !== 'true') return { status: 200, body: { object: shown, cache: true } }
+  const shownObject = { ...object, ...common, type: schema.standard ? 'SYSTEM_DEFINED' : 'USER_DEFINED' }
+  if (query['fetchProperties'] !== 'true') return { status: 200, body: { object: shownObject, cache: true } }
 
   const parentId = `${schema.id.slice(0, -1)}f`
   const details = { ...common, objectKey: schema.key, parentId, showInForms: true, standard: schema.standard }
   const show = ({ unique: _, ...field }: Field, position: number) => ({ ...details, ...field, position })
-  return { status: 200, body: { object: shown, cache: true, fields: fields.map(show) } }
+  return { status: 200, body: { object: shownObject, cache: true, fields: fields.map(show) } }
 }

@@ -1,7 +1,7 @@
 import { Refusal, requestRefusal } from './answers.ts'
 import { type ObjectSchema, type Slot, shortKeyOf } from './objects.ts'
 import type { StoredRecord } from './records.ts'
-import { ruleOf, unexpectedFormat } from './values.ts'
+import { findRule, unexpectedFormat } from './values.ts'
 
 interface Target {
   schema: ObjectSchema
@@ -16,8 +16,8 @@ export function applyProperties(target: Target, changes: Record<string, unknown>
   const properties = { ...target.record.properties }
   for (const [key, value] of Object.entries(changes)) {
     const slot = findSlot(target, key)
-    if (value === null) Object.assign(properties, clear(target.schema, slot, key))
-    else properties[key] = take(target, slot, key, value)
+    if (value === null) Object.assign(properties, clearProperty(target.schema, slot, key))
+    else properties[key] = checkValue(target, slot, key, value)
   }
   return properties
 }
@@ -29,14 +29,14 @@ function findSlot({ schema, slots }: Target, key: string): Slot {
   return slot
 }
 
-function clear(schema: ObjectSchema, { field, option }: Slot, key: string): Record<string, null> {
+function clearProperty(schema: ObjectSchema, { field, option }: Slot, key: string): Record<string, null> {
   if (field.dataType !== 'TEXTBOX_LIST' || option !== undefined) return { [key]: null }
   return Object.fromEntries((field.options ?? []).map((one) => [`${shortKeyOf(schema, field)}.${one.key}`, null]))
 }
 
-function take(target: Target, { field, option }: Slot, key: string, value: unknown): unknown {
+function checkValue(target: Target, { field, option }: Slot, key: string, value: unknown): unknown {
   if (field.dataType === 'TEXTBOX_LIST' && option === undefined) throw unexpectedFormat(field)
-  const next = ruleOf(field)(value, field, target.record.properties[key])
+  const next = findRule(field)(value, field, target.record.properties[key])
   if (field.unique === true && next !== null) verifyUnique(target, field.name, key, next)
   return next
 }

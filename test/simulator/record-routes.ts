@@ -1,47 +1,47 @@
 import { type Answer, requestRefusal } from './answers.ts'
 import { isJson, parseJson } from './bodies.ts'
-import { applyMembers, isObject } from './delta.ts'
-import type { Received } from './journal.ts'
-import { neglected } from './neglect.ts'
+import { applyUserDelta, isObject } from './delta.ts'
+import type { ReceivedRequest } from './journal.ts'
 import { findObject } from './objects.ts'
 import { applyProperties } from './properties.ts'
 import { findRecord, type StoredRecord } from './records.ts'
 import type { World } from './world.ts'
+import { applyQuirks } from './write-quirks.ts'
 
 const MEMBERS = new Set(['properties', 'owners', 'followers'])
-const MOST_OWNERS = 1
-const MOST_FOLLOWERS = 10
+const MAX_OWNERS = 1
+const MAX_FOLLOWERS = 10
 
 /** GET /objects/:schemaKey/records/:id says `owners` and `follower`; the answer to a PUT says `owner` and `followers`. */
-export function readRecord(world: World, { query }: Received, schemaKey: string, id: string): Answer {
+export function readRecord(world: World, { query }: ReceivedRequest, schemaKey: string, id: string): Answer {
   const { schema } = findObject(world, schemaKey, query['locationId'])
   const { owner, followers, locationId: _, ...record } = findRecord(world, schema.key, id, query['locationId'])
   return { status: 200, body: { record: { ...record, owners: owner, follower: followers } } }
 }
 
 /** PUT /objects/:schemaKey/records/:id. Checks everything before anything is stored. */
-export function updateRecord(world: World, request: Received, schemaKey: string, id: string): Answer {
+export function updateRecord(world: World, request: ReceivedRequest, schemaKey: string, id: string): Answer {
   if (!isJson(request)) throw requestRefusal(415, 'Unsupported Media Type')
   const body = parseJson(request)
   const locationId = request.query['locationId']
   verifyMembers(body, locationId)
   const { schema, slots } = findObject(world, schemaKey, locationId)
   const record = findRecord(world, schema.key, id, locationId)
-  if (schema.standard) verifyNoMembers(body)
+  if (schema.standard) rejectUsers(body)
 
-  const owner = applyMembers('owners', body['owners'], record.owner, MOST_OWNERS)
-  const followers = applyMembers('followers', body['followers'], record.followers, MOST_FOLLOWERS)
+  const owner = applyUserDelta('owners', body['owners'], record.owner, MAX_OWNERS)
+  const followers = applyUserDelta('followers', body['followers'], record.followers, MAX_FOLLOWERS)
   const target = { schema, slots, record, records: world.records.all(schema.key) }
   const changes = propertiesOf(body)
-  const { neglects } = world
-  const properties = neglected(neglects, slots, changes, record.properties, applyProperties(target, changes))
+  const { writeQuirks } = world
+  const properties = applyQuirks(writeQuirks, slots, changes, record.properties, applyProperties(target, changes))
 
   const { locationId: _, ...old } = record
-  Object.assign(record, { properties, dateUpdated: laterThan(record, world.settings.recordNow()) })
-  if (!neglects.has('keep-users')) Object.assign(record, { owner, followers })
+  Object.assign(record, { properties, dateUpdated: nextUpdateDate(record, world.settings.recordNow()) })
+  if (!writeQuirks.has('keep-users')) Object.assign(record, { owner, followers })
   world.journal.addStored(request)
   const { locationId: _id, ...shown } = record
-  return { status: 200, body: { record: neglects.has('answer-old') ? old : shown } }
+  return { status: 200, body: { record: writeQuirks.has('answer-old') ? old : shown } }
 }
 
 /** The location goes in the query. In the body it is missed there, and refused here if it is in both. */
@@ -54,7 +54,7 @@ function verifyMembers(body: Record<string, unknown>, locationId: string | undef
 }
 
 /** Owners and followers are documented for custom objects alone; how a standard one refuses them is a guess. */
-function verifyNoMembers(body: Record<string, unknown>): void {
+function rejectUsers(body: Record<string, unknown>): void {
   const given = ['owners', 'followers'].filter((member) => body[member] !== undefined)
   if (given.length > 0) throw requestRefusal(422, given.map(shouldNotExist))
 }
@@ -67,5 +67,5 @@ function propertiesOf({ properties = {} }: Record<string, unknown>): Record<stri
 }
 
 /** Two writes within one millisecond still get two dates, in order. */
-const laterThan = ({ dateUpdated }: StoredRecord, now: number): string =>
+const nextUpdateDate = ({ dateUpdated }: StoredRecord, now: number): string =>
   new Date(Math.max(now, Date.parse(dateUpdated) + 1)).toISOString()

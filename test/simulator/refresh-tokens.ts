@@ -1,6 +1,6 @@
 import { belongsTo, type Holder } from './holders.ts'
 
-const LIFE_MS = 365 * 86_400_000
+const TTL_MS = 365 * 86_400_000
 
 export interface Pair {
   accessToken: string
@@ -27,7 +27,7 @@ export function createRefreshTokens({ now, graceMs }: Deps) {
 
   return {
     add(text: string, holder: Holder): void {
-      tokens.set(text, { holder, expiresAt: now() + LIFE_MS })
+      tokens.set(text, { holder, expiresAt: now() + TTL_MS })
     },
     /** Who the token was issued to, or nobody: it is unknown, expired, or used and past its grace. */
     holderOf(text: string): Holder | undefined {
@@ -36,7 +36,7 @@ export function createRefreshTokens({ now, graceMs }: Deps) {
       return token.used === undefined || inGrace(token) ? token.holder : undefined
     },
     /** The pair that this token was already exchanged for, while its grace runs. */
-    successor(text: string): Pair | undefined {
+    pairInGrace(text: string): Pair | undefined {
       const token = tokens.get(text)
       return inGrace(token) ? token?.used?.pair : undefined
     },

@@ -1,7 +1,7 @@
 import { listInstalledLocations, mintLocationToken } from './agency.ts'
-import { type Answer, outcome, requestRefusal } from './answers.ts'
-import { agency, type Handler, subAccount } from './guards.ts'
-import type { Received } from './journal.ts'
+import { type Answer, catchRefusal, requestRefusal } from './answers.ts'
+import { agencyRoute, type Handler, locationRoute } from './guards.ts'
+import type { ReceivedRequest } from './journal.ts'
 import { exchangeToken } from './oauth.ts'
 import { readObject } from './objects.ts'
 import { readRecord, updateRecord } from './record-routes.ts'
@@ -12,16 +12,20 @@ const OBJECT = /^\/objects\/([^/]+)$/
 
 /** The part of HighLevel's API that the simulator plays. */
 const ROUTES: { method: string; path: RegExp; handle: Handler }[] = [
-  { method: 'PUT', path: RECORD, handle: subAccount('objects/record.write', updateRecord) },
-  { method: 'GET', path: RECORD, handle: subAccount('objects/record.readonly', readRecord) },
-  { method: 'GET', path: OBJECT, handle: subAccount('objects/schema.readonly', readObject) },
+  { method: 'PUT', path: RECORD, handle: locationRoute('objects/record.write', updateRecord) },
+  { method: 'GET', path: RECORD, handle: locationRoute('objects/record.readonly', readRecord) },
+  { method: 'GET', path: OBJECT, handle: locationRoute('objects/schema.readonly', readObject) },
   { method: 'POST', path: /^\/oauth\/token$/, handle: exchangeToken },
-  { method: 'POST', path: /^\/oauth\/locationToken$/, handle: agency('oauth.write', mintLocationToken) },
-  { method: 'GET', path: /^\/oauth\/installedLocations$/, handle: agency('oauth.readonly', listInstalledLocations) }
+  { method: 'POST', path: /^\/oauth\/locationToken$/, handle: agencyRoute('oauth.write', mintLocationToken) },
+  {
+    method: 'GET',
+    path: /^\/oauth\/installedLocations$/,
+    handle: agencyRoute('oauth.readonly', listInstalledLocations)
+  }
 ]
 
-export function answerTo(world: World, request: Received): Answer {
-  return outcome(() => {
+export function routeRequest(world: World, request: ReceivedRequest): Answer {
+  return catchRefusal(() => {
     for (const { method, path, handle } of ROUTES) {
       const match = method === request.method ? path.exec(request.path) : null
       if (match !== null) return handle(world, request, ...match.slice(1).map(decode))

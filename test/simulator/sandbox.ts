@@ -15,7 +15,7 @@ const SIMULATOR_PORT = Number(process.env['SIMULATOR_PORT'] ?? '4010')
 /** Records in the sandbox are dated from here in steps of a minute, so that the README can show an answer to the letter. */
 const FIRST_DATE = Date.UTC(2026, 0, 5, 9)
 
-const configFor = (simulator: Simulator, port: string, adminPort: string): Config =>
+const sandboxConfig = (simulator: Simulator, port: string, adminPort: string): Config =>
   loadConfig({
     HOST: '127.0.0.1',
     PORT: port,
@@ -51,7 +51,7 @@ async function connect({ origin }: Gateway, simulator: Simulator): Promise<void>
   if (!callback.ok) throw new Error(`The sandbox location could not be connected: ${await callback.text()}`)
 }
 
-const guide = ({ origin, adminOrigin }: Gateway, simulator: Simulator) => `
+const welcome = ({ origin, adminOrigin }: Gateway, simulator: Simulator) => `
 records-gateway sandbox
   gateway     ${origin}  (docs: ${origin}/docs)
   operations  ${adminOrigin}/metrics
@@ -68,7 +68,7 @@ Connect another location in a browser: ${origin}/oauth/install
 Ctrl-C ends both.
 `
 
-async function startSimulatorHere(): Promise<Simulator> {
+async function startSandboxSimulator(): Promise<Simulator> {
   let minutes = 0
   const recordNow = () => FIRST_DATE + 60_000 * minutes++
   try {
@@ -83,11 +83,11 @@ async function startSimulatorHere(): Promise<Simulator> {
 }
 
 async function main(): Promise<void> {
-  const simulator = await startSimulatorHere()
+  const simulator = await startSandboxSimulator()
   try {
     // The simulator begins anew each time, so tokens of an earlier run would be dead ones.
     rmSync(FOLDER, { recursive: true, force: true })
-    const config = configFor(simulator, process.env['PORT'] ?? '3000', process.env['ADMIN_PORT'] ?? '3001')
+    const config = sandboxConfig(simulator, process.env['PORT'] ?? '3000', process.env['ADMIN_PORT'] ?? '3001')
     const log = openLog(config.logLevel)
     const gateway = await startGateway(config, log)
     await gateway.vault.addKey({
@@ -102,7 +102,7 @@ async function main(): Promise<void> {
       await simulator.close()
       await log.close()
     })
-    process.stdout.write(guide(gateway, simulator))
+    process.stdout.write(welcome(gateway, simulator))
   } catch (error) {
     await simulator.close()
     throw error

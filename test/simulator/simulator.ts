@@ -1,14 +1,14 @@
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
-import { consent, isConsentPath } from './consent-page.ts'
-import { CONTROL_PATH, control } from './control-routes.ts'
+import { handleConsent, isConsentPath } from './consent-page.ts'
+import { CONTROL_PATH, handleControl } from './control-routes.ts'
 import { type Controls, createControls } from './controls.ts'
-import { exchange, receive } from './exchange.ts'
+import { handleRequest, readRequest } from './handle-request.ts'
 import { type SimulatorOptions, withDefaults } from './settings.ts'
 import { createWorld, type World } from './world.ts'
 
 export type { Fault } from './faults.ts'
-export type { Received, TokenCall } from './journal.ts'
+export type { ReceivedRequest, TokenCall } from './journal.ts'
 export type { Field, ObjectSchema } from './objects.ts'
 export type { StoredRecord } from './records.ts'
 export type { SimulatorOptions } from './settings.ts'
@@ -50,10 +50,10 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
 function createHighLevelServer(world: World, controls: Controls): Server {
   const { settings } = world
   return createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, (incoming, response) => {
-    receive(incoming, settings.now, (request) => {
-      if (request.path.startsWith(CONTROL_PATH)) control(controls, request, response)
-      else if (isConsentPath(request.path)) consent(settings, controls, request, response)
-      else exchange(world, request, response)
+    readRequest(incoming, settings.now, (request) => {
+      if (request.path.startsWith(CONTROL_PATH)) handleControl(controls, request, response)
+      else if (isConsentPath(request.path)) handleConsent(settings, controls, request, response)
+      else handleRequest(world, request, response)
     })
   })
 }

@@ -113,6 +113,6 @@ const RULES = new Map<string, Rule>(
   } satisfies Record<string, Rule>)
 )
 
-const asItIs: Rule = (value) => value
+const storeUnchanged: Rule = (value) => value
 
-export const ruleOf = (field: Field): Rule => RULES.get(field.dataType) ?? asItIs
+export const findRule = (field: Field): Rule => RULES.get(field.dataType) ?? storeUnchanged

@@ -2,13 +2,13 @@ import { createFaults } from './faults.ts'
 import { createGrants } from './grants.ts'
 import { createJournal } from './journal.ts'
 import { createLocations } from './locations.ts'
-import type { NeglectKind } from './neglect.ts'
 import { createObjects } from './objects.ts'
 import { createRateLimit } from './rate-limit.ts'
 import { createRecords } from './records.ts'
 import { SEED, SEED_OBJECTS, SEED_RECORDS } from './seed.ts'
 import type { Settings } from './settings.ts'
 import { createWebhooks } from './webhooks.ts'
+import type { WriteQuirkName } from './write-quirks.ts'
 
 export type World = ReturnType<typeof createWorld>
 
@@ -30,7 +30,7 @@ export function createWorld(settings: Settings) {
     rateLimit: createRateLimit(settings),
     faults: createFaults(),
     /** What is left undone of each write. */
-    neglects: new Set<NeglectKind>(),
+    writeQuirks: new Set<WriteQuirkName>(),
     journal: createJournal()
   }
 }

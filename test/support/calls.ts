@@ -3,7 +3,7 @@ import type { Simulator } from '../simulator/simulator.ts'
 import type { Reply, TestGateway } from './harness.ts'
 
 /** Calls that take one request of HighLevel's each: no schema is read, no value is changed. */
-export const BARE = { SCHEMA_VALIDATION: 'off', WRITE_DIALECT: 'verbatim' }
+export const PASS_THROUGH = { SCHEMA_VALIDATION: 'off', WRITE_DIALECT: 'verbatim' }
 
 /** A record id of its own for each number. */
 export const recordId = (n: number): string => n.toString(16).padStart(24, '0')
@@ -21,7 +21,7 @@ export function putRecords(simulator: Simulator, count: number, locationId: stri
 export const CHANGE = { properties: { customer_number: 5 } }
 
 /** How many replies had which outcome. */
-export function tally(replies: readonly Reply[]): Record<string, number> {
+export function countOutcomes(replies: readonly Reply[]): Record<string, number> {
   const counts: Record<string, number> = {}
   for (const { status, json } of replies) {
     const outcome = status === 200 ? '200' : `${status} ${String(json['code'])}`
@@ -38,13 +38,13 @@ export const patchAll = (
 ): Promise<Reply[]> => Promise.all(paths.map((path) => patch(CHANGE, options, path)))
 
 /** Connects a further location with its round trip. */
-export async function connect(gateway: Pick<TestGateway, 'install'>, simulator: Simulator, locationId: string) {
+export async function connectLocation(gateway: Pick<TestGateway, 'install'>, simulator: Simulator, locationId: string) {
   const reply = await gateway.install(simulator.connect(locationId).code)
   if (reply.status !== 200) throw new Error(reply.text)
 }
 
 /** Another program uses so many places of the seed location. */
-export async function useElsewhere(simulator: Simulator, calls: number): Promise<void> {
+export async function callAsOtherClient(simulator: Simulator, calls: number): Promise<void> {
   const headers = { authorization: `Bearer ${simulator.privateToken()}`, version: '2021-07-28' }
   const url = `${simulator.origin}/objects/${SEED.schemaKey}?locationId=${SEED.locationId}`
   await Promise.all(Array.from({ length: calls }, async () => (await fetch(url, { headers })).arrayBuffer()))

@@ -10,7 +10,7 @@ import { temporaryFolder, VAULT_KEYS } from './harness.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
 
-export interface Run {
+export interface CliResult {
   code: number | null
   stdout: string
   stderr: string
@@ -23,16 +23,16 @@ export async function startCli(t: Test, env: Record<string, string> = {}) {
   t.teardown(() => vault.close())
 
   /** In this process; `stdin` is given whole. */
-  const run = async (args: readonly string[], stdin = '', more: Record<string, string> = {}): Promise<Run> => {
-    const said = { stdout: '', stderr: '' }
-    const into = (name: keyof typeof said) => ({ write: (text: string) => (said[name] += text) })
+  const run = async (args: readonly string[], stdin = '', more: Record<string, string> = {}): Promise<CliResult> => {
+    const output = { stdout: '', stderr: '' }
+    const collect = (name: keyof typeof output) => ({ write: (text: string) => (output[name] += text) })
     const io = { env: { DATABASE_URL, VAULT_KEYS, ...env, ...more }, stdin: Readable.from([stdin]) }
-    const code = await runCli(args, { ...io, stdout: into('stdout'), stderr: into('stderr') })
-    return { code, ...said }
+    const code = await runCli(args, { ...io, stdout: collect('stdout'), stderr: collect('stderr') })
+    return { code, ...output }
   }
 
   /** As a process of its own. */
-  const runProcess = async (args: readonly string[], stdin = ''): Promise<Run> => {
+  const runProcess = async (args: readonly string[], stdin = ''): Promise<CliResult> => {
     const child = spawn(process.execPath, [MAIN, ...args], { env: { DATABASE_URL, VAULT_KEYS, ...env } })
     const ended = new Promise<number | null>((resolve) => child.once('close', resolve))
     child.stdin.on('error', () => undefined).end(stdin)

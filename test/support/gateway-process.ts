@@ -18,8 +18,8 @@ export const CHANGE = { properties: { customer_number: 5 } }
 /** A gateway as production runs it, a process of its own, ready for calls. */
 export async function startGatewayProcess(t: Scope, variables: Record<string, string>, openFiles?: number) {
   const process = startProcess(t, SERVER, variables, { ...(openFiles !== undefined && { openFiles }) })
-  const [, origin = ''] = await process.writes(/"origin":"([^"]+)"/)
-  const [, adminOrigin = ''] = await process.writes(/"adminOrigin":"([^"]+)"/)
+  const [, origin = ''] = await process.waitForOutput(/"origin":"([^"]+)"/)
+  const [, adminOrigin = ''] = await process.waitForOutput(/"adminOrigin":"([^"]+)"/)
   const patch = (headers: Record<string, string> = {}, path = RECORD) =>
     fetch(origin + path, {
       method: 'PATCH',
@@ -52,7 +52,7 @@ export async function startGatewayProcess(t: Scope, variables: Record<string, st
 export type GatewayProcess = Awaited<ReturnType<typeof startGatewayProcess>>
 
 /** One store with a key for all locations, and gateways on it: the site of a test with several processes. */
-export async function openSite(t: Scope, store: StoreName, simulator: Simulator, env: Record<string, string> = {}) {
+export async function openCluster(t: Scope, store: StoreName, simulator: Simulator, env: Record<string, string> = {}) {
   const DATABASE_URL = await storeUrl(t, store)
   if (DATABASE_URL === undefined) return undefined
   const variables = environment(t, simulator, { DATABASE_URL, ...env })
@@ -71,4 +71,4 @@ export async function openSite(t: Scope, store: StoreName, simulator: Simulator,
   }
 }
 
-export type Site = NonNullable<Awaited<ReturnType<typeof openSite>>>
+export type Cluster = NonNullable<Awaited<ReturnType<typeof openCluster>>>

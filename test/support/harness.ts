@@ -156,7 +156,7 @@ function parse(text: string): Record<string, unknown> {
 }
 
 /** Writes bytes to a socket of its own and resolves with all that comes back until the other side ends. */
-export function raw(origin: string, bytes: string): Promise<string> {
+export function sendRaw(origin: string, bytes: string): Promise<string> {
   const { hostname, port } = new URL(origin)
   return new Promise((resolve, reject) => {
     let text = ''

@@ -32,7 +32,7 @@ export async function startPgBouncer(t: Scope, url: string, settings: Record<str
   // It does not run as root.
   const as = process.getuid?.() === 0 ? ['setpriv', '--reuid=postgres', '--regid=postgres', '--clear-groups'] : []
   if (as.length > 0) spawnSync('chown', ['-R', 'postgres', folder])
-  const { writes } = startCommand(t, [...as, 'pgbouncer', file], { PATH })
-  await writes(/process up/)
+  const { waitForOutput } = startCommand(t, [...as, 'pgbouncer', file], { PATH })
+  await waitForOutput(/process up/)
   return `postgres://${username}@127.0.0.1:${listenPort}${pathname}`
 }

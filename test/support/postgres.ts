@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import type { Scope } from './harness.ts'
-import { atEnd, freePort } from './process.ts'
+import { freePort, onProcessExit } from './process.ts'
 
 /** Why a test that needs PostgreSQL was skipped, and how to get it. */
 export const NO_POSTGRES =
@@ -18,7 +18,7 @@ const LOCAL = 'postgres://postgres@127.0.0.1:5432/postgres'
 let server: Promise<string | undefined> | undefined
 let started: { child: ChildProcess; folder: string } | undefined
 
-const answers = async (url: string): Promise<boolean> => {
+const isReachable = async (url: string): Promise<boolean> => {
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 2_000 })
   return client.connect().then(
     () => client.end().then(() => true),
@@ -26,17 +26,17 @@ const answers = async (url: string): Promise<boolean> => {
   )
 }
 
-async function find(): Promise<string | undefined> {
+async function findServer(): Promise<string | undefined> {
   const given = process.env['DATABASE_URL']
   if (given?.startsWith('postgres')) return given
-  if (await answers(LOCAL)) return LOCAL
+  if (await isReachable(LOCAL)) return LOCAL
   const binaries = [...(process.env['PATH'] ?? '').split(':'), ...globSync('/usr/lib/postgresql/*/bin')]
   const folder = binaries.find((path) => existsSync(join(path, 'initdb')))
-  return folder === undefined ? undefined : start(folder)
+  return folder === undefined ? undefined : startServer(folder)
 }
 
 /** A server of this process's own, which ends with it. PostgreSQL does not run as root. */
-async function start(binaries: string): Promise<string | undefined> {
+async function startServer(binaries: string): Promise<string | undefined> {
   const folder = mkdtempSync(join(tmpdir(), 'records-gateway-postgres-'))
   const isRoot = process.getuid?.() === 0
   const as = (command: string, ...args: string[]): [string, string[]] =>
@@ -52,20 +52,20 @@ async function start(binaries: string): Promise<string | undefined> {
     stdio: 'ignore'
   })
   started = { child, folder }
-  atEnd(() => {
+  onProcessExit(() => {
     // It waits for the end, so that nothing is written any more into what is removed.
     spawnSync(...as(join(binaries, 'pg_ctl'), '-D', data, '-m', 'immediate', 'stop'))
     rmSync(folder, { recursive: true, force: true })
   })
   const url = `postgres://postgres@127.0.0.1:${port}/postgres`
   for (let tries = 0; tries < 100; tries += 1) {
-    if (await answers(url)) return url
+    if (await isReachable(url)) return url
     await sleep(100)
   }
   return undefined
 }
 
-async function admin(url: string, statement: string): Promise<void> {
+async function runAsAdmin(url: string, statement: string): Promise<void> {
   const client = new pg.Client({ connectionString: url })
   await client.connect()
   await client.query(statement).finally(() => client.end())
@@ -73,12 +73,12 @@ async function admin(url: string, statement: string): Promise<void> {
 
 /** A new database, dropped with its test; `undefined` where there is no PostgreSQL. */
 export async function postgresDatabase(t: Scope): Promise<string | undefined> {
-  server ??= find()
+  server ??= findServer()
   const url = await server
   if (url === undefined) return undefined
   const name = `records_gateway_test_${randomBytes(6).toString('hex')}`
-  await admin(url, `create database ${name}`)
-  t.teardown(() => admin(url, `drop database ${name} with (force)`))
+  await runAsAdmin(url, `create database ${name}`)
+  t.teardown(() => runAsAdmin(url, `drop database ${name} with (force)`))
   if (started) t.teardown(() => started?.child.unref())
   return Object.assign(new URL(url), { pathname: `/${name}` }).href
 }

@@ -4,25 +4,25 @@ import { createServer } from 'node:net'
 import type { Scope } from './harness.ts'
 
 /** What has to end with this process, where a test breaks off without its teardown. */
-const closers = new Set<() => void>()
-const runClosers = () => {
-  for (const closer of closers) closer()
-  closers.clear()
+const exitHooks = new Set<() => void>()
+const runExitHooks = () => {
+  for (const closer of exitHooks) closer()
+  exitHooks.clear()
 }
-process.once('exit', runClosers)
+process.once('exit', runExitHooks)
 // A process that ends by a signal has no `exit`.
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
   process.once(signal, () => {
-    runClosers()
+    runExitHooks()
     // With a listener the signal ends nobody by itself. Whoever has more to close has this long.
     setTimeout(() => process.exit(1), 2_000).unref()
   })
 }
 
 /** Runs `closer`, which must not wait for anything, when this process ends, however it does short of SIGKILL. */
-export function atEnd(closer: () => void): () => void {
-  closers.add(closer)
-  return () => closers.delete(closer)
+export function onProcessExit(closer: () => void): () => void {
+  exitHooks.add(closer)
+  return () => exitHooks.delete(closer)
 }
 
 /** A port of 127.0.0.1 that was free a moment ago. */
@@ -50,7 +50,7 @@ function signalGroup({ pid }: ChildProcess, signal: NodeJS.Signals | 0): boolean
 export function startCommand(t: Scope, [command = '', ...args]: string[], env: NodeJS.ProcessEnv, cwd = process.cwd()) {
   // In a process group of its own.
   const child = spawn(command, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'], detached: true })
-  const forget = atEnd(() => signalGroup(child, 'SIGKILL'))
+  const removeExitHook = onProcessExit(() => signalGroup(child, 'SIGKILL'))
   const output = { stdout: '', stderr: '' }
   child.stdout.on('data', (chunk: Buffer) => (output.stdout += chunk))
   child.stderr.on('data', (chunk: Buffer) => (output.stderr += chunk))
@@ -58,34 +58,34 @@ export function startCommand(t: Scope, [command = '', ...args]: string[], env: N
   const ended = once(child, 'close').then(([code, signal]) => (code ?? signal) as number | NodeJS.Signals)
   t.teardown(() => {
     signalGroup(child, 'SIGKILL')
-    forget()
+    removeExitHook()
   })
 
   /** Resolves with the first match in what the process writes; rejects if it ends before. */
-  const writes = (pattern: RegExp): Promise<RegExpExecArray> =>
+  const waitForOutput = (pattern: RegExp): Promise<RegExpExecArray> =>
     new Promise((resolve, reject) => {
-      const look = () => {
+      const check = () => {
         const found = pattern.exec(output.stdout + output.stderr)
         if (found) resolve(found)
       }
-      child.stdout.on('data', look)
-      child.stderr.on('data', look)
+      child.stdout.on('data', check)
+      child.stderr.on('data', check)
       ended.then((code) =>
         reject(new Error(`Ended with ${code} before it wrote ${pattern}: ${output.stdout}${output.stderr}`))
       )
-      look()
+      check()
     })
 
   return {
     child,
     output,
     ended,
-    writes,
+    waitForOutput,
     kill: (signal: NodeJS.Signals) => child.kill(signal),
     /** The same for all that it started: what a terminal does with Ctrl-C. */
-    killAll: (signal: NodeJS.Signals) => signalGroup(child, signal),
+    killGroup: (signal: NodeJS.Signals) => signalGroup(child, signal),
     /** Whether it, or anything that it started, still runs. */
-    isLeft: () => signalGroup(child, 0)
+    isRunning: () => signalGroup(child, 0)
   }
 }
 

@@ -5,13 +5,13 @@ import type { Test } from 'tap'
 /** What is answered in Redis' place, as RESP; `undefined` lets Redis answer. */
 export type Rewrite = (command: readonly string[]) => string | undefined
 
-interface Read {
+interface ParsedValue {
   value: unknown
   end: number
 }
 
 /** One value of RESP 3 that begins at `at`; `undefined` while it is not all there. */
-function read(text: string, at: number): Read | undefined {
+function parseValue(text: string, at: number): ParsedValue | undefined {
   const lineEnd = text.indexOf('\r\n', at)
   if (lineEnd === -1) return undefined
   const line = text.slice(at + 1, lineEnd)
@@ -24,15 +24,15 @@ function read(text: string, at: number): Read | undefined {
   }
   const size = { '*': 1, '~': 1, '>': 1, '%': 2 }[text[at] ?? '']
   if (size === undefined) return { value: line, end: next }
-  const values: unknown[] = []
+  const readValues: unknown[] = []
   let end = next
   for (let n = 0; n < Number(line) * size; n += 1) {
-    const one = read(text, end)
+    const one = parseValue(text, end)
     if (one === undefined) return undefined
-    values.push(one.value)
+    readValues.push(one.value)
     end = one.end
   }
-  return { value: values, end }
+  return { value: readValues, end }
 }
 
 /** The values that come on a socket, one after another, each with its bytes. */
@@ -41,7 +41,7 @@ async function* values(socket: Socket): AsyncGenerator<{ value: unknown; raw: st
   socket.setEncoding('latin1')
   for await (const chunk of socket) {
     text += String(chunk)
-    for (let one = read(text, 0); one !== undefined; one = read(text, 0)) {
+    for (let one = parseValue(text, 0); one !== undefined; one = parseValue(text, 0)) {
       yield { value: one.value, raw: text.slice(0, one.end) }
       text = text.slice(one.end)
     }

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
-import { atEnd, freePort } from './process.ts'
+import { freePort, onProcessExit } from './process.ts'
 
 /** Why a test that needs Redis was skipped, and how to get it. */
 export const NO_REDIS = 'no Redis: set REDIS_URL to a server, or install one (Debian: redis-server)'
@@ -17,7 +17,7 @@ const LOCAL = 'redis://127.0.0.1:6379/0'
 /** Where a server can be reached: the one that REDIS_URL names, one that runs here, or one that is started. */
 let server: Promise<string | undefined> | undefined
 
-async function answers(url: string): Promise<boolean> {
+async function isReachable(url: string): Promise<boolean> {
   const client = new Redis(url, { lazyConnect: true, retryStrategy: () => null, connectTimeout: 2_000 })
   client.on('error', () => undefined)
   const isThere = await client.connect().then(
@@ -28,20 +28,20 @@ async function answers(url: string): Promise<boolean> {
   return isThere
 }
 
-async function start(): Promise<string | undefined> {
+async function startServer(): Promise<string | undefined> {
   const port = await freePort()
   const folder = mkdtempSync(join(tmpdir(), 'records-gateway-redis-'))
   const args = ['--port', port, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', folder]
   const child = spawn('redis-server', args, { stdio: 'ignore' })
   const isMissing = once(child, 'error').then(() => true)
-  atEnd(() => {
+  onProcessExit(() => {
     child.kill('SIGKILL')
     rmSync(folder, { recursive: true, force: true })
   })
   const url = `redis://127.0.0.1:${port}/0`
   for (let i = 0; i < 100; i += 1) {
     if (await Promise.race([isMissing, sleep(50, false)])) return undefined
-    if (await answers(url)) {
+    if (await isReachable(url)) {
       child.unref()
       return url
     }
@@ -49,15 +49,15 @@ async function start(): Promise<string | undefined> {
   return undefined
 }
 
-async function find(): Promise<string | undefined> {
+async function findServer(): Promise<string | undefined> {
   const given = process.env['REDIS_URL']
   if (given !== undefined && given !== '') return given
-  return (await answers(LOCAL)) ? LOCAL : start()
+  return (await isReachable(LOCAL)) ? LOCAL : startServer()
 }
 
 /** A Redis whose keys are this test's alone; `undefined` where none can be had here. `port` puts a proxy in between. */
 export async function redisUrl(port?: number): Promise<string | undefined> {
-  server ??= find()
+  server ??= findServer()
   const found = await server
   if (found === undefined) return undefined
   const url = new URL(found)
@@ -68,7 +68,7 @@ export async function redisUrl(port?: number): Promise<string | undefined> {
 
 /** Host and port of the server, for a proxy. */
 export async function redisAddress(): Promise<{ host: string; port: number } | undefined> {
-  server ??= find()
+  server ??= findServer()
   const found = await server
   if (found === undefined) return undefined
   const { hostname, port } = new URL(found)

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { TOKEN_PATH } from '../simulator/oauth.ts'
 import { SEED } from '../simulator/seed.ts'
 import type { Simulator } from '../simulator/simulator.ts'
-import { type GatewayProcess, openSite, type Site } from '../support/gateway-process.ts'
+import { type Cluster, type GatewayProcess, openCluster } from '../support/gateway-process.ts'
 import { type Scope, startSimulator, until } from '../support/harness.ts'
 import { postgresClient } from '../support/postgres.ts'
 import { sql } from '../support/stores.ts'
@@ -36,7 +36,7 @@ const subject = (n: number) => `location:${locationId(n)}` as const
 const isFair = (outcome: string) => /^(200|503 |504 |gone)/.test(outcome)
 
 /** Gateways that are killed and come back. */
-async function startGateways(site: Site, count: number) {
+async function startGateways(site: Cluster, count: number) {
   const gateways: (GatewayProcess | undefined)[] = await Promise.all(Array.from({ length: count }, () => site.start()))
   let coming: Promise<unknown> = Promise.resolve()
   return {
@@ -56,7 +56,7 @@ async function startGateways(site: Site, count: number) {
 }
 
 /** Whether some refresh that is claimed has been asked for long ago already. */
-async function hasOldIntent({ vault }: Site, locations: number): Promise<boolean> {
+async function hasOldIntent({ vault }: Cluster, locations: number): Promise<boolean> {
   const grants = await vault.listLocations({ limit: locations })
   return grants.some(({ leaseOwner, intentAt, priorIntentAt }) => {
     const askedAt = priorIntentAt ?? intentAt
@@ -72,13 +72,13 @@ function asksWith(simulator: Simulator, refreshToken: string): string {
 }
 
 /** Whether HighLevel may have rotated what the store does not hold yet. */
-async function hasIntent({ vault }: Site, locations: number): Promise<boolean> {
+async function hasIntent({ vault }: Cluster, locations: number): Promise<boolean> {
   const grants = await vault.listLocations({ limit: locations })
   return grants.some(({ intentAt }) => intentAt !== null)
 }
 
 /** What the simulator and the vault say of one location at the end. */
-async function judge(simulator: Simulator, { vault }: Site, n: number): Promise<string[]> {
+async function judge(simulator: Simulator, { vault }: Cluster, n: number): Promise<string[]> {
   const grant = await vault.loadGrant(subject(n))
   const faults: string[] = []
   const current = grant?.tokens?.refreshToken ?? ''
@@ -98,7 +98,10 @@ export async function torture(scope: Scope, seed: number, size: Size, say: (text
     dailyMax: 1_000_000_000,
     accessTtlSeconds: ACCESS_TTL_SECONDS
   })
-  const site = await openSite(scope, 'postgres', simulator, { LOG_LEVEL: 'warn', REQUEST_DEADLINE_MS: String(CALL_MS) })
+  const site = await openCluster(scope, 'postgres', simulator, {
+    LOG_LEVEL: 'warn',
+    REQUEST_DEADLINE_MS: String(CALL_MS)
+  })
   if (site === undefined) throw new Error('The torture needs PostgreSQL')
   const locker = await postgresClient(scope, site.url)
   const gateways = await startGateways({ ...site, start: () => site.start({ LOG_LEVEL: 'info' }) }, size.gateways)

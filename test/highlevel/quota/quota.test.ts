@@ -1,6 +1,14 @@
 import t from 'tap'
 import { SEED } from '../../simulator/seed.ts'
-import { BARE, CHANGE, connect, patchAll, putRecords, tally, useElsewhere } from '../../support/calls.ts'
+import {
+  CHANGE,
+  callAsOtherClient,
+  connectLocation,
+  countOutcomes,
+  PASS_THROUGH,
+  patchAll,
+  putRecords
+} from '../../support/calls.ts'
 import { createClock } from '../../support/clock.ts'
 import { startGateway, startSimulator, until } from '../../support/harness.ts'
 
@@ -10,7 +18,7 @@ const simulated = { burstWindowMs: WINDOW_MS }
 const limits = (max: number, more: Record<string, string> = {}) => ({
   LOCATION_BURST_MAX: String(max),
   LOCATION_BURST_WINDOW_MS: String(WINDOW_MS),
-  ...BARE,
+  ...PASS_THROUGH,
   ...more
 })
 const puts = (path = '') => ({ method: 'PUT', path })
@@ -23,7 +31,7 @@ t.test('calls beyond a window’s quota wait for the next, and HighLevel refuses
 
   const replies = await patchAll(gateway, paths)
 
-  t.strictSame(tally(replies), { 200: 60 })
+  t.strictSame(countOutcomes(replies), { 200: 60 })
   t.equal(simulator.received(puts()).length, 60)
   t.equal(simulator.countInWindow(SEED.locationId), 20)
   t.ok(performance.now() - startedAt >= 2 * WINDOW_MS, 'in three windows')
@@ -39,7 +47,7 @@ t.test('a smaller quota than configured is learned from the first answer', async
 
   const replies = await patchAll(gateway, paths.slice(1))
 
-  t.strictSame(tally(replies), { 200: 19 })
+  t.strictSame(countOutcomes(replies), { 200: 19 })
   t.equal(simulator.countInWindow(SEED.locationId), 5)
 })
 
@@ -80,13 +88,13 @@ t.test('a caller with few calls does not wait behind a busy one', async (t) => {
 t.test('a busy location delays no other', async (t) => {
   const simulator = await startSimulator(t, { ...simulated, burstMax: 10 })
   const gateway = await startGateway(t, { simulator, env: limits(10) })
-  await connect(gateway, simulator, SEED.secondLocationId)
+  await connectLocation(gateway, simulator, SEED.secondLocationId)
   const busy = patchAll(gateway, putRecords(simulator, 40))
   await until(() => simulator.received(puts()).length === 10)
 
   const others = await patchAll(gateway, putRecords(simulator, 10, SEED.secondLocationId))
 
-  t.strictSame(tally(others), { 200: 10 })
+  t.strictSame(countOutcomes(others), { 200: 10 })
   const lines = gateway.logged().filter(({ msg, location }) => msg === 'call' && location === SEED.secondLocationId)
   t.ok(lines.length === 10 && lines.every(({ queueMs }) => queueMs === 0))
   await busy
@@ -117,7 +125,7 @@ t.test('a call whose deadline passes in the queue is refused, and uses no quota'
   // There is one permit a second, and each of the calls could have had it.
   const replies = await patchAll(gateway, paths, { headers: { 'x-request-timeout-ms': '1500' } })
 
-  t.strictSame(tally(replies), { 200: 1, '429 location-burst-exhausted': 2 })
+  t.strictSame(countOutcomes(replies), { 200: 1, '429 location-burst-exhausted': 2 })
   t.equal(simulator.received(puts()).length, 2)
 })
 
@@ -134,7 +142,7 @@ t.test('the queue is bounded, and a caller with few calls in it displaces a call
 
   t.equal(modest.status, 200)
   const replies = await busy
-  t.strictSame(tally(replies), { 200: 3, '503 overloaded': 3 })
+  t.strictSame(countOutcomes(replies), { 200: 3, '503 overloaded': 3 })
   t.ok(replies.filter(({ status }) => status === 503).every(({ headers }) => Number(headers.get('retry-after')) >= 1))
 })
 
@@ -190,7 +198,7 @@ t.test(
   'on a used-up day calls are refused at once with the time of its end, and HighLevel is not called',
   async (t) => {
     const simulator = await startSimulator(t, { dailyMax: 3 })
-    const gateway = await startGateway(t, { simulator, env: BARE })
+    const gateway = await startGateway(t, { simulator, env: PASS_THROUGH })
     const paths = putRecords(simulator, 5)
     for (const path of paths.slice(0, 3)) await gateway.patch(CHANGE, {}, path)
 
@@ -214,7 +222,7 @@ t.test('the day ends when HighLevel says so, and calls are sent again then', asy
   const clock = createClock(Date.UTC(2026, 0, 1, 10))
   const dayStartsMs = 14.5 * 3_600_000
   const simulator = await startSimulator(t, { dailyMax: 3, dayStartsMs, now: clock.now })
-  const gateway = await startGateway(t, { simulator, env: BARE, now: clock.now })
+  const gateway = await startGateway(t, { simulator, env: PASS_THROUGH, now: clock.now })
   const paths = putRecords(simulator, 5)
   for (const path of paths.slice(0, 3)) await gateway.patch(CHANGE, {}, path)
 
@@ -230,7 +238,7 @@ t.test('the day ends when HighLevel says so, and calls are sent again then', asy
 
 t.test('a Retry-After that is a date is passed on to the caller in seconds', async (t) => {
   const simulator = await startSimulator(t, { burstMax: 0, burstWindowMs: 60_000, retryAfter: 'date' })
-  const gateway = await startGateway(t, { simulator, env: BARE })
+  const gateway = await startGateway(t, { simulator, env: PASS_THROUGH })
 
   const reply = await gateway.patch(CHANGE)
 
@@ -240,7 +248,7 @@ t.test('a Retry-After that is a date is passed on to the caller in seconds', asy
 
 t.test('the RateLimit header names the policy that refused, with a time within its window', async (t) => {
   const simulator = await startSimulator(t, { burstMax: 2, burstWindowMs: 10_000, retryAfter: 'none' })
-  const env = { ...BARE, CALLER_RATE_MAX: '4', LOCATION_BURST_MAX: '2' }
+  const env = { ...PASS_THROUGH, CALLER_RATE_MAX: '4', LOCATION_BURST_MAX: '2' }
   const gateway = await startGateway(t, { simulator, env })
   const paths = putRecords(simulator, 3)
   const soon = { headers: { 'x-request-timeout-ms': '1000' } }
@@ -257,7 +265,7 @@ t.test('the RateLimit header names the policy that refused, with a time within i
 
 t.test('the day is named when both the day and the window are used up', async (t) => {
   const simulator = await startSimulator(t, { burstMax: 2, dailyMax: 2 })
-  const gateway = await startGateway(t, { simulator, env: BARE })
+  const gateway = await startGateway(t, { simulator, env: PASS_THROUGH })
   const paths = putRecords(simulator, 3)
   await patchAll(gateway, paths.slice(0, 2))
 
@@ -269,7 +277,7 @@ t.test('the day is named when both the day and the window are used up', async (t
 
 t.test('a day quota of zero refuses every call', async (t) => {
   const simulator = await startSimulator(t)
-  const { patch } = await startGateway(t, { simulator, env: { LOCATION_DAILY_MAX: '0', ...BARE } })
+  const { patch } = await startGateway(t, { simulator, env: { LOCATION_DAILY_MAX: '0', ...PASS_THROUGH } })
 
   t.match((await patch(CHANGE)).json, { status: 429, code: 'location-daily-exhausted' })
   t.strictSame(simulator.received(), [])
@@ -298,16 +306,16 @@ t.test('another client that uses half of the quota keeps its half', async (t) =>
 
   isOver = true
   await other
-  t.strictSame(tally(replies), { 200: 160 })
+  t.strictSame(countOutcomes(replies), { 200: 160 })
   t.ok((await refused()) - before <= 2, `${(await refused()) - before} refusals`)
 })
 
 t.test('after a 429 nothing is reserved for other clients that are gone', async (t) => {
   const clock = createClock()
   const simulator = await startSimulator(t, { now: clock.now })
-  const gateway = await startGateway(t, { simulator, env: BARE })
+  const gateway = await startGateway(t, { simulator, env: PASS_THROUGH })
   const paths = putRecords(simulator, 60)
-  await useElsewhere(simulator, 100)
+  await callAsOtherClient(simulator, 100)
   const refused = await gateway.patch(CHANGE, { headers: { 'x-request-timeout-ms': '500' } })
   t.equal(refused.json['code'], 'location-burst-exhausted')
 
@@ -315,7 +323,7 @@ t.test('after a 429 nothing is reserved for other clients that are gone', async 
 
   // Half a window: those who wait for the next one are refused.
   const replies = await patchAll(gateway, paths, { headers: { 'x-request-timeout-ms': '5000' } })
-  t.strictSame(tally(replies), { 200: 60 })
+  t.strictSame(countOutcomes(replies), { 200: 60 })
 })
 
 async function metricsOf({ adminOrigin }: { adminOrigin: string }): Promise<string> {
@@ -331,6 +339,6 @@ t.test('a quota that shrinks while calls run costs the refusals of one window at
 
   simulator.setBurst(10)
 
-  t.strictSame(tally(await all), { 200: 120 })
+  t.strictSame(countOutcomes(await all), { 200: 120 })
   t.ok(simulator.received(puts()).length - 120 <= 40, `${simulator.received(puts()).length - 120} refusals`)
 })

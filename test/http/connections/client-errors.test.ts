@@ -1,6 +1,6 @@
 import { connect, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
-import { RECORD, raw, startGateway, startSimulator } from '../../support/harness.ts'
+import { RECORD, sendRaw, startGateway, startSimulator } from '../../support/harness.ts'
 
 const BODY = '{"properties":{"customer_number":12}}'
 const SIZE = BODY.length.toString(16)
@@ -43,9 +43,9 @@ t.test('complete calls are answered before invalid input after them closes the c
   const broken = `${head('Transfer-Encoding: chunked')}xyz\r\n`
 
   simulator.failNext({ kind: 'slow', delayMs: 100, method: 'PUT' })
-  t.strictSame(statuses(await raw(origin, `${whole}${whole}GARBAGE\r\n\r\n`)), [200, 200])
+  t.strictSame(statuses(await sendRaw(origin, `${whole}${whole}GARBAGE\r\n\r\n`)), [200, 200])
   simulator.failNext({ kind: 'slow', delayMs: 100, method: 'PUT' })
-  t.strictSame(statuses(await raw(origin, whole + broken)), [200, 400])
+  t.strictSame(statuses(await sendRaw(origin, whole + broken)), [200, 400])
   t.equal(calls().filter(({ hungUp }) => hungUp).length, 0)
 })
 
@@ -67,7 +67,7 @@ t.test('an error in a body that is never read does not answer its call twice', a
   const { origin } = await open(t)
   const get = `GET /livez HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n`
 
-  t.strictSame(statuses(await raw(origin, `${get}xyz\r\n`)), [200])
+  t.strictSame(statuses(await sendRaw(origin, `${get}xyz\r\n`)), [200])
   const late = await exchange(origin, (socket) => {
     socket.write(get)
     socket.once('data', () => socket.write('xyz\r\n'))

@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import { RECORD, raw, startGateway, startSimulator } from '../../support/harness.ts'
+import { RECORD, sendRaw, startGateway, startSimulator } from '../../support/harness.ts'
 
 const BODY = '{"properties":{"customer_number":12}}'
 
@@ -16,7 +16,7 @@ const statuses = (answers: string) => (answers.match(/HTTP\/1\.1 \d{3}/g) ?? [])
 
 t.test('an unknown path is rejected without 100 Continue', async (t) => {
   const { origin, head } = await open(t)
-  const answer = await raw(origin, `${head('100-continue', '/nowhere')}\r\n`)
+  const answer = await sendRaw(origin, `${head('100-continue', '/nowhere')}\r\n`)
   t.strictSame(statuses(answer), [404])
   t.match(answer, /\r\nconnection: close\r\n[\s\S]*"code":"route-not-found"/i)
 })
@@ -29,7 +29,7 @@ t.test('any expectation but 100-continue is rejected with 417', async (t) => {
     'the-unexpected, 100-continue',
     '100-continue=1'
   ]) {
-    const answer = await raw(origin, `${head(expect)}Connection: close\r\n\r\n${BODY}`)
+    const answer = await sendRaw(origin, `${head(expect)}Connection: close\r\n\r\n${BODY}`)
     t.strictSame(statuses(answer), [417], expect)
     t.match(answer, /"code":"expectation-failed"/, expect)
   }
@@ -39,9 +39,9 @@ t.test('any expectation but 100-continue is rejected with 417', async (t) => {
 t.test('Expect is case-insensitive, and ignored for HTTP/1.0', async (t) => {
   const { origin, head } = await open(t)
   const close = 'Connection: close\r\n\r\n'
-  t.strictSame(statuses(await raw(origin, `${head('100-Continue')}${close}${BODY}`)), [100, 200])
+  t.strictSame(statuses(await sendRaw(origin, `${head('100-Continue')}${close}${BODY}`)), [100, 200])
   const old = head('the-unexpected').replace('HTTP/1.1', 'HTTP/1.0')
-  t.strictSame(statuses(await raw(origin, `${old}${close}${BODY}`)), [200])
+  t.strictSame(statuses(await sendRaw(origin, `${old}${close}${BODY}`)), [200])
 })
 
 t.test('an unknown path is a 404, whatever the body is', async (t) => {

@@ -10,14 +10,14 @@ const ERROR_1010 = `<!DOCTYPE html>
 `
 
 /** Does what was asked and gives the answer. A fault that stands in front of HighLevel never calls it. */
-export type CarryOut = () => Answer
+export type Execute = () => Answer
 
-type Inflict<K extends FaultKind> = (response: ServerResponse, carryOut: CarryOut, fault: Fault<K>) => void
+type FaultInjector<K extends FaultKind> = (response: ServerResponse, carryOut: Execute, fault: Fault<K>) => void
 
 let answers = 0
 
 /** Every answer of HighLevel carries a trace id. Here it counts, so that the same run gives the same answers. */
-function textOf({ body }: Answer): string {
+function serialize({ body }: Answer): string {
   answers += 1
   return JSON.stringify({ ...body, traceId: `00000000-0000-4000-8000-${answers.toString(16).padStart(12, '0')}` })
 }
@@ -29,7 +29,7 @@ function send(response: ServerResponse, status: number, type: string, text: stri
 
 /** An answer as it goes on the wire. */
 function wireText(answer: Answer, framing: 'length' | 'chunked' | 'close'): string {
-  const text = textOf(answer)
+  const text = serialize(answer)
   const size = Buffer.byteLength(text)
   const fields = {
     ...answer.headers,
@@ -54,7 +54,7 @@ function sendStatus(
   response.end(text)
 }
 
-const INFLICT: { [K in FaultKind]: Inflict<K> } = {
+const INJECTORS: { [K in FaultKind]: FaultInjector<K> } = {
   status: (response, _carryOut, fault) => sendStatus(response, fault),
   'status-after'(response, carryOut, fault) {
     carryOut()
@@ -63,15 +63,15 @@ const INFLICT: { [K in FaultKind]: Inflict<K> } = {
   html: (response) => send(response, 403, 'text/html; charset=UTF-8', ERROR_1010),
   slow(response, carryOut, { delayMs }) {
     const answer = carryOut()
-    later(delayMs, () => deliver(response, answer))
+    afterDelay(delayMs, () => sendAnswer(response, answer))
   },
   hang: () => undefined,
   'slow-body'(response, carryOut, { delayMs }) {
     const { status, headers, ...answer } = carryOut()
-    const bytes = Buffer.from(textOf({ status, ...answer }))
+    const bytes = Buffer.from(serialize({ status, ...answer }))
     response.writeHead(status, { ...headers, 'content-type': JSON_TYPE, 'content-length': bytes.length })
     response.write(bytes.subarray(0, bytes.length / 2))
-    later(delayMs, () => response.end(bytes.subarray(bytes.length / 2)))
+    afterDelay(delayMs, () => response.end(bytes.subarray(bytes.length / 2)))
   },
   'reset-before': (response) => response.socket?.resetAndDestroy(),
   'reset-after'(response, carryOut) {
@@ -84,7 +84,7 @@ const INFLICT: { [K in FaultKind]: Inflict<K> } = {
     socket?.end(whole.subarray(0, bytes % whole.length), () => socket.destroy())
   },
   truncated(response, carryOut) {
-    const text = textOf(carryOut())
+    const text = serialize(carryOut())
     send(response, 200, JSON_TYPE, text.slice(0, text.length / 2))
   },
   empty(response, carryOut) {
@@ -93,7 +93,7 @@ const INFLICT: { [K in FaultKind]: Inflict<K> } = {
   },
   'wrong-type'(response, carryOut) {
     const answer = carryOut()
-    send(response, answer.status, 'text/plain', textOf(answer), answer.headers)
+    send(response, answer.status, 'text/plain', serialize(answer), answer.headers)
   },
   huge(response, carryOut) {
     carryOut()
@@ -102,15 +102,15 @@ const INFLICT: { [K in FaultKind]: Inflict<K> } = {
 }
 
 export const isFaultKind = (kind: unknown): kind is FaultKind =>
-  typeof kind === 'string' && Object.hasOwn(INFLICT, kind)
+  typeof kind === 'string' && Object.hasOwn(INJECTORS, kind)
 
-export const deliver = (response: ServerResponse, answer: Answer): void =>
-  send(response, answer.status, JSON_TYPE, textOf(answer), answer.headers)
+export const sendAnswer = (response: ServerResponse, answer: Answer): void =>
+  send(response, answer.status, JSON_TYPE, serialize(answer), answer.headers)
 
-export function inflict<K extends FaultKind>(response: ServerResponse, carryOut: CarryOut, fault: Fault<K>): void {
-  const act: Inflict<K> = INFLICT[fault.kind]
+export function injectFault<K extends FaultKind>(response: ServerResponse, carryOut: Execute, fault: Fault<K>): void {
+  const act: FaultInjector<K> = INJECTORS[fault.kind]
   act(response, carryOut, fault)
 }
 
 /** A late answer does not keep a closed simulator alive. */
-const later = (delayMs: number, act: () => void) => void setTimeout(act, delayMs).unref()
+const afterDelay = (delayMs: number, act: () => void) => void setTimeout(act, delayMs).unref()

@@ -17,7 +17,7 @@ interface Claims {
  * A token with the looks and the length of HighLevel's own JWTs. Its signature is random: it proves nothing, and
  * the simulator knows its tokens by heart.
  */
-export function createTokenText({ authClass, authClassId, scopes, clientId, issuedAt, expiresAt }: Claims): string {
+export function createFakeJwt({ authClass, authClassId, scopes, clientId, issuedAt, expiresAt }: Claims): string {
   const payload = encode({
     authClass,
     authClassId,

@@ -3,13 +3,13 @@ import { type AddressInfo, createServer, type Socket } from 'node:net'
 import type { Test } from 'tap'
 
 /** The bytes of an answer on a connection that is kept. */
-export const answerBytes = (status: number, body: object): string => {
+export const responseBytes = (status: number, body: object): string => {
   const text = JSON.stringify(body)
   return `HTTP/1.1 ${status} OK\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(text)}\r\n\r\n${text}`
 }
 
 /** The head of a request and its body, once all of it has come. */
-function requestIn(text: string): { head: string; body: string; rest: string } | undefined {
+function parseRequest(text: string): { head: string; body: string; rest: string } | undefined {
   const end = text.indexOf('\r\n\r\n')
   if (end === -1) return undefined
   const length = Number(/^content-length: (\d+)/im.exec(text.slice(0, end))?.[1] ?? 0)
@@ -22,7 +22,7 @@ function requestIn(text: string): { head: string; body: string; rest: string } |
  * What stands before an upstream, and sends it everything. One answer too many, where `insert` gives one, puts a
  * connection out of step for good: each call on it gets the answer of the one before.
  */
-export async function startOutOfStep(t: Test, origin: string) {
+export async function startDesyncedProxy(t: Test, origin: string) {
   const sockets = new Set<Socket>()
   let insert: ((method: string) => string | undefined) | undefined
   const late = new Map<Socket, string>()
@@ -37,7 +37,7 @@ export async function startOutOfStep(t: Test, origin: string) {
       ])
       .filter(([name]) => !/^(host|connection|content-length)$/i.test(name))
     const response = await fetch(origin + path, { method, headers, ...(body !== '' && { body }) })
-    return answerBytes(response.status, (await response.json()) as object)
+    return responseBytes(response.status, (await response.json()) as object)
   }
   const answer = async (socket: Socket, head: string, body: string) => {
     const own = await forward(head, body)
@@ -54,7 +54,7 @@ export async function startOutOfStep(t: Test, origin: string) {
     socket.on('close', () => sockets.delete(socket))
     socket.setEncoding('latin1').on('data', (chunk) => {
       text += chunk
-      for (let request = requestIn(text); request !== undefined; request = requestIn(text)) {
+      for (let request = parseRequest(text); request !== undefined; request = parseRequest(text)) {
         text = request.rest
         void answer(socket, request.head, request.body)
       }
@@ -69,7 +69,7 @@ export async function startOutOfStep(t: Test, origin: string) {
   return {
     origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     /** The next call of the method gets these bytes in place of its answer. */
-    insertOnce(wanted: string, bytes: string): void {
+    injectOnce(wanted: string, bytes: string): void {
       insert = (method) => {
         if (method !== wanted) return undefined
         insert = undefined

@@ -6,25 +6,25 @@ type Properties = Record<string, unknown>
 interface Written {
   key: string
   slot: Slot
-  /** As it came in the body. */
+  /** The value in the request body. */
   sent: unknown
   before: unknown
-  /** What is to be stored. */
+  /** The value that a write without quirks would store. */
   next: unknown
 }
 
-/** What is left of a value, or of all of it. */
-type Neglect = (written: Written) => unknown
+/** Returns the value that is stored instead of `next`. */
+type WriteQuirk = (written: Written) => unknown
 
 const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : [])
-const half = (sent: unknown, name: 'add' | 'remove'): unknown[] => (isObject(sent) ? list(sent[name]) : [])
-const nameOf = (one: unknown) => (isObject(one) ? one['url'] : one)
+const deltaPart = (sent: unknown, name: 'add' | 'remove'): unknown[] => (isObject(sent) ? list(sent[name]) : [])
+const identityOf = (one: unknown) => (isObject(one) ? one['url'] : one)
 const isChange = (sent: unknown) => isObject(sent) && ('add' in sent || 'remove' in sent)
 const isFiles = ({ slot }: Written) => slot.field.dataType === 'FILE_UPLOAD'
 
 const dropAdded = ({ sent, before, next }: Written) => {
-  const [added, held] = [half(sent, 'add').map(nameOf), list(before).map(nameOf)]
-  return list(next).filter((one) => !added.includes(nameOf(one)) || held.includes(nameOf(one)))
+  const [added, held] = [deltaPart(sent, 'add').map(identityOf), list(before).map(identityOf)]
+  return list(next).filter((one) => !added.includes(identityOf(one)) || held.includes(identityOf(one)))
 }
 
 const rewrittenUrl = (file: unknown) =>
@@ -32,7 +32,7 @@ const rewrittenUrl = (file: unknown) =>
     ? { ...file, url: `https://storage.googleapis.com/msgsndr/${Buffer.from(String(file['url'])).toString('hex')}` }
     : file
 
-/** How HighLevel may write a value of a data type in its own way. */
+/** How HighLevel may change the notation of a value, by data type. */
 const FORMATS: Record<string, (value: unknown) => unknown> = {
   TEXT: (value) => String(value).trim(),
   LARGE_TEXT: (value) => String(value).trim().replaceAll('\r\n', '\n'),
@@ -45,14 +45,17 @@ const FORMATS: Record<string, (value: unknown) => unknown> = {
   FILE_UPLOAD: (value) => list(value).map(rewrittenUrl)
 }
 
-/** What HighLevel may leave undone of a write that it answers with 200, and `format`, which is no neglect. */
-const NEGLECTS = {
+/**
+ * What HighLevel may do to values of a write that it answers with 200. All of these lose something that was sent, except
+ * `format`, which stores the same value in another notation.
+ */
+const QUIRKS = {
   'drop-added-options': (written) => (isChange(written.sent) && !isFiles(written) ? dropAdded(written) : written.next),
   'drop-added-files': (written) => (isChange(written.sent) && isFiles(written) ? dropAdded(written) : written.next),
   'keep-removed': ({ sent, before, next }) => {
     if (!isChange(sent)) return next
-    const removed = half(sent, 'remove').map(nameOf)
-    return [...list(before).filter((one) => removed.includes(nameOf(one))), ...list(next)]
+    const removed = deltaPart(sent, 'remove').map(identityOf)
+    return [...list(before).filter((one) => removed.includes(identityOf(one))), ...list(next)]
   },
   'store-other-option': ({ slot: { field }, next }) =>
     field.dataType === 'SINGLE_OPTIONS' || field.dataType === 'RADIO'
@@ -61,15 +64,15 @@ const NEGLECTS = {
   'keep-cleared': ({ sent, before, next }) => (sent === null ? before : next),
   'keep-old': ({ before }) => before,
   format: ({ slot, next }) => (next === null || next === '' ? next : (FORMATS[slot.field.dataType]?.(next) ?? next))
-} satisfies Record<string, Neglect>
+} satisfies Record<string, WriteQuirk>
 
-export type NeglectKind = keyof typeof NEGLECTS | 'hide-written' | 'keep-users' | 'answer-old'
+export type WriteQuirkName = keyof typeof QUIRKS | 'hide-written' | 'keep-users' | 'answer-old'
 
-const neglects: Record<string, Neglect> = NEGLECTS
+const quirks: Record<string, WriteQuirk> = QUIRKS
 
-/** What is stored of the written properties. */
-export function neglected(
-  kinds: ReadonlySet<NeglectKind>,
+/** The properties as they are stored: `after`, the result of the write, changed by the active quirks. */
+export function applyQuirks(
+  kinds: ReadonlySet<WriteQuirkName>,
   slots: ReadonlyMap<string, Slot>,
   changes: Properties,
   before: Properties,
@@ -80,9 +83,8 @@ export function neglected(
     const slot = slots.get(key)
     if (slot === undefined) continue
     for (const kind of kinds) {
-      const neglect = neglects[kind]
-      if (neglect !== undefined)
-        stored[key] = neglect({ key, slot, sent, before: before[key] ?? null, next: stored[key] })
+      const quirk = quirks[kind]
+      if (quirk !== undefined) stored[key] = quirk({ key, slot, sent, before: before[key] ?? null, next: stored[key] })
       else if (kind === 'hide-written') delete stored[key]
     }
   }
