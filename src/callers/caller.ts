@@ -1,7 +1,7 @@
-/** Who calls, and for which locations. */
+/** An authenticated caller, and the locations that it has access to. */
 export interface Caller {
   id: string
   locations: ReadonlySet<string> | '*'
-  /** Epoch milliseconds at which the credential ends by itself. */
+  /** When the credential expires, in epoch milliseconds. */
   expiresAt: number
 }

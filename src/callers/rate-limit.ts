@@ -15,7 +15,7 @@ const MAX_COUNTED = 20_000
 interface CounterOptions {
   /** `undefined`: this process counts by itself. */
   redis: SharedRedis | undefined
-  /** How many processes share a limit. Used while Redis is down, which otherwise counts for all. */
+  /** How many processes share a limit. Used only while Redis, which counts for all of them, is down. */
   replicas: () => number
 }
 

@@ -50,12 +50,12 @@ export const PROBLEM_MEDIA_TYPE = 'application/problem+json'
 /** No route has a longer path. */
 const MAX_INSTANCE_CHARS = 512
 
-export interface ErrorOptions {
+export interface SendProblemOptions {
   /** Where a person connects a location; `undefined` if the gateway has no client credentials. */
   connectUrl: string | undefined
 }
 
-export function createSendProblem({ connectUrl }: ErrorOptions) {
+export function createSendProblem({ connectUrl }: SendProblemOptions) {
   return function sendProblem(request: FastifyRequest, reply: FastifyReply, problem: Problem): FastifyReply {
     request.problem = problem
     // Set here too: an error before routing runs no hooks.

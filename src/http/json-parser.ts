@@ -16,7 +16,7 @@ function rejectCompressed({ headers }: FastifyRequest, _: FastifyReply, done: Ho
 }
 
 /** Where the parser stopped. The rest of its message quotes the body and must not be shown. */
-const parsePosition = (message: string) => / at position \d+/.exec(message)?.[0] ?? ''
+const formatPosition = (message: string) => / at position \d+/.exec(message)?.[0] ?? ''
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -25,7 +25,7 @@ declare module 'fastify' {
   }
 }
 
-const namesPrototype = (text: string) => text.includes('__proto__') || text.includes('constructor')
+const hasForbiddenName = (text: string) => text.includes('__proto__') || text.includes('constructor')
 
 /** Parses without looking for forbidden names. `undefined` on an error, which the checking parser then explains. */
 const parseUnchecked = (text: string): unknown => {
@@ -56,10 +56,10 @@ export default fp(
       const text = bytes.toString('utf8')
       request.hasEscapes = text.includes('\\u')
       // An escape may spell a forbidden name.
-      const value = request.hasEscapes || namesPrototype(text) ? undefined : parseUnchecked(text)
+      const value = request.hasEscapes || hasForbiddenName(text) ? undefined : parseUnchecked(text)
       if (value !== undefined) return done(null, value)
       parse(request, text, (error, value) => {
-        if (error) done(new Problem('invalid-json', `The body is not valid JSON${parsePosition(error.message)}`))
+        if (error) done(new Problem('invalid-json', `The body is not valid JSON${formatPosition(error.message)}`))
         else done(null, value)
       })
     })

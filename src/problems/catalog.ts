@@ -154,7 +154,7 @@ const upstreamProblems = {
   'upstream-contract-changed': permanent(
     502,
     'HighLevel no longer accepts calls of this form',
-    `Tell the operator upstream.message: HIGHLEVEL_API_VERSION or HIGHLEVEL_API_URL may have to change. ${MAYBE_STORED}`
+    `Send upstream.message to the operator: HIGHLEVEL_API_VERSION or HIGHLEVEL_API_URL may be outdated. ${MAYBE_STORED}`
   ),
   'upstream-unavailable': retryable(503, 'HighLevel is unavailable', `${WAIT} Then send the same call again.`),
   'upstream-timeout': retryable(504, 'HighLevel did not answer in time', `Send the call again. ${MAYBE_STORED}`)
