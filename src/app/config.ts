@@ -1,10 +1,9 @@
 import type { KeyObject } from 'node:crypto'
 import type { JwtOptions } from '../callers/jwt.ts'
 import { parseVaultKeys, type VaultKey } from '../grants/vault/cipher.ts'
-import { parseOrigins } from '../http/cors-origins.ts'
-import { parseTrustProxy } from '../http/trust-proxy.ts'
 import { parseWebhookKey } from '../webhooks/signature.ts'
 import { type Environment, readEnvironment } from './environment.ts'
+import { parseOrigins, parseTrustProxy } from './setting-formats.ts'
 
 /** All settings, read once from the environment. */
 export interface Config {

@@ -3,9 +3,8 @@ import { Compile } from 'typebox/compile'
 import { Format } from 'typebox/format'
 import '../shared/typebox-settings.ts'
 import { parseVaultKeys } from '../grants/vault/cipher.ts'
-import { parseOrigins } from '../http/cors-origins.ts'
-import { isTrustProxy } from '../http/trust-proxy.ts'
 import { HIGHLEVEL_WEBHOOK_KEY, parseWebhookKey } from '../webhooks/signature.ts'
+import { isTrustProxy, parseOrigins } from './setting-formats.ts'
 
 const IntegerBetween = (minimum: number, maximum: number, fallback: number) =>
   Type.Integer({ minimum, maximum, default: fallback, description: `an integer from ${minimum} to ${maximum}` })

@@ -1,3 +1,5 @@
+import { isIP } from 'node:net'
+
 const ANY_ORIGIN = '*'
 
 /**
@@ -18,3 +20,17 @@ export function parseOrigins(list: string): string[] | undefined {
   if (!origins.every((origin) => origin !== undefined)) return undefined
   return origins.includes(ANY_ORIGIN) ? [ANY_ORIGIN] : origins
 }
+
+function isAddressRange(text: string): boolean {
+  if (/^(loopback|linklocal|uniquelocal)$/.test(text)) return true
+  const [, address = '', bits = '0'] = /^([0-9a-fA-F.:]+)(?:\/(\d{1,3}))?$/.exec(text) ?? []
+  return isIP(address) !== 0 && Number(bits) <= (isIP(address) === 4 ? 32 : 128)
+}
+
+/** Whether `TRUST_PROXY` is valid: `false`, `true`, or addresses, ranges and range names separated by commas. */
+export const isTrustProxy = (setting: string): boolean =>
+  setting === 'true' || setting === 'false' || setting.split(',').every((part) => isAddressRange(part.trim()))
+
+/** Converts a valid `TRUST_PROXY` to Fastify's option. */
+export const parseTrustProxy = (setting: string): boolean | string[] =>
+  setting === 'true' || setting === 'false' ? setting === 'true' : setting.split(',').map((part) => part.trim())
