@@ -39,8 +39,12 @@ const wireOptions = (config: Config) => ({
 function openOAuth(config: Config, connections: number, clock: Clock, onMismatchedAnswer: (path: string) => void) {
   const { apiUrl, app } = config.highLevel
   if (app === undefined) return undefined
-  const sockets = openConnectionPool(apiUrl, connections, { keepAlive: false })
-  const send = createTransport(sockets, wireOptions(config), TOKEN_CALL_TIMEOUT_MS, onMismatchedAnswer)
+  const sockets = openConnectionPool(apiUrl, connections, clock, { keepAlive: false })
+  const send = createTransport(sockets, wireOptions(config), {
+    timeoutMs: TOKEN_CALL_TIMEOUT_MS,
+    clock,
+    onMismatchedAnswer
+  })
   const redirectUri = `${config.publicServer.url}/oauth/callback`
   return {
     api: createOAuthClient(send, { ...app, redirectUri, now: clock.now, onMismatchedAnswer }),
@@ -79,8 +83,8 @@ export async function openContainer(config: Config, log: BaseLogger, clock: Cloc
     metrics: metrics.upstream
   })
   // As many writes of one record may wait for each other as could wait for the quota if each were of another record.
-  const recordMutex = createRecordMutex(queueMax + limits.burstMax)
-  const recordLock = createRecordLock(redis)
+  const recordMutex = createRecordMutex(queueMax + limits.burstMax, clock)
+  const recordLock = createRecordLock(redis, clock)
   const catalog = createCatalog({
     getObject: upstream.client.getObject,
     requireConnected: upstream.client.requireConnected,

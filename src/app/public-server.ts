@@ -72,6 +72,7 @@ export async function buildPublicServer(options: ServerOptions): Promise<Fastify
     await guarded.register(auth, {
       callers: createCallers({ vault: container.vault, jwt: config.callers.jwt, now: clock.now, log }),
       failureLimit,
+      clock,
       deadlineMs: config.requestDeadlineMs
     })
     await guarded.register(callerLimit, config.callers.rateLimit)
@@ -79,7 +80,7 @@ export async function buildPublicServer(options: ServerOptions): Promise<Fastify
       windowMs: config.callers.rateLimit.windowMs,
       report: container.upstream.quota.report
     })
-    const calls = { inFlight: container.inFlight, deadlineMs: config.requestDeadlineMs, shutdownDeadline }
+    const calls = { inFlight: container.inFlight, deadlineMs: config.requestDeadlineMs, shutdownDeadline, clock }
     const readRecord = container.upstream.client.getRecord
     await guarded.register(recordRoutes, { ...calls, updateRecord: buildUpdateRecord(options), readRecord })
     await guarded.register(objectRoutes, { ...calls, describe: container.catalog.describe })
@@ -88,13 +89,14 @@ export async function buildPublicServer(options: ServerOptions): Promise<Fastify
   return app
 }
 
-function buildUpdateRecord({ config, container }: ServerOptions) {
+function buildUpdateRecord({ config, container, clock }: ServerOptions) {
   return createUpdateRecord({
     upstream: container.upstream.client,
     catalog: container.catalog,
     recordMutex: container.recordMutex,
     recordLock: container.recordLock,
     rules: config.writes,
+    clock,
     countUnchecked: container.metrics.upstream.countUnchecked
   })
 }

@@ -3,6 +3,7 @@ import fp from 'fastify-plugin'
 import { credentialHash } from '../grants/vault/credential-hash.ts'
 import { withDeadline } from '../highlevel/deadline.ts'
 import { Problem } from '../problems/problem.ts'
+import type { Clock } from '../shared/clock.ts'
 import type { Caller } from './caller.ts'
 import type { Callers } from './callers.ts'
 import type { FailureLimit } from './rate-limit.ts'
@@ -26,6 +27,7 @@ const unauthenticated = (detail: string, error?: string, reason?: string) =>
 interface Options {
   callers: Callers
   failureLimit: FailureLimit
+  clock: Clock
   /** The longest deadline of a call. */
   deadlineMs: number
 }
@@ -36,7 +38,7 @@ interface Options {
  * lock out others behind the same address.
  */
 export default fp(
-  async (app: FastifyInstance, { callers, failureLimit, deadlineMs }: Options) => {
+  async (app: FastifyInstance, { callers, failureLimit, clock, deadlineMs }: Options) => {
     const reject = async (request: FastifyRequest, problem: Problem): Promise<never> => {
       await failureLimit.count(request)
       throw problem
@@ -44,12 +46,12 @@ export default fp(
 
     const identify = async (request: FastifyRequest, credential: string, digest: string): Promise<Caller> => {
       const requestedMs = Number(request.headers['x-request-timeout-ms'])
-      const deadlineAt = performance.now() + (requestedMs > 0 ? Math.min(requestedMs, deadlineMs) : deadlineMs)
+      const deadlineAt = clock.monotonic() + (requestedMs > 0 ? Math.min(requestedMs, deadlineMs) : deadlineMs)
       let reason: string | undefined
       const identified = callers.identify(credential, digest, (why) => {
         reason = why
       })
-      const caller = await withDeadline(deadlineAt, identified, () => callers.lookupTimeoutProblem(credential))
+      const caller = await withDeadline(clock, deadlineAt, identified, () => callers.lookupTimeoutProblem(credential))
       const detail = 'The API key or JWT is unknown, revoked or expired'
       return caller ?? reject(request, unauthenticated(detail, 'invalid_token', reason))
     }

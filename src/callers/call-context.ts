@@ -3,14 +3,16 @@ import { type CallContext, createCallRecord } from '../highlevel/call.ts'
 import { createWriteState } from '../highlevel/write-outcome.ts'
 import type { CallTarget } from '../observability/request-log.ts'
 import { Problem } from '../problems/problem.ts'
+import type { Clock } from '../shared/clock.ts'
 
 export interface CallOptions {
   /** How many calls are in flight. */
   inFlight: { calls: number }
   /** The longest deadline; a caller can ask for a shorter one. */
   deadlineMs: number
-  /** The latest time for an answer, by `performance.now()`: the process may be shutting down. */
+  /** The latest time for an answer, on the monotonic clock: the process may be shutting down. */
   shutdownDeadline: () => number
+  clock: Clock
 }
 
 /** Calls in flight in one process, including those that wait for quota. */
@@ -23,7 +25,7 @@ const tooManyCalls = () =>
  * Sets the deadline of calls that may reach HighLevel, counts them, and makes sure that each is logged. Every `begin`
  * that returns needs an `end`.
  */
-export function createCallContexts({ inFlight, deadlineMs, shutdownDeadline }: CallOptions) {
+export function createCallContexts({ inFlight, deadlineMs, shutdownDeadline, clock }: CallOptions) {
   return {
     /** Throws a Problem if too many calls are in flight; then `end` is not needed. */
     begin(request: FastifyRequest, reply: FastifyReply, target: CallTarget): CallContext {
@@ -32,7 +34,7 @@ export function createCallContexts({ inFlight, deadlineMs, shutdownDeadline }: C
       request.call = { target, callRecord, write }
       const requestedMs = Number(request.headers['x-request-timeout-ms'] ?? deadlineMs)
       // Counted from the arrival of the call, so authentication and validation use up its time too.
-      const startedAt = performance.now() - reply.elapsedTime
+      const startedAt = clock.monotonic() - reply.elapsedTime
       const deadlineAt = Math.min(startedAt + Math.min(requestedMs, deadlineMs), shutdownDeadline())
       if (inFlight.calls >= MAX_CALLS) throw tooManyCalls()
       inFlight.calls += 1

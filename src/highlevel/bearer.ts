@@ -1,3 +1,4 @@
+import type { Clock } from '../shared/clock.ts'
 import type { Answer, Layer, LocationCall } from './call.ts'
 import { tokenDeadlineProblem, withDeadline } from './deadline.ts'
 import { isTokenFault } from './errors/to-problem.ts'
@@ -29,7 +30,7 @@ const MAX_REPLACEMENTS = 2
  * refusal because of a scope, a token class or a version is not repeated: another token would be refused as well.
  */
 export const bearer =
-  ({ tokenFor, replace, confirm }: TokenSource): Layer<LocationCall> =>
+  ({ tokenFor, replace, confirm }: TokenSource, clock: Clock): Layer<LocationCall> =>
   (next) => {
     /** Changes the call, since a copy would cost more than the rest of this layer. A call is sent once at a time. */
     const sendWith = (call: LocationCall, token: string): Promise<Answer> => {
@@ -43,11 +44,11 @@ export const bearer =
     }
 
     const timed = async <T>(call: LocationCall, wait: Promise<T>): Promise<T> => {
-      const startedAt = performance.now()
+      const startedAt = clock.monotonic()
       try {
-        return await withDeadline(call.deadlineAt, wait, tokenDeadlineProblem)
+        return await withDeadline(clock, call.deadlineAt, wait, tokenDeadlineProblem)
       } finally {
-        call.callRecord.tokenMs += performance.now() - startedAt
+        call.callRecord.tokenMs += clock.monotonic() - startedAt
       }
     }
 

@@ -58,7 +58,7 @@ export function onHangUp({ response }: CallerConnection, listener: () => void): 
 
 /** What every use case passes on with its calls. */
 export interface CallContext {
-  /** By when the caller must have an answer, on the clock of `performance.now()`. */
+  /** By when the caller must have an answer, on the monotonic clock. */
   deadlineAt: number
   callRecord: CallRecord
   write: WriteState

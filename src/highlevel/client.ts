@@ -1,4 +1,5 @@
 import { Problem } from '../problems/problem.ts'
+import type { Clock } from '../shared/clock.ts'
 import { isObject } from '../shared/json.ts'
 import { parseBody } from './answer-body.ts'
 import type { TokenSource } from './bearer.ts'
@@ -66,7 +67,11 @@ const callOf = (
 })
 
 /** The calls to HighLevel that use cases make. Each rejects with a Problem unless the answer is what it asked for. */
-export function createHighLevelClient(send: Send<LocationCall>, { tokenFor }: Pick<TokenSource, 'tokenFor'>) {
+export function createHighLevelClient(
+  send: Send<LocationCall>,
+  { tokenFor }: Pick<TokenSource, 'tokenFor'>,
+  clock: Clock
+) {
   const request = async <T>(
     call: LocationCall,
     sent: unknown,
@@ -106,7 +111,7 @@ export function createHighLevelClient(send: Send<LocationCall>, { tokenFor }: Pi
 
     /** Rejects with a Problem if the location has no token. Makes no call. */
     requireConnected: async (locationId: string, { deadlineAt }: CallContext): Promise<void> => {
-      await withDeadline(deadlineAt, Promise.resolve(tokenFor(locationId)), tokenDeadlineProblem)
+      await withDeadline(clock, deadlineAt, Promise.resolve(tokenFor(locationId)), tokenDeadlineProblem)
     },
 
     /** The body of HighLevel's answer about an object and its fields. Calls `onSent` when the request goes on the wire. */

@@ -1,7 +1,8 @@
 import { type buildConnector, Client, type Dispatcher, Pool } from 'undici'
+import type { Clock } from '../shared/clock.ts'
 
 /** The longest life of a connection: a new connection resolves HighLevel's host name again. */
-const CONNECTION_LIFE_MS = 60_000
+export const CONNECTION_LIFE_MS = 60_000
 
 /** Reads one answer, and can end the connection that delivers it. */
 export interface AnswerHandler extends Dispatcher.DispatchHandler {
@@ -44,13 +45,14 @@ export interface ConnectionPool {
  * Opens at most `connections` connections to HighLevel; further calls wait for one. HTTP/1.1 with keep-alive; without
  * `keepAlive` each call has its own connection. undici's time-outs are off, since each call has its own.
  *
- * Every `lifeMs` new calls get new connections, and calls in flight keep theirs. undici's `clientTtl` is not used: it
+ * Every minute new calls get new connections, and calls in flight keep theirs. undici's `clientTtl` is not used: it
  * reads the clock for each busy connection with each call.
  */
 export function openConnectionPool(
   url: string,
   connections: number,
-  { lifeMs = CONNECTION_LIFE_MS, keepAlive = true } = {}
+  clock: Clock,
+  { keepAlive = true } = {}
 ): ConnectionPool {
   const open = () =>
     new Pool(new URL(url).origin, {
@@ -71,12 +73,12 @@ export function openConnectionPool(
     retired.add(old)
     old.close().finally(() => retired.delete(old))
   }
-  const timer = setInterval(retire, lifeMs).unref()
+  const timer = clock.every(CONNECTION_LIFE_MS, retire).unref()
 
   return {
     dispatch: (options, handler) => pool.dispatch(options, handler),
     async destroy() {
-      clearInterval(timer)
+      clock.cancel(timer)
       await Promise.all([pool, ...retired].map((one) => one.destroy()))
     }
   }

@@ -1,18 +1,23 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { Problem } from '../problems/problem.ts'
+import type { Clock } from '../shared/clock.ts'
 import { type CallContext, hasHungUp, onHangUp } from './call.ts'
 
 /**
- * Waits for `work` until `deadlineAt` (on the clock of `performance.now()`), then rejects with `lateProblem()`. The work
+ * Waits for `work` until `deadlineAt` (on the monotonic clock), then rejects with `lateProblem()`. The work
  * itself goes on: it may serve others.
  */
-export async function withDeadline<T>(deadlineAt: number, work: Promise<T>, lateProblem: () => Problem): Promise<T> {
+export async function withDeadline<T>(
+  clock: Clock,
+  deadlineAt: number,
+  work: Promise<T>,
+  lateProblem: () => Problem
+): Promise<T> {
   const { promise: expiry, reject } = Promise.withResolvers<never>()
-  const timer = setTimeout(() => reject(lateProblem()), Math.max(1, deadlineAt - performance.now()))
+  const timer = clock.after(Math.max(1, deadlineAt - clock.monotonic()), () => reject(lateProblem()))
   try {
     return await Promise.race([work, expiry])
   } finally {
-    clearTimeout(timer)
+    clock.cancel(timer)
   }
 }
 
@@ -27,12 +32,17 @@ export const hangUpProblem = (): Problem =>
   new Problem('deadline-exceeded', 'The caller hung up before the call was sent')
 
 /** Waits before an attempt. Rejects with a Problem when the caller hangs up or `closing` is aborted. */
-export async function pause(ms: number, { caller }: Pick<CallContext, 'caller'>, closing: AbortSignal): Promise<void> {
+export async function pause(
+  clock: Clock,
+  ms: number,
+  { caller }: Pick<CallContext, 'caller'>,
+  closing: AbortSignal
+): Promise<void> {
   const cancel = new AbortController()
   const off = onHangUp(caller, () => cancel.abort())
   try {
     if (hasHungUp(caller)) throw hangUpProblem()
-    await sleep(ms, undefined, { signal: AbortSignal.any([cancel.signal, closing]) })
+    await clock.sleep(ms, { signal: AbortSignal.any([cancel.signal, closing]) })
   } catch {
     throw cancel.signal.aborted || hasHungUp(caller) ? hangUpProblem() : closingProblem()
   } finally {

@@ -50,21 +50,21 @@ export function openHighLevel({
   onMismatchedAnswer,
   ...rest
 }: Options) {
-  const sockets = openConnectionPool(wire.origin, connections)
+  const sockets = openConnectionPool(wire.origin, connections, clock)
   const shared = redis && createRedisWindow(redis, timeoutMs + HOLD_SLACK_MS, clock)
   const breaker = createBreaker({ clock, log, onChange: metrics.countCircuit })
   const { countLow, countRefusal } = metrics
   const quota = createQuota({ ...rest, clock, shared, log, countLow, countRefusal, circuit: breaker })
   const closing = new AbortController()
-  const retry = createRetry({ count: metrics.countRetry, closing: closing.signal })
+  const retry = createRetry({ clock, count: metrics.countRetry, closing: closing.signal })
   const send = pipeline(
     // Each attempt passes all layers after `retry`. The permit comes last: a call that an open circuit refuses uses none.
-    [retry, bearer(tokens), breaker.guard, quota.layer],
-    createTransport(sockets, wire, timeoutMs, onMismatchedAnswer)
+    [retry, bearer(tokens, clock), breaker.guard, quota.layer],
+    createTransport(sockets, wire, { timeoutMs, clock, onMismatchedAnswer })
   )
 
   return {
-    client: createHighLevelClient(send, tokens),
+    client: createHighLevelClient(send, tokens, clock),
     quota,
     circuit: breaker.state,
     /** How many processes share the limits, including this one. */

@@ -1,4 +1,5 @@
 import { Problem } from '../problems/problem.ts'
+import type { Clock } from '../shared/clock.ts'
 import { retryAfterMs } from './answer-headers.ts'
 import { type Answer, hasHungUp, type Layer, type LocationCall } from './call.ts'
 import { hangUpProblem, pause } from './deadline.ts'
@@ -15,6 +16,7 @@ const BUDGET_MAX = 20
 export type RetryReason = 'refused' | 'failed' | 'broken'
 
 interface Deps {
+  clock: Clock
   count: (reason: RetryReason) => void
   /** No further attempt is made once it is aborted. */
   closing: AbortSignal
@@ -40,7 +42,7 @@ const isQuotaProblem = (problem: unknown): boolean =>
  * sure that no newer write of the record comes in between. After a 429 the call waits in the location's queue, which
  * knows when there is quota. It does not use the budget, since HighLevel did no work for it.
  */
-export function createRetry({ count, closing, random = Math.random }: Deps): Layer<LocationCall> {
+export function createRetry({ clock, count, closing, random = Math.random }: Deps): Layer<LocationCall> {
   let budget = BUDGET_MAX
 
   /** The wait before the next attempt; `undefined` for no further attempt. */
@@ -49,7 +51,7 @@ export function createRetry({ count, closing, random = Math.random }: Deps): Lay
     if (attempt >= MAX_ATTEMPTS || budget < 1) return undefined
     // Full jitter: calls that failed together are not retried together.
     const backoff = random() * Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** (attempt - 1))
-    return answer === undefined ? backoff : Math.max(backoff, retryAfterMs(answer, 0))
+    return answer === undefined ? backoff : Math.max(backoff, retryAfterMs(answer, 0, clock.now()))
   }
 
   return (next) => async (call) => {
@@ -69,13 +71,13 @@ export function createRetry({ count, closing, random = Math.random }: Deps): Lay
       }
       const reason = answer ? answerReason(answer) : problemReason(problem)
       const waitMs = reason && delayMs(reason, answer, attempt)
-      if (reason === undefined || waitMs === undefined || performance.now() + waitMs >= call.deadlineAt) {
+      if (reason === undefined || waitMs === undefined || clock.monotonic() + waitMs >= call.deadlineAt) {
         if (answer) return answer
         throw problem
       }
       if (reason !== 'refused') budget -= 1
       markFailed(call, answer, problem)
-      if (waitMs > 0) await pause(waitMs, call, closing)
+      if (waitMs > 0) await pause(clock, waitMs, call, closing)
       else if (hasHungUp(call.caller)) throw hangUpProblem()
       count(reason)
       refused = reason === 'refused' ? answer : undefined

@@ -1,5 +1,6 @@
 import { type Dispatcher, errors } from 'undici'
 import { Problem } from '../problems/problem.ts'
+import type { Clock } from '../shared/clock.ts'
 import type { Answer, Call, Send } from './call.ts'
 import type { AnswerHandler, ConnectionPool } from './connection-pool.ts'
 import { type Applied, appliedAfter, markSent } from './write-outcome.ts'
@@ -35,6 +36,14 @@ function connectionProblem(error: Error, isSent: boolean, isAnswered: boolean, a
   return new Problem('upstream-failed', detail, { applied, cause: error })
 }
 
+interface Options {
+  /** Of one attempt. */
+  timeoutMs: number
+  clock: Clock
+  /** Receives the path of a call whose answer belongs to another call. */
+  onMismatchedAnswer: (path: string) => void
+}
+
 /**
  * Sends a call once and collects the complete answer, whatever its status. One timer covers waiting for a connection,
  * sending and reading: the attempt ends after `timeoutMs`, or at the call's deadline if that is sooner.
@@ -45,26 +54,26 @@ function connectionProblem(error: Error, isSent: boolean, isAnswered: boolean, a
 export function createTransport(
   connections: ConnectionPool,
   { origin, apiVersion, userAgent }: Wire,
-  timeoutMs: number,
-  onMismatchedAnswer: (path: string) => void
+  options: Options
 ): Send {
+  const { timeoutMs, clock } = options
   const base = new URL(origin).pathname.replace(/\/$/, '')
   const commonHeaders = ['accept', 'application/json', 'user-agent', userAgent, 'version', apiVersion]
 
   return (call) =>
     new Promise<Answer>((resolve, reject) => {
       call.isSent = false
-      const leftMs = call.deadlineAt - performance.now()
+      const leftMs = call.deadlineAt - clock.monotonic()
       if (leftMs <= 0)
         return reject(new Problem('deadline-exceeded', 'The deadline passed before HighLevel could be called'))
 
       const headers = [...commonHeaders]
       if (call.authorization !== undefined) headers.push('authorization', call.authorization)
       if (call.body !== undefined) headers.push('content-type', call.contentType ?? 'application/json')
-      const options = { path: base + call.path, method: call.method, headers, body: call.body ?? null }
+      const request = { path: base + call.path, method: call.method, headers, body: call.body ?? null }
       connections.dispatch(
-        options,
-        collect(call, Math.min(leftMs, timeoutMs), leftMs <= timeoutMs, onMismatchedAnswer, resolve, reject)
+        request,
+        collect(call, Math.min(leftMs, timeoutMs), leftMs <= timeoutMs, options, resolve, reject)
       )
     })
 }
@@ -73,11 +82,11 @@ function collect(
   call: Call,
   budgetMs: number,
   isDeadline: boolean,
-  onMismatchedAnswer: (path: string) => void,
+  { clock, onMismatchedAnswer }: Options,
   resolve: (answer: Answer) => void,
   reject: (problem: Problem) => void
 ): AnswerHandler {
-  const startedAt = performance.now()
+  const startedAt = clock.monotonic()
   const chunks: Buffer[] = []
   let size = 0
   let status = 0
@@ -88,7 +97,7 @@ function collect(
 
   // After a process was paused, its timers run before its sockets are read. `setImmediate` lets an answer that has arrived
   // be read first.
-  const timer = setTimeout(() => setImmediate(expire), budgetMs)
+  const timer = clock.after(budgetMs, () => setImmediate(expire))
 
   const expire = () => {
     if (isFinished) return
@@ -106,8 +115,8 @@ function collect(
 
   const finish = () => {
     isFinished = true
-    clearTimeout(timer)
-    call.callRecord.upstreamMs += performance.now() - startedAt
+    clock.cancel(timer)
+    call.callRecord.upstreamMs += clock.monotonic() - startedAt
   }
 
   return {

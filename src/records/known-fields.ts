@@ -1,6 +1,7 @@
 import type { CallContext } from '../highlevel/call.ts'
 import { objectPath, type RecordRef } from '../highlevel/record-ref.ts'
 import type { Catalog, KnownSchema } from '../schemas/catalog.ts'
+import type { Clock } from '../shared/clock.ts'
 import type { RecordPatch } from './schemas.ts'
 import type { WriteRules } from './write-plan.ts'
 
@@ -16,13 +17,17 @@ interface Write {
 }
 
 /** Finds the schemas that writes need. */
-export function createKnownFields(catalog: Pick<Catalog, 'find' | 'recheck'>, { checks, translates }: WriteRules) {
+export function createKnownFields(
+  catalog: Pick<Catalog, 'find' | 'recheck'>,
+  { checks, translates }: WriteRules,
+  clock: Clock
+) {
   const measure = async <T>({ context }: Write, wait: Promise<T>): Promise<T> => {
-    const startedAt = performance.now()
+    const startedAt = clock.monotonic()
     try {
       return await wait
     } finally {
-      context.callRecord.schemaMs += performance.now() - startedAt
+      context.callRecord.schemaMs += clock.monotonic() - startedAt
     }
   }
 

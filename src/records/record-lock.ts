@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Result } from 'ioredis'
 import type { CallContext } from '../highlevel/call.ts'
 import { pause } from '../highlevel/deadline.ts'
 import { Problem } from '../problems/problem.ts'
+import type { Clock } from '../shared/clock.ts'
 import { isZeroOrOne, type SharedRedis } from '../shared/redis.ts'
 
 declare module 'ioredis' {
@@ -77,9 +77,9 @@ const late = () =>
   new Problem('deadline-exceeded', 'The time of the call ended while other processes wrote this record')
 
 /** Until it is told of, a place is taken: it is told again where Redis was not to be had. */
-async function repeat(until: number, tell: () => Promise<unknown>): Promise<void> {
-  while ((await tell()) === undefined && performance.now() < until) {
-    await sleep(LEAVE_EVERY_MS, undefined, { ref: false })
+async function repeat(clock: Clock, until: number, tell: () => Promise<unknown>): Promise<void> {
+  while ((await tell()) === undefined && clock.monotonic() < until) {
+    await clock.sleep(LEAVE_EVERY_MS, { ref: false })
   }
 }
 
@@ -88,7 +88,7 @@ async function repeat(until: number, tell: () => Promise<unknown>): Promise<void
  * does not answer, only the order within each process is left. A process that dies keeps its place until its call would
  * have ended.
  */
-export function createRecordLock(redis: SharedRedis | undefined): RecordLock {
+export function createRecordLock(redis: SharedRedis | undefined, clock: Clock): RecordLock {
   const closing = new AbortController()
   redis?.client.defineCommand('queueForRecord', { numberOfKeys: 2, lua: QUEUE })
   redis?.client.defineCommand('leaveRecord', { numberOfKeys: 2, lua: LEAVE })
@@ -99,13 +99,13 @@ export function createRecordLock(redis: SharedRedis | undefined): RecordLock {
       const { client, run, runWithin } = redis
       const keys = [`rg:{${record}}:queue`, `rg:{${record}}:ends`] as const
       const self = randomBytes(12).toString('base64url')
-      const since = performance.now()
-      const leaseMs = () => Math.max(1, Math.ceil(context.deadlineAt + SLACK_MS - performance.now()))
+      const since = clock.monotonic()
+      const leaseMs = () => Math.max(1, Math.ceil(context.deadlineAt + SLACK_MS - clock.monotonic()))
       const until = context.deadlineAt + SLACK_MS
       let isAsked = false
       const leave = () => {
         if (isAsked)
-          void repeat(until, () => runWithin(PATIENCE_MS, () => client.leaveRecord(...keys, self), isZeroOrOne))
+          void repeat(clock, until, () => runWithin(PATIENCE_MS, () => client.leaveRecord(...keys, self), isZeroOrOne))
       }
       const queue = () => {
         isAsked = true
@@ -113,22 +113,22 @@ export function createRecordLock(redis: SharedRedis | undefined): RecordLock {
       }
       try {
         for (;;) {
-          const leftMs = context.deadlineAt - performance.now()
+          const leftMs = context.deadlineAt - clock.monotonic()
           const turn = await (isPatient
             ? runWithin(Math.min(PATIENCE_MS, leftMs), queue, isZeroOrOne)
             : run(queue, isZeroOrOne))
           // Where its answer is late it may be in the queue all the same: it leaves it in either case.
           if (turn !== 0) return leave
-          const waited = (performance.now() - since) * DELAY_SHARE
+          const waited = (clock.monotonic() - since) * DELAY_SHARE
           const delay = Math.min(MAX_DELAY_MS, LEAST_DELAY_MS + waited * (0.5 + Math.random()))
-          if (performance.now() + delay >= context.deadlineAt) throw late()
-          await pause(delay, context, closing.signal)
+          if (clock.monotonic() + delay >= context.deadlineAt) throw late()
+          await pause(clock, delay, context, closing.signal)
         }
       } catch (problem) {
         leave()
         throw problem
       } finally {
-        context.callRecord.queueMs += performance.now() - since
+        context.callRecord.queueMs += clock.monotonic() - since
       }
     },
 

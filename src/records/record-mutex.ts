@@ -1,6 +1,7 @@
 import { type CallContext, hasHungUp, onHangUp } from '../highlevel/call.ts'
 import { closingProblem, hangUpProblem } from '../highlevel/deadline.ts'
 import { Problem } from '../problems/problem.ts'
+import type { Clock } from '../shared/clock.ts'
 import { createKeyedMutex } from '../shared/keyed-mutex.ts'
 
 export interface RecordMutex {
@@ -17,7 +18,7 @@ const late = () =>
   new Problem('deadline-exceeded', 'The time of the call ended while earlier writes of this record were carried out')
 
 /** `max` may wait for one record. */
-export function createRecordMutex(max: number): RecordMutex {
+export function createRecordMutex(max: number, clock: Clock): RecordMutex {
   const turns = createKeyedMutex()
   const waiting = new Set<(problem: Problem) => void>()
   let isClosed = false
@@ -31,13 +32,13 @@ export function createRecordMutex(max: number): RecordMutex {
       if (turns.waitingCount(record) >= max) {
         throw new Problem('overloaded', 'Too many writes wait for this record', { retryAfterSeconds: 1 })
       }
-      const since = performance.now()
+      const since = clock.monotonic()
       return new Promise((resolve, reject) => {
         const end = () => {
-          clearTimeout(timer)
+          clock.cancel(timer)
           off()
           waiting.delete(giveUp)
-          callRecord.queueMs += performance.now() - since
+          callRecord.queueMs += clock.monotonic() - since
         }
         const leave = turns.enqueue(record, () => {
           end()
@@ -48,7 +49,7 @@ export function createRecordMutex(max: number): RecordMutex {
           end()
           reject(problem)
         }
-        const timer = setTimeout(() => giveUp(late()), Math.max(1, deadlineAt - since))
+        const timer = clock.after(Math.max(1, deadlineAt - since), () => giveUp(late()))
         const off = onHangUp(caller, () => giveUp(hangUpProblem()))
         waiting.add(giveUp)
         if (hasHungUp(caller)) giveUp(hangUpProblem())

@@ -7,6 +7,7 @@ import { type FieldError, Problem } from '../problems/problem.ts'
 import type { Catalog, KnownSchema } from '../schemas/catalog.ts'
 import { formerTypeErrors } from '../schemas/plan-properties.ts'
 import type { UnavailableReason } from '../schemas/schema-unavailable.ts'
+import type { Clock } from '../shared/clock.ts'
 import { withPointers } from './error-pointers.ts'
 import { etagOf, verifyMatch } from './etag.ts'
 import { createKnownFields } from './known-fields.ts'
@@ -24,6 +25,7 @@ interface Deps {
   recordMutex: RecordMutex
   recordLock: RecordLock
   rules: WriteRules
+  clock: Clock
   /** Counts a write that is not checked, for want of a schema. */
   countUnchecked: (why: UnavailableReason) => void
 }
@@ -80,8 +82,8 @@ function send(
   return current ? Promise.resolve(current) : upstream.getRecord(ref, context)
 }
 
-export function createUpdateRecord({ upstream, catalog, recordMutex, recordLock, rules, countUnchecked }: Deps) {
-  const fields = createKnownFields(catalog, rules)
+export function createUpdateRecord({ upstream, catalog, recordMutex, recordLock, rules, clock, countUnchecked }: Deps) {
+  const fields = createKnownFields(catalog, rules, clock)
 
   /** Writes on what is read just before, held against others meanwhile. */
   const writeLocked = async (write: Write, plan: WritePlan): Promise<RecordAnswer | DryRun> => {

@@ -1,11 +1,12 @@
 import { type Call, createCallRecord, type LocationCall } from '../../src/highlevel/call.ts'
 import { createWriteState } from '../../src/highlevel/write-outcome.ts'
+import { type Clock, systemClock } from '../../src/shared/clock.ts'
 
 /** A call that is not sent yet. */
-export const createCall = (method: Call['method'], deadlineMs = 5_000): Call => ({
+export const createCall = (method: Call['method'], deadlineMs = 5_000, clock: Clock = systemClock): Call => ({
   method,
   path: '/',
-  deadlineAt: performance.now() + deadlineMs,
+  deadlineAt: clock.monotonic() + deadlineMs,
   callRecord: createCallRecord(),
   write: createWriteState(),
   isSent: false
@@ -15,9 +16,10 @@ export const createCall = (method: Call['method'], deadlineMs = 5_000): Call => 
 export const createLocationCall = (
   method: Call['method'],
   locationId = 'location',
-  deadlineMs = 5_000
+  deadlineMs = 5_000,
+  clock: Clock = systemClock
 ): LocationCall => ({
-  ...createCall(method, deadlineMs),
+  ...createCall(method, deadlineMs, clock),
   locationId,
   isProbe: false,
   isRepeat: false,

@@ -1,18 +1,20 @@
 import t from 'tap'
 import type { Answer } from '../../src/highlevel/call.ts'
 import { createRetry } from '../../src/highlevel/retry.ts'
+import { createClock } from '../support/clock.ts'
 import { createLocationCall } from './calls.ts'
 
 const answer = (status: number, headers: Answer['headers'] = {}): Answer => ({ status, headers, body: Buffer.alloc(0) })
 
 t.test('retries that are not made use no budget', async (t) => {
-  const retry = createRetry({ count: () => undefined, closing: new AbortController().signal, random: () => 0 })
+  const clock = createClock()
+  const retry = createRetry({ clock, count: () => undefined, closing: new AbortController().signal, random: () => 0 })
   let attempts = 0
   const ask = (first: Answer) =>
     retry(async () => {
       attempts += 1
       return attempts === 1 ? first : answer(200)
-    })(createLocationCall('GET'))
+    })(createLocationCall('GET', 'location', 5_000, clock))
 
   for (let n = 0; n < 25; n += 1) {
     attempts = 0

@@ -6,8 +6,10 @@ import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { Worker } from 'node:worker_threads'
 import t from 'tap'
-import { openConnectionPool } from '../../src/highlevel/connection-pool.ts'
+import { CONNECTION_LIFE_MS, openConnectionPool } from '../../src/highlevel/connection-pool.ts'
 import { createTransport } from '../../src/highlevel/transport.ts'
+import { systemClock } from '../../src/shared/clock.ts'
+import { createClock } from '../support/clock.ts'
 import { temporaryFolder, until } from '../support/harness.ts'
 import { createCall } from './calls.ts'
 
@@ -19,14 +21,17 @@ const SERVER = `
   server.listen(0, '127.0.0.1', () => parentPort.postMessage(server.address().port))
 `
 
+const wire = (origin: string) => ({ origin, apiVersion: '2021-07-28', userAgent: 'test' })
+const options = { timeoutMs: 3_000, clock: systemClock, onMismatchedAnswer: () => undefined }
+
 t.test('an answer that arrived while the process was paused is read, although the time-out has passed', async (t) => {
   const worker = new Worker(SERVER, { eval: true })
   t.teardown(() => worker.terminate())
   const [port] = (await once(worker, 'message')) as [number]
   const origin = `http://127.0.0.1:${port}`
-  const sockets = openConnectionPool(origin, 16)
+  const sockets = openConnectionPool(origin, 16, systemClock)
   t.teardown(() => sockets.destroy())
-  const send = createTransport(sockets, { origin, apiVersion: '2021-07-28', userAgent: 'test' }, 300, () => undefined)
+  const send = createTransport(sockets, wire(origin), { ...options, timeoutMs: 300 })
   const call = createCall('GET', 60_000)
 
   const answer = send(call)
@@ -35,8 +40,6 @@ t.test('an answer that arrived while the process was paused is read, although th
 
   t.match(await answer, { status: 200 })
 })
-
-const options = { apiVersion: '2021-07-28', userAgent: 'test' }
 
 t.test('an untrusted certificate is refused, and nothing is sent', async (t) => {
   const folder = temporaryFolder(t)
@@ -52,16 +55,17 @@ t.test('an untrusted certificate is refused, and nothing is sent', async (t) => 
   await once(server, 'listening')
   t.teardown(() => server.close())
   const origin = `https://localhost:${(server.address() as AddressInfo).port}`
-  const sockets = openConnectionPool(origin, 16)
+  const sockets = openConnectionPool(origin, 16, systemClock)
   t.teardown(() => sockets.destroy())
 
-  const call = createTransport(sockets, { origin, ...options }, 3_000, () => undefined)(createCall('GET'))
+  const call = createTransport(sockets, wire(origin), options)(createCall('GET'))
 
   await t.rejects(call, { code: 'upstream-failed', detail: /No connection/, extras: { applied: 'no' } })
   t.equal(requests, 0)
 })
 
 t.test('connections are reused but replaced in time, so that a change of addresses is noticed', async (t) => {
+  const clock = createClock()
   let connections = 0
   const server = createServer((_, response) => response.end('{}')).on('connection', () => {
     connections += 1
@@ -70,16 +74,16 @@ t.test('connections are reused but replaced in time, so that a change of address
   await once(server, 'listening')
   t.teardown(() => server.close())
   const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-  const sockets = openConnectionPool(origin, 16, { lifeMs: 300 })
+  const sockets = openConnectionPool(origin, 16, clock)
   t.teardown(() => sockets.destroy())
-  const send = createTransport(sockets, { origin, ...options }, 3_000, () => undefined)
-  const until = performance.now() + 1_000
+  const send = createTransport(sockets, wire(origin), options)
   let calls = 0
 
-  while (performance.now() < until) {
+  for (let n = 0; n < 60; n += 1) {
     if ((await send(createCall('GET'))).status === 200) calls += 1
+    clock.move(CONNECTION_LIFE_MS / 20)
   }
 
-  t.ok(calls > 50)
-  t.ok(connections >= 3 && connections <= 12, `${connections} connections for ${calls} calls`)
+  t.equal(calls, 60)
+  t.ok(connections >= 3 && connections <= 12, `${connections} connections in three lives for ${calls} calls`)
 })
