@@ -32,9 +32,9 @@ const wireOptions = (config: Config) => ({
 })
 
 /**
- * The client of HighLevel's OAuth endpoints. It has its own connections, so that a renewal never waits behind calls that
- * hang. No connection is used twice, so that no call can read an answer left over from another: tokens that reach the
- * wrong grant are lost.
+ * The client of HighLevel's OAuth endpoints. It has its own connections, so that a renewal never waits behind calls
+ * that hang. No connection is used twice, so that no call can read an answer left over from another: tokens that reach
+ * the wrong grant are lost.
  */
 function openOAuth(config: Config, connections: number, clock: Clock, onMismatchedAnswer: (path: string) => void) {
   const { apiUrl, app } = config.highLevel
@@ -55,7 +55,7 @@ function openOAuth(config: Config, connections: number, clock: Clock, onMismatch
 /** Imported on demand: without Redis the process starts sooner. */
 const openRedis = async (url: string, log: BaseLogger) => (await import('../shared/redis.ts')).openRedis(url, log)
 
-/** Opens everything that has a lifetime: the vault, Redis, connections, the renewal worker. `close` closes it in order. */
+/** Opens everything that has a lifetime: vault, Redis, connections, renewal worker. `close` closes it in order. */
 export async function openContainer(config: Config, log: BaseLogger, clock: Clock) {
   const { now } = clock
   const { queueMax, ...limits } = config.quota

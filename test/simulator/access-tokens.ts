@@ -3,17 +3,18 @@ import { belongsTo, type Holder, type LocationHolder } from './holders.ts'
 
 export interface AccessToken {
   holder: Holder
-  /** A private integration token: static, made by a person, no part of an install. */
+  /** A private integration token: static, created by a person, independent of installs. */
   isPrivate: boolean
   expiresAt: number
-  /** The app was removed from the location after this token was issued: well-formed, and refused with 403. */
+  /** The app was removed from the location after this token was issued: the token is rejected with 403. */
   uninstalled: boolean
 }
 
-/** All access tokens, private integration tokens included. A token that is not in here is no token. */
+/** All valid access tokens, with private integration tokens. */
 export function createAccessTokens(now: () => number) {
   const tokens = new Map<string, AccessToken>()
-  const of = (locationId: string | undefined) => [...tokens].filter(([, token]) => belongsTo(token.holder, locationId))
+  const tokensOf = (locationId: string | undefined) =>
+    [...tokens].filter(([, token]) => belongsTo(token.holder, locationId))
 
   return {
     add(text: string, holder: Holder, expiresAt: number): void {
@@ -33,13 +34,13 @@ export function createAccessTokens(now: () => number) {
       if (token !== undefined) token.expiresAt = 0
     },
     expire(locationId?: string): void {
-      for (const [, token] of of(locationId)) if (!token.isPrivate) token.expiresAt = 0
+      for (const [, token] of tokensOf(locationId)) if (!token.isPrivate) token.expiresAt = 0
     },
     revoke(locationId?: string): void {
-      for (const [text] of of(locationId)) tokens.delete(text)
+      for (const [text] of tokensOf(locationId)) tokens.delete(text)
     },
     uninstall(locationId: string): void {
-      for (const [, token] of of(locationId)) token.uninstalled = !token.isPrivate
+      for (const [, token] of tokensOf(locationId)) token.uninstalled = !token.isPrivate
     }
   }
 }

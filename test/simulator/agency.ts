@@ -10,7 +10,7 @@ import type { World } from './world.ts'
 const MINTED_TTL_SECONDS = 86_400
 const INSTALLED_AT = '2024-07-11T09:00:00.000Z'
 
-/** POST /oauth/locationToken: an agency's token makes one for a location of its own, as often as it likes. */
+/** POST /oauth/locationToken: mints a token of one of the agency's locations. Can be repeated any number of times. */
 export function mintLocationToken(world: World, request: ReceivedRequest, company: CompanyHolder): Answer {
   const { companyId, locationId } = readParams(request)
   if (typeof companyId !== 'string' || typeof locationId !== 'string') throw missingParams({ companyId, locationId })
@@ -50,7 +50,7 @@ export function listInstalledLocations(world: World, { query }: ReceivedRequest,
 const isApproved = ({ approvedLocations }: CompanyHolder, locationId: string) =>
   approvedLocations?.includes(locationId) ?? true
 
-/** The parameters come form-encoded, or as JSON: HighLevel documents both. */
+/** Parameters are form-encoded or JSON: HighLevel documents both. */
 const readParams = (request: ReceivedRequest): Record<string, unknown> =>
   isJson(request) ? parseJson(request) : Object.fromEntries(new URLSearchParams(request.body))
 

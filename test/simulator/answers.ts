@@ -1,30 +1,30 @@
 import { STATUS_CODES } from 'node:http'
 
-/** What a route answers. The trace id is added when it is sent. */
+/** The answer of a route. `sendAnswer` adds the trace id. */
 export interface Answer {
   status: number
   body: Record<string, unknown>
   headers?: Record<string, string>
 }
 
-/** Thrown anywhere below a route: HighLevel refuses the request with this answer. */
+/** Thrown by the code of a route to reject the request with this answer. */
 export class Refusal extends Error {
   readonly answer: Answer
 
   constructor(status: number, body: Record<string, unknown>) {
-    super(`HighLevel refuses with ${status}`)
+    super(`HighLevel rejects the request with ${status}`)
     this.answer = { status, body }
   }
 }
 
-/** The two members that HighLevel's guards (version, token, scope, location, limit) answer with. */
+/** A rejection by HighLevel's guards (version, token, scope, location, rate limit), which has these two members. */
 export const guardRefusal = (status: number, message: string) => new Refusal(status, { statusCode: status, message })
 
-/** A refused request: `message` is a string, or an array where the validation of the DTO speaks. */
+/** A rejection of an invalid request. `message` is an array if it comes from the validation of the DTO. */
 export const requestRefusal = (status: number, message: string | string[]) =>
   new Refusal(status, { message, error: STATUS_CODES[status], statusCode: status })
 
-/** Runs a route to its answer, a refusal included. Any other error is a fault of the simulator and passes. */
+/** Runs `act` and turns a Refusal into its answer. Rethrows any other error, which is a bug in the simulator. */
 export function catchRefusal(act: () => Answer): Answer {
   try {
     return act()

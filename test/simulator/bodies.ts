@@ -5,7 +5,7 @@ import type { ReceivedRequest } from './journal.ts'
 export const isJson = ({ headers }: ReceivedRequest): boolean =>
   headers['content-type']?.startsWith('application/json') ?? false
 
-/** @throws Refusal 400 where the body is no JSON object */
+/** @throws Refusal 400 if the body is not a JSON object */
 export function parseJson({ body }: ReceivedRequest): Record<string, unknown> {
   let parsed: unknown
   try {

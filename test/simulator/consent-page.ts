@@ -9,7 +9,7 @@ const CHOOSE_PATH = '/v2/oauth/choose'
 
 export const isConsentPath = (path: string): boolean => SHOW_PATHS.has(path) || path === CHOOSE_PATH
 
-/** The page in a browser where a person lets the app into a location. Can be driven without one: POST the form. */
+/** HighLevel's consent page, on which a person installs the app in a location. Tests can POST its form directly. */
 export function handleConsent(
   settings: Settings,
   controls: Controls,
@@ -24,7 +24,7 @@ export function handleConsent(
   else sendPage(response, 200, choicePage(form))
 }
 
-/** The page that HighLevel shows for a bad install link: a blank one where there is a version and no client. */
+/** The error page for a bad install link. HighLevel's is blank if there is a version id and no client id. */
 function linkError(settings: Settings, form: URLSearchParams): string | undefined {
   if (!form.has('client_id') && form.has('version_id')) return ''
   if (!form.has('version_id')) return page('<p>error.noversionid</p>')
@@ -40,7 +40,7 @@ function redirectError({ clientId }: Settings, form: URLSearchParams): string | 
   return page('<p>error.invalidredirecturi</p>')
 }
 
-/** The redirect URI with what was decided. The state comes back unchanged, except from an agency's bulk install. */
+/** The redirect URI with the result. The state is passed back, except after an agency's bulk install. */
 function redirectTarget(controls: Controls, form: URLSearchParams): string {
   const target = new URL(form.get('redirect_uri') ?? '')
   const state = form.get('state')
@@ -74,7 +74,7 @@ ${content}
 `
 
 const ENTITIES: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' }
-const escapeHtml = (text: string): string => text.replace(/[&<>"']/g, (sign) => ENTITIES[sign] ?? sign)
+const escapeHtml = (text: string): string => text.replace(/[&<>"']/g, (char) => ENTITIES[char] ?? char)
 
 function sendPage(response: ServerResponse, status: number, html: string): void {
   response.writeHead(status, { 'content-type': 'text/html; charset=utf-8' }).end(html)

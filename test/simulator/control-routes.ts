@@ -4,7 +4,7 @@ import type { ReceivedRequest } from './journal.ts'
 
 export const CONTROL_PATH = '/_simulator/'
 
-/** Whatever may be called over HTTP, by name. The arguments are those of the control, and trusted as a test is. */
+/** The controls that can be called over HTTP. Their arguments are not validated: only tests call them. */
 const CONTROL_NAMES: ReadonlySet<string> = new Set<keyof Controls>([
   'received',
   'clearReceived',
@@ -40,7 +40,7 @@ const CONTROL_NAMES: ReadonlySet<string> = new Set<keyof Controls>([
 const isControl = (controls: Controls, name: string): name is keyof Controls =>
   CONTROL_NAMES.has(name) && name in controls
 
-/** `POST /_simulator/<control>` with a JSON array of arguments answers with its JSON result (nothing is `null`). */
+/** `POST /_simulator/<control>` takes a JSON array of arguments and answers with the result as JSON, or `null`. */
 export function handleControl(controls: Controls, request: ReceivedRequest, response: ServerResponse): void {
   const [status, body] = callControl(controls, request)
   response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))

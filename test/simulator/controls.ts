@@ -9,51 +9,51 @@ import type { WebhookControls } from './webhooks.ts'
 import type { World } from './world.ts'
 import type { WriteQuirkName } from './write-quirks.ts'
 
-/** How a test steers HighLevel and looks into it. What is issued without a location is for `SEED.locationId`. */
+/** How tests control and inspect the simulator. Where no location is given, `SEED.locationId` is meant. */
 export interface Controls extends WebhookControls {
-  /** API requests in order of arrival; `path` is a prefix. */
+  /** API requests in order of arrival. `path` is a prefix. */
   received(filter?: { method?: string; path?: string }): ReceivedRequest[]
   clearReceived(): void
-  /** Writes that were stored, in order, whatever they were answered with. */
+  /** Requests whose write was stored, in order, whatever their answer was. */
   stored(): ReceivedRequest[]
   failNext(fault: Fault & FaultTarget): void
   clearFaults(): void
-  /** From now on writes are answered with 200 and done but for this; nothing where none is named. */
+  /** From now on, writes are answered with 200 and stored with these quirks. Without arguments: without quirks. */
   setWriteQuirks(...kinds: WriteQuirkName[]): void
   /** An authorization code as the consent page issues it for one location. */
   connect(locationId?: string): { code: string }
   /** An authorization code that yields a Company token. */
   connectCompany(options?: { approvedLocations?: string[] | undefined; bulk?: boolean }): { code: string }
-  /** A Location pair without any HTTP; `expiresIn` is in seconds. */
+  /** Issues the tokens of a location, without HTTP. `expiresIn` is in seconds. */
   grantTokens(locationId?: string): { accessToken: string; refreshToken: string; expiresIn: number }
   /** A new private integration token. */
   privateToken(locationId?: string): string
-  /** This access token is now expired. */
+  /** Expires this access token. */
   expireToken(accessToken: string): void
-  /** Access tokens (of the location, else all) are now expired. Private ones do not expire. */
+  /** Expires the access tokens of the location, or all. Private tokens do not expire. */
   expireTokens(locationId?: string): void
-  /** Every token (of the location, else all) is dead, private ones included. */
+  /** Revokes every token of the location, or all, with private tokens. */
   revokeGrants(locationId?: string): void
-  /** The app leaves the location: 403 for its tokens until it is installed anew. */
+  /** Uninstalls the app: its tokens get 403 until it is installed again. */
   uninstall(locationId: string): void
-  /** While paused, a refresh answers "Location is not active" and spends nothing. */
+  /** While paused, a refresh is answered with "Location is not active" and does not spend the refresh token. */
   pause(locationId: string, paused: boolean): void
-  /** All tokens of the location, present and future, hold these scopes alone. */
+  /** Limits all tokens of the location, present and future, to these scopes. */
   limitScopes(locationId: string, scopes: string[]): void
-  /** From now on the answers to code exchanges lack these members. */
+  /** Removes these members from all further answers to code exchanges. */
   omitFromInstalls(members: string[]): void
   setBurst(max: number): void
   setDaily(max: number): void
-  /** A copy of what is stored now. */
+  /** A copy of the stored record. */
   record(schemaKey: string, id: string): StoredRecord | undefined
   putRecord(schemaKey: string, record: RecordInput): void
   object(schemaKey: string): ObjectSchema | undefined
   putObject(schema: ObjectSchema): void
   /** Every call of /oauth/token, in order. */
   tokenCalls(): TokenCall[]
-  /** The refresh tokens that were issued for the location since its install, in order; all but the last are spent. */
+  /** The refresh tokens issued for the location since its install, in order. All but the last are spent. */
   refreshChain(locationId: string): string[]
-  /** The most API requests, refused ones included, that the location sent in any one burst window. */
+  /** The most API requests for the location in any burst window, with rejected ones. */
   countInWindow(locationId: string): number
 }
 

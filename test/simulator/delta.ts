@@ -1,6 +1,6 @@
 import { requestRefusal } from './answers.ts'
 
-/** A change to a list: what goes and what comes. Both are lists, and each may be left out. */
+/** A change to a list. In a request, each of the two may be missing. */
 export interface Delta {
   add: unknown[]
   remove: unknown[]
@@ -9,14 +9,14 @@ export interface Delta {
 export const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
-/** The value as a delta, or nothing where it has any other member or anything but lists. */
+/** Parses a delta. `undefined` if the value has other members, or members that are not lists. */
 export function parseDelta(value: unknown): Delta | undefined {
   if (!isObject(value) || Object.keys(value).some((key) => key !== 'add' && key !== 'remove')) return undefined
   const { add = [], remove = [] } = value
   return Array.isArray(add) && Array.isArray(remove) ? { add, remove } : undefined
 }
 
-/** Removes, then adds. An element is the same where its identity is; doing it twice changes nothing. */
+/** Removes, then adds. Elements with the same identity are the same element. Applying a delta twice changes nothing. */
 export function applyDelta<T>(current: T[], add: T[], remove: T[], identity: (element: T) => unknown): T[] {
   const removed = new Set(remove.map(identity))
   const next = new Map(current.filter((one) => !removed.has(identity(one))).map((one) => [identity(one), one]))
@@ -26,7 +26,7 @@ export function applyDelta<T>(current: T[], add: T[], remove: T[], identity: (el
 
 const isString = (value: unknown): value is string => typeof value === 'string'
 
-/** `owners` and `followers` are deltas on update, unlike the plain arrays of a creation. The cap's text is a guess. */
+/** Updates `owners` or `followers`: deltas here, plain arrays on creation. The message about the maximum is a guess. */
 export function applyUserDelta(name: 'owners' | 'followers', value: unknown, current: string[], max: number): string[] {
   if (value === undefined) return current
   if (!isObject(value)) throw requestRefusal(422, [`${name} must be an object`])

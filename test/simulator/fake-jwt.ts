@@ -14,8 +14,8 @@ interface Claims {
 }
 
 /**
- * A token with the looks and the length of HighLevel's own JWTs. Its signature is random: it proves nothing, and
- * the simulator knows its tokens by heart.
+ * A token with the format and length of HighLevel's JWTs. Its signature is random and never verified: the simulator
+ * keeps a list of the tokens that it issued.
  */
 export function createFakeJwt({ authClass, authClassId, scopes, clientId, issuedAt, expiresAt }: Claims): string {
   const payload = encode({

@@ -4,7 +4,7 @@ import { openSimulator } from './test-client.ts'
 
 const WRITE = { properties: { ticket_name: 'Changed' } }
 
-t.test('a fault takes the place of the answer and nothing is written', async (t) => {
+t.test('a fault that replaces the answer leaves the record unchanged', async (t) => {
   const { simulator, put, properties } = await openSimulator(t)
   const { fail, before } = { fail: simulator.failNext, before: properties() }
 
@@ -23,7 +23,7 @@ t.test('a fault takes the place of the answer and nothing is written', async (t)
   t.strictSame(properties(), before)
 })
 
-t.test('a fault spoils the answer of a write that is stored', async (t) => {
+t.test('a fault in the answer does not undo the write', async (t) => {
   const { simulator, put, properties } = await openSimulator(t)
   const cases: [fault: Fault, expected: object][] = [
     [
@@ -56,7 +56,7 @@ t.test('a fault spoils the answer of a write that is stored', async (t) => {
   t.equal(properties()['ticket_name'], 'Changed')
 })
 
-t.test('an answer is cut at whatever byte, and what it answers is stored', async (t) => {
+t.test('an answer can be cut after any byte, and the write is stored all the same', async (t) => {
   const { simulator, put, properties } = await openSimulator(t)
   const cuts: [bytes: number, framing: 'length' | 'chunked' | 'close'][] = [
     [0, 'length'],
@@ -77,7 +77,7 @@ t.test('an answer is cut at whatever byte, and what it answers is stored', async
   t.equal(simulator.stored().length, 5, 'what is refused is not stored')
 })
 
-t.test('a fault meets the next requests that it is for, and no others', async (t) => {
+t.test('a fault hits the next matching requests and no others', async (t) => {
   const { simulator, get, put, refresh } = await openSimulator(t)
   simulator.failNext({ kind: 'status', status: 500, times: 2, method: 'PUT', path: '/objects/custom_objects.ticket/' })
   simulator.failNext({ kind: 'reset-after', path: '/oauth/token' })
@@ -97,7 +97,7 @@ t.test('a fault meets the next requests that it is for, and no others', async (t
   t.equal((await get()).status, 200)
 })
 
-t.test('closing ends a hanging request', async (t) => {
+t.test('closing the simulator ends a hanging request', async (t) => {
   const { simulator, refresh } = await openSimulator(t)
   simulator.failNext({ kind: 'hang' })
 

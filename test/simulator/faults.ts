@@ -1,47 +1,47 @@
 interface FaultOptions {
-  /** Answers this instead: an object as JSON, a string as it is (text/plain unless a header says otherwise). */
+  /** Sends this answer instead: an object as JSON, a string as text/plain unless a header says otherwise. */
   status: { status: number; body?: unknown; headers?: Record<string, string> }
-  /** Carries the request out, then answers this instead. */
+  /** Executes the request, then sends this answer instead. */
   'status-after': FaultOptions['status']
   /** Cloudflare's 403 page. */
   html: object
-  /** Carries the request out at once and answers late. */
+  /** Executes the request at once and answers after a delay. */
   slow: { delayMs: number }
   /** Accepts the request and never answers. */
   hang: object
-  /** Sends the headers and half of the body at once, the rest late. */
+  /** Sends the headers and half of the body at once, the rest after a delay. */
   'slow-body': { delayMs: number }
-  /** Destroys the socket and carries nothing out. */
+  /** Resets the connection without executing the request. */
   'reset-before': object
-  /** Carries the request out, then destroys the socket: a lost answer. */
+  /** Executes the request, then resets the connection: the answer is lost. */
   'reset-after': object
   /**
-   * Carries the request out, sends so many bytes of the answer, head included, and ends the connection. Counting goes on
-   * from the first byte after the last one. `framing` is how the answer tells its length: Content-Length, chunks, or
-   * the end of the connection.
+   * Executes the request, sends only this many bytes of the answer, headers included, and closes the connection.
+   * `bytes` is taken modulo the length of the answer. `framing` is how the answer states its length: by
+   * Content-Length, in chunks, or by the end of the connection.
    */
   cut: { bytes: number; framing?: 'length' | 'chunked' | 'close' }
-  /** 200, and JSON that ends in the middle of a body whose length is right. */
+  /** 200 with incomplete JSON and a Content-Length that matches it. */
   truncated: object
-  /** The real status without a body. */
+  /** The real status with an empty body. */
   empty: object
-  /** The real answer, called text/plain. */
+  /** The real answer, labeled text/plain. */
   'wrong-type': object
-  /** 200, and JSON of 3 MiB. */
+  /** 200 with 3 MiB of JSON. */
   huge: object
 }
 
 export type FaultKind = keyof FaultOptions
 export type Fault<K extends FaultKind = FaultKind> = { [P in K]: { kind: P } & FaultOptions[P] }[K]
 
-/** Which requests a fault is for: the next `times` (1) of the method (any) whose decoded path starts with `path`. */
+/** Which requests a fault hits: the next `times` (1) of `method` (any) whose decoded path starts with `path` (any). */
 export interface FaultTarget {
   times?: number
   method?: string
   path?: string
 }
 
-/** The faults to come. The first that fits a request is the one it meets. */
+/** The queue of faults. A request is hit by the first fault that matches it. */
 export function createFaults() {
   let queue: { fault: Fault & FaultTarget; left: number }[] = []
 

@@ -6,7 +6,7 @@ import type { Locations } from './locations.ts'
 import { createRefreshTokens, type Pair } from './refresh-tokens.ts'
 import type { Settings } from './settings.ts'
 
-/** Everything that was issued to the app: authorization codes, access tokens and refresh tokens. */
+/** Everything issued to the app: authorization codes, access tokens and refresh tokens. */
 export function createGrants(settings: Settings, locations: Locations) {
   const { now, graceMs, clientId } = settings
   const codes = new Map<string, Holder>()

@@ -6,7 +6,7 @@ const FORM = { 'content-type': 'application/x-www-form-urlencoded' }
 const WRONG_CLASS = /^This authClass type is not allowed to access this scope\./
 const INVALID_GRANT = { status: 400, body: { error: 'invalid_grant' } }
 
-t.test('the guards answer in their order, each with its own words', async (t) => {
+t.test('the guards check in HighLevel’s order, each with its own message', async (t) => {
   const { simulator, call, token } = await openSimulator(t)
   const company = textIn(
     (await token({ grant_type: 'authorization_code', ...simulator.connectCompany() })).body,
@@ -34,7 +34,7 @@ t.test('the guards answer in their order, each with its own words', async (t) =>
   })
 })
 
-t.test('tokens end as they are made to', async (t) => {
+t.test('access tokens can be expired and revoked', async (t) => {
   const { simulator, call, get, refresh } = await openSimulator(t)
   const pit = simulator.privateToken()
   const withPit = () => call(`/objects/business?locationId=${SEED.locationId}`, { token: pit })
@@ -49,7 +49,7 @@ t.test('tokens end as they are made to', async (t) => {
   t.match(await refresh(), INVALID_GRANT)
 })
 
-t.test('an uninstalled location is closed to its old tokens and open again to a new install', async (t) => {
+t.test('an uninstalled location rejects its old tokens and accepts those of a new install', async (t) => {
   const { simulator, get, refresh, token, call } = await openSimulator(t)
 
   simulator.uninstall(SEED.locationId)
@@ -62,7 +62,7 @@ t.test('an uninstalled location is closed to its old tokens and open again to a 
   t.equal((await get()).status, 403)
 })
 
-t.test('an agency mints tokens for the locations it was approved for, and lists them', async (t) => {
+t.test('an agency mints tokens of its approved locations, and lists these', async (t) => {
   const { simulator, call, token, accessToken } = await openSimulator(t)
   const { companyId, secondLocationId: locationId } = SEED
   const install = await token({

@@ -12,8 +12,8 @@ export type Handler = (world: World, request: ReceivedRequest, ...params: string
 type AgencyHandler = (world: World, request: ReceivedRequest, holder: CompanyHolder) => Answer
 
 /**
- * A route for the tokens of one location. HighLevel looks at the version, the token, its class, its scope and its
- * location in this order, then at the limit; the first that fails answers.
+ * A route for tokens of one location. Like HighLevel, it checks version, token, auth class, scope, location and rate
+ * limit, in this order. The first check that fails gives the answer.
  */
 export function locationRoute(scope: string, handle: Handler): Handler {
   return (world, request, ...params) => {
@@ -31,7 +31,7 @@ export function locationRoute(scope: string, handle: Handler): Handler {
   }
 }
 
-/** A route for an agency's OAuth token alone. It counts against no location. */
+/** A route for an agency's OAuth token only. It uses no location's quota. */
 export function agencyRoute(scope: string, handle: AgencyHandler): Handler {
   return (world, request) => {
     const { holder, isPrivate } = authenticate(world, request)
@@ -59,7 +59,7 @@ function verifyScope(world: World, holder: LocationHolder | CompanyHolder, scope
   throw guardRefusal(401, 'The token is not authorized for this scope.')
 }
 
-function verifyLocation({ uninstalled }: AccessToken, holder: LocationHolder, asked: string | undefined): void {
-  if (!uninstalled && (asked === undefined || asked === holder.locationId)) return
+function verifyLocation({ uninstalled }: AccessToken, holder: LocationHolder, requested: string | undefined): void {
+  if (!uninstalled && (requested === undefined || requested === holder.locationId)) return
   throw guardRefusal(403, 'The token does not have access to this location.')
 }

@@ -6,7 +6,7 @@ import { routeRequest } from './routes.ts'
 import { injectFault, sendAnswer } from './send-answer.ts'
 import type { World } from './world.ts'
 
-/** Reads a request to its end. One that breaks off never gets to `then`. */
+/** Reads a whole request, then calls `then`. Does not call it if the request is aborted. */
 export function readRequest(
   incoming: IncomingMessage,
   now: () => number,
@@ -16,14 +16,14 @@ export function readRequest(
   incoming.on('data', (chunk: Buffer) => chunks.push(chunk))
   incoming.on('end', () => {
     const { method = '', url = '/', headers } = incoming
-    const cut = url.indexOf('?')
-    const path = cut === -1 ? url : url.slice(0, cut)
-    const query = cut === -1 ? {} : Object.fromEntries(new URLSearchParams(url.slice(cut)))
+    const queryAt = url.indexOf('?')
+    const path = queryAt === -1 ? url : url.slice(0, queryAt)
+    const query = queryAt === -1 ? {} : Object.fromEntries(new URLSearchParams(url.slice(queryAt)))
     then({ method, path, query, headers, body: Buffer.concat(chunks).toString(), at: now() })
   })
 }
 
-/** One API request from arrival to answer: noted, met by a fault or carried out. */
+/** Handles an API request: records it, then executes it or applies the next fault. */
 export function handleRequest(world: World, request: ReceivedRequest, response: ServerResponse): void {
   world.journal.add(request)
   const tokenCall = request.path === TOKEN_PATH ? describeTokenCall(world, request) : undefined

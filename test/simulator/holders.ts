@@ -1,11 +1,11 @@
-/** Who a token speaks for. */
+/** The location or company that a token was issued to. */
 export type Holder = LocationHolder | CompanyHolder
 
 export interface LocationHolder {
   userType: 'Location'
   companyId: string
   locationId: string
-  /** Made from an agency's token by /oauth/locationToken. */
+  /** Minted with an agency's token at /oauth/locationToken. */
   minted: boolean
 }
 
@@ -16,6 +16,6 @@ export interface CompanyHolder {
   bulk: boolean
 }
 
-/** Is this a holder of the location? Every holder is, where no location is named. */
+/** Whether the holder is this location. True for every holder if `locationId` is undefined. */
 export const belongsTo = (holder: Holder, locationId: string | undefined): boolean =>
   locationId === undefined || (holder.userType === 'Location' && holder.locationId === locationId)

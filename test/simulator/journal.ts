@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 
 const MAX_KEPT = 20_000
 
-/** One API request as it came; `path` has no query and is still percent-encoded. */
+/** An API request. `path` excludes the query and is still percent-encoded. */
 export interface ReceivedRequest {
   method: string
   path: string
@@ -12,17 +12,17 @@ export interface ReceivedRequest {
   at: number
 }
 
-/** One call of /oauth/token. `status` is 0 where a fault kept the call from being answered at all. */
+/** A call of /oauth/token. `status` is 0 if a fault left it without an answer. */
 export interface TokenCall {
   grantType: string
   refreshToken?: string
   at: number
   status: number
-  /** The refresh token had been used before, and its grace was still running. */
+  /** The refresh token was already spent, and still within its grace. */
   withinGrace: boolean
 }
 
-/** What came in: the last 20,000 API requests, those of them that were stored, and every token call. */
+/** Records the last 20,000 API requests, the last 20,000 stored writes and all token calls. */
 export function createJournal() {
   let requests: ReceivedRequest[] = []
   let stored: ReceivedRequest[] = []
@@ -38,12 +38,12 @@ export function createJournal() {
       stored.push(write)
       if (stored.length >= 2 * MAX_KEPT) stored = stored.slice(-MAX_KEPT)
     },
-    /** Writes that a record holds or has held. */
+    /** Requests whose write was stored. */
     stored: (): ReceivedRequest[] => stored.slice(-MAX_KEPT),
     requests({ method, path = '' }: { method?: string; path?: string } = {}): ReceivedRequest[] {
-      const fits = (request: ReceivedRequest) =>
+      const matches = (request: ReceivedRequest) =>
         (method === undefined || request.method === method) && request.path.startsWith(path)
-      return requests.slice(-MAX_KEPT).filter(fits)
+      return requests.slice(-MAX_KEPT).filter(matches)
     },
     clear(): void {
       requests = []

@@ -5,11 +5,11 @@ const WITH_AGENCY_SCOPES = [...RECORD_SCOPES, 'oauth.readonly', 'oauth.write']
 
 export type Locations = ReturnType<typeof createLocations>
 
-/** What holds for a location as a whole, whichever token asks. */
+/** The state of locations that applies to all their tokens. */
 export function createLocations() {
   const paused = new Set<string>()
   const uninstalled = new Set<string>()
-  const limits = new Map<string, string[]>()
+  const limitedScopes = new Map<string, string[]>()
 
   return {
     isPaused: (locationId: string) => paused.has(locationId),
@@ -20,11 +20,11 @@ export function createLocations() {
     isInstalled: (locationId: string) => !uninstalled.has(locationId),
     install: (locationId: string) => void uninstalled.delete(locationId),
     uninstall: (locationId: string) => void uninstalled.add(locationId),
-    limitScopes: (locationId: string, scopes: string[]) => void limits.set(locationId, scopes),
-    /** A token that was minted from an agency's gains the agency's two scopes. */
+    limitScopes: (locationId: string, scopes: string[]) => void limitedScopes.set(locationId, scopes),
+    /** A minted token also has the two scopes of the agency's token. */
     scopesOf(holder: Holder): string[] {
       if (holder.userType === 'Company') return WITH_AGENCY_SCOPES
-      return limits.get(holder.locationId) ?? (holder.minted ? WITH_AGENCY_SCOPES : RECORD_SCOPES)
+      return limitedScopes.get(holder.locationId) ?? (holder.minted ? WITH_AGENCY_SCOPES : RECORD_SCOPES)
     }
   }
 }

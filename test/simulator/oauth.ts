@@ -9,7 +9,7 @@ export const TOKEN_PATH = '/oauth/token'
 
 type Exchange = (world: World, form: URLSearchParams) => Answer
 
-/** The code is looked at before the client: a wrong client with an unknown code hears of the code. */
+/** Checks the code before the client, so a wrong client with an unknown code is told about the code. */
 const exchangeCode: Exchange = (world, form) => {
   const code = form.get('code') ?? ''
   const holder = world.grants.codes.get(code)
@@ -20,7 +20,7 @@ const exchangeCode: Exchange = (world, form) => {
   return { status: 200, body: Object.fromEntries(members.filter(([name]) => !world.settings.omitted.includes(name))) }
 }
 
-/** A paused location keeps its refresh token: the same one works when it is active again. */
+/** A paused location keeps its refresh token: it works again once the location is active. */
 const exchangeRefreshToken: Exchange = (world, form) => {
   verifyClient(world, form)
   const { refresh, issuePair } = world.grants
@@ -52,7 +52,7 @@ export function exchangeToken(world: World, { body }: ReceivedRequest): Answer {
   throw requestRefusal(422, grantType === null ? [...messages, 'grant_type should not be empty'] : messages)
 }
 
-/** What a token call asks for. To be read before the call is carried out, which may spend the token. */
+/** Describes a token call. Must run before the call is executed, which may spend the token. */
 export function describeTokenCall({ grants }: World, { body, at }: ReceivedRequest): Omit<TokenCall, 'status'> {
   const form = new URLSearchParams(body)
   const grantType = form.get('grant_type') ?? ''
@@ -77,7 +77,7 @@ export function tokenBody(world: World, holder: Holder, pair: Pair): Record<stri
   return { ...common, isBulkInstallation: holder.bulk, approvedLocations: holder.approvedLocations }
 }
 
-/** The text is documented, its envelope is not. */
+/** The message is documented, the shape of the body is not. */
 export const locationNotActive = () => requestRefusal(400, 'Location is not active')
 
 const unauthorized = (description: string) =>

@@ -7,23 +7,23 @@ const SEEDED_AT = '2024-07-11T09:00:00.000Z'
 
 export interface Field {
   name: string
-  /** With the object's key in front: `custom_objects.ticket.ticket_name`. */
+  /** Prefixed with the object's key: `custom_objects.ticket.ticket_name`. */
   fieldKey: string
-  /** One of HighLevel's data types; any other takes every value as it comes. */
+  /** A data type of HighLevel. Fields of unknown types accept every value. */
   dataType: string
   id?: string
   options?: { key: string; label: string }[]
   allowCustomOption?: boolean
   maxFileLimit?: number
   acceptedFormats?: string
-  /** Refuses a value that another record of the location holds. HighLevel does not show this anywhere, nor do we. */
+  /** Rejects a value that another record of the location has. Like HighLevel's, our schemas do not show this. */
   unique?: boolean
 }
 
 export interface ObjectSchema {
   id: string
   key: string
-  /** A standard object such as `business`, as opposed to a custom one. */
+  /** Whether it is a standard object such as `business`, not a custom one. */
   standard: boolean
   labels: { singular: string; plural: string }
   description?: string
@@ -31,7 +31,7 @@ export interface ObjectSchema {
   fields: Field[]
 }
 
-/** A field as records name it. `option` is set where the name is one option of a TEXTBOX_LIST. */
+/** The field behind a property key. `option` is set if the key names one option of a TEXTBOX_LIST. */
 export interface Slot {
   field: Field
   option?: string
@@ -42,7 +42,7 @@ interface ObjectEntry {
   slots: Map<string, Slot>
 }
 
-/** `custom_objects.ticket.money` of `custom_objects.ticket` is `money`. */
+/** The key of a field without that of its object: `money` for `custom_objects.ticket.money`. */
 export const shortKeyOf = (schema: ObjectSchema, field: Field): string =>
   field.fieldKey.startsWith(`${schema.key}.`) ? field.fieldKey.slice(schema.key.length + 1) : field.fieldKey
 
@@ -57,7 +57,7 @@ function slotsOf(schema: ObjectSchema): Map<string, Slot> {
   return slots
 }
 
-/** The objects, by key and by id. Every location has the same ones, as after a HighLevel snapshot. */
+/** The objects by key and id. All locations share them, as after loading a HighLevel snapshot. */
 export function createObjects() {
   const entries = new Map<string, ObjectEntry>()
 

@@ -7,11 +7,11 @@ interface Target {
   schema: ObjectSchema
   slots: Map<string, Slot>
   record: StoredRecord
-  /** Every record of the object, for the fields that must be unique. */
+  /** All records of the object, to check unique fields. */
   records: Iterable<StoredRecord>
 }
 
-/** The record's properties after the change. The first bad value refuses the whole of it. */
+/** Returns the record's properties after the change. The first invalid value rejects the whole change. */
 export function applyProperties(target: Target, changes: Record<string, unknown>): Record<string, unknown> {
   const properties = { ...target.record.properties }
   for (const [key, value] of Object.entries(changes)) {
@@ -41,7 +41,7 @@ function checkValue(target: Target, { field, option }: Slot, key: string, value:
   return next
 }
 
-/** HighLevel's answer to a clash is 400, not 409. */
+/** HighLevel answers a duplicate value with 400, not 409. */
 function verifyUnique({ record, records }: Target, name: string, key: string, value: unknown): void {
   for (const other of records) {
     if (other === record || other.locationId !== record.locationId || other.properties[key] !== value) continue

@@ -3,9 +3,9 @@ import type { Settings } from './settings.ts'
 const DAY_MS = 86_400_000
 
 interface Bucket {
-  /** Times of the requests that were let through. */
+  /** Times of accepted requests. */
   spent: Window
-  /** Times of all requests, refused ones included: what a caller really sent. */
+  /** Times of all requests, with rejected ones. */
   arrivals: Window
   peak: number
   day: number
@@ -14,7 +14,7 @@ interface Bucket {
 
 type Window = ReturnType<typeof createWindow>
 
-/** Times within a sliding window, oldest first. Dropping them is amortised: an array shifts only now and then. */
+/** Timestamps in a sliding window, oldest first. Expired ones are removed in batches: cheaper than one by one. */
 function createWindow(windowMs: number) {
   let times: number[] = []
   let head = 0
@@ -38,7 +38,7 @@ function createBucket(windowMs: number): Bucket {
   return { spent: createWindow(windowMs), arrivals: createWindow(windowMs), peak: 0, day: 0, spentToday: 0 }
 }
 
-/** HighLevel's limits of one app: a burst in a sliding window and a day, each location by itself. */
+/** HighLevel's rate limits, per location: a burst limit in a sliding window, and a limit per day. */
 export function createRateLimit(settings: Settings) {
   const buckets = new Map<string, Bucket>()
 
@@ -52,7 +52,7 @@ export function createRateLimit(settings: Settings) {
 
   const dayLeftMs = (now: number) => DAY_MS - ((now - settings.dayStartsMs + DAY_MS) % DAY_MS)
 
-  /** When to come again, in the form that is set. */
+  /** The headers that say when to retry, in the configured form. */
   const retryAfter = (ms: number, now: number): Record<string, string> => {
     if (settings.retryAfter === 'none') return {}
     if (settings.retryAfter === 'seconds') return { 'Retry-After': String(Math.ceil(ms / 1_000)) }
@@ -60,7 +60,7 @@ export function createRateLimit(settings: Settings) {
   }
 
   return {
-    /** Counts a request. False means that it is over a limit; such a request spends nothing. */
+    /** Counts a request. Returns false if it exceeds a limit; it then uses no quota. */
     spend(locationId: string): boolean {
       const now = settings.now()
       const bucket = bucketOf(locationId, now)
@@ -77,7 +77,7 @@ export function createRateLimit(settings: Settings) {
       return {
         'X-RateLimit-Limit-Daily': String(settings.dailyMax),
         'X-RateLimit-Daily-Remaining': String(Math.max(0, settings.dailyMax - spentToday)),
-        // Not documented, and sent.
+        // Undocumented, but HighLevel sends it.
         'X-RateLimit-Daily-Reset': String(dayLeftMs(now)),
         'X-RateLimit-Interval-Milliseconds': String(settings.burstWindowMs),
         'X-RateLimit-Max': String(settings.burstMax),
@@ -85,7 +85,7 @@ export function createRateLimit(settings: Settings) {
         ...(isRefused && retryAfter(spentToday >= settings.dailyMax ? dayLeftMs(now) : settings.burstWindowMs, now))
       }
     },
-    /** The most requests that arrived in any one window so far. */
+    /** The highest number of requests in any window so far. */
     peak: (locationId: string): number => buckets.get(locationId)?.peak ?? 0
   }
 }

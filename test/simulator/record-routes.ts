@@ -12,14 +12,14 @@ const MEMBERS = new Set(['properties', 'owners', 'followers'])
 const MAX_OWNERS = 1
 const MAX_FOLLOWERS = 10
 
-/** GET /objects/:schemaKey/records/:id says `owners` and `follower`; the answer to a PUT says `owner` and `followers`. */
+/** GET /objects/:schemaKey/records/:id. Answers with `owners` and `follower`, a PUT with `owner` and `followers`. */
 export function readRecord(world: World, { query }: ReceivedRequest, schemaKey: string, id: string): Answer {
   const { schema } = findObject(world, schemaKey, query['locationId'])
   const { owner, followers, locationId: _, ...record } = findRecord(world, schema.key, id, query['locationId'])
   return { status: 200, body: { record: { ...record, owners: owner, follower: followers } } }
 }
 
-/** PUT /objects/:schemaKey/records/:id. Checks everything before anything is stored. */
+/** PUT /objects/:schemaKey/records/:id. Checks the whole request before it stores anything. */
 export function updateRecord(world: World, request: ReceivedRequest, schemaKey: string, id: string): Answer {
   if (!isJson(request)) throw requestRefusal(415, 'Unsupported Media Type')
   const body = parseJson(request)
@@ -44,7 +44,7 @@ export function updateRecord(world: World, request: ReceivedRequest, schemaKey: 
   return { status: 200, body: { record: writeQuirks.has('answer-old') ? old : shown } }
 }
 
-/** The location goes in the query. In the body it is missed there, and refused here if it is in both. */
+/** The location belongs in the query. A location in the body does not replace it, and is rejected beside it. */
 function verifyMembers(body: Record<string, unknown>, locationId: string | undefined): void {
   if (locationId === undefined && body['locationId'] !== undefined) {
     throw requestRefusal(422, ['locationId must be a string', 'locationId should not be empty'])
@@ -53,7 +53,7 @@ function verifyMembers(body: Record<string, unknown>, locationId: string | undef
   if (unknown.length > 0) throw requestRefusal(422, unknown.map(shouldNotExist))
 }
 
-/** Owners and followers are documented for custom objects alone; how a standard one refuses them is a guess. */
+/** Owners and followers are documented for custom objects only. How standard objects reject them is a guess. */
 function rejectUsers(body: Record<string, unknown>): void {
   const given = ['owners', 'followers'].filter((member) => body[member] !== undefined)
   if (given.length > 0) throw requestRefusal(422, given.map(shouldNotExist))
@@ -66,6 +66,6 @@ function propertiesOf({ properties = {} }: Record<string, unknown>): Record<stri
   return properties
 }
 
-/** Two writes within one millisecond still get two dates, in order. */
+/** Two writes in the same millisecond still get different dates, in order. */
 const nextUpdateDate = ({ dateUpdated }: StoredRecord, now: number): string =>
   new Date(Math.max(now, Date.parse(dateUpdated) + 1)).toISOString()

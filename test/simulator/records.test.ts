@@ -5,7 +5,7 @@ import { openSimulator, RECORD_PATH } from './test-client.ts'
 
 const BUSINESS_PATH = `/objects/business/records/${SEED.businessRecordId}`
 
-t.test('the location is taken from the query alone', async (t) => {
+t.test('the location is read from the query only', async (t) => {
   const { put } = await openSimulator(t)
   const { locationId } = SEED
 
@@ -23,7 +23,7 @@ t.test('the location is taken from the query alone', async (t) => {
   })
 })
 
-t.test('owners and followers change by deltas, within their caps, on custom objects alone', async (t) => {
+t.test('owners and followers change by deltas, up to their maximum, on custom objects only', async (t) => {
   const { put, simulator } = await openSimulator(t)
   const users = Array.from({ length: 10 }, (_, index) => `user${index}`)
   const cases: [body: object, message: string][] = [
@@ -47,7 +47,7 @@ t.test('owners and followers change by deltas, within their caps, on custom obje
   t.match(business, { status: 422, body: { message: ['property owners should not exist'] } })
 })
 
-t.test('records and objects that are not there are told apart', async (t) => {
+t.test('a missing record and a missing object have different answers', async (t) => {
   const { put, get } = await openSimulator(t)
   const ticket = (id: string) => `/objects/${SEED.schemaKey}/records/${id}`
 
@@ -65,7 +65,7 @@ t.test('records and objects that are not there are told apart', async (t) => {
   t.match(await get('/objects/%ff'), { status: 400 })
 })
 
-t.test('a body that is no JSON object is refused', async (t) => {
+t.test('a body that is not a JSON object is rejected', async (t) => {
   const { put, call } = await openSimulator(t)
   const path = `${RECORD_PATH}?locationId=${SEED.locationId}`
 
@@ -74,7 +74,7 @@ t.test('a body that is no JSON object is refused', async (t) => {
   t.equal((await call(path, { method: 'PUT', body: '{}', headers: { 'content-type': 'text/plain' } })).status, 415)
 })
 
-t.test('the date of a record grows with every write, even while the clock stands still', async (t) => {
+t.test('the date of a record increases with every write, even if the clock stands still', async (t) => {
   const { put, simulator } = await openSimulator(t, { now: () => 1_800_000_000_000 })
   const dateUpdated = () => simulator.record(SEED.schemaKey, SEED.recordId)?.dateUpdated ?? ''
 
@@ -87,7 +87,7 @@ t.test('the date of a record grows with every write, even while the clock stands
   t.strictSame([...new Set(dates)].sort(), dates)
 })
 
-t.test('a record is read with `owners` and `follower`, by the key or the id of its object', async (t) => {
+t.test('a record is read with `owners` and `follower`, by its object’s key or id', async (t) => {
   const { get, simulator } = await openSimulator(t)
   const record = { id: SEED.recordId, owners: [SEED.userId], follower: [SEED.userId, 'v5cEPM428h8vShlRW1KT'] }
 
@@ -95,7 +95,7 @@ t.test('a record is read with `owners` and `follower`, by the key or the id of i
   t.match(await get(`/objects/${simulator.object(SEED.schemaKey)?.id}/records/${SEED.recordId}`), { body: { record } })
 })
 
-t.test('an object shows its live fields when they are asked for, and never which ones are unique', async (t) => {
+t.test('an object shows its fields on request, and never which ones are unique', async (t) => {
   const { get, simulator } = await openSimulator(t)
   const schema = structuredClone(TICKET)
   schema.fields.push({ name: 'Colour', fieldKey: 'custom_objects.ticket.colour', dataType: 'TEXT' })

@@ -6,7 +6,7 @@ export interface StoredRecord {
   locationId: string
   owner: string[]
   followers: string[]
-  /** Short field keys; a cleared field holds null. */
+  /** By short field key. A cleared field is null. */
   properties: Record<string, unknown>
   dateAdded: string
   dateUpdated: string
@@ -14,7 +14,7 @@ export interface StoredRecord {
   createdBy: { source: string; channel: string; sourceId: string; createdAt: string }
 }
 
-/** A record to be stored; what is left out gets a plain value. */
+/** A record to store. Missing members get defaults. */
 export type RecordInput = Partial<StoredRecord> & { id: string }
 
 interface Deps {
@@ -22,7 +22,7 @@ interface Deps {
   locationId: string
 }
 
-/** The records of every object. An id belongs to one location, the given one unless the record says otherwise. */
+/** The records of all objects. A record belongs to `locationId` unless it names another location. */
 export function createRecords({ now, locationId }: Deps) {
   const tables = new Map<string, Map<string, StoredRecord>>()
 
@@ -38,13 +38,13 @@ export function createRecords({ now, locationId }: Deps) {
     put(objectKey: string, record: RecordInput): void {
       const at = new Date(now()).toISOString()
       const createdBy = { source: 'WEB_USER', channel: 'APP', sourceId: 'sx6wyHhbFdRXh302Lunr', createdAt: at }
-      const plain = { id: record.id, locationId, owner: [], followers: [], properties: {}, relations: [], createdBy }
-      tableOf(objectKey).set(record.id, { ...plain, dateAdded: at, dateUpdated: at, ...record })
+      const defaults = { id: record.id, locationId, owner: [], followers: [], properties: {}, relations: [], createdBy }
+      tableOf(objectKey).set(record.id, { ...defaults, dateAdded: at, dateUpdated: at, ...record })
     }
   }
 }
 
-/** @throws Refusal 400 for an id that is none, 404 (or what is set) for a record that this location does not have. */
+/** @throws Refusal 400 for an invalid id, 404 (or the configured status) if the location has no such record */
 export function findRecord(world: World, objectKey: string, id: string, locationId: string | undefined): StoredRecord {
   if (!/^[0-9a-f]{24}$/i.test(id)) throw requestRefusal(400, `${id} is not a valid ObjectId`)
   const record = world.records.find(objectKey, id)

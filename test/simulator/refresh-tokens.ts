@@ -20,7 +20,7 @@ interface Deps {
   graceMs: number
 }
 
-/** All refresh tokens: each may be used once, and within the grace again for the same pair. */
+/** All refresh tokens. Each works once, and again within the grace, when it yields the same tokens as before. */
 export function createRefreshTokens({ now, graceMs }: Deps) {
   const tokens = new Map<string, RefreshToken>()
   const inGrace = (token: RefreshToken | undefined) => token?.used !== undefined && now() - token.used.at < graceMs
@@ -29,13 +29,13 @@ export function createRefreshTokens({ now, graceMs }: Deps) {
     add(text: string, holder: Holder): void {
       tokens.set(text, { holder, expiresAt: now() + TTL_MS })
     },
-    /** Who the token was issued to, or nobody: it is unknown, expired, or used and past its grace. */
+    /** Who the token was issued to. `undefined` if it is unknown, expired, or spent and past its grace. */
     holderOf(text: string): Holder | undefined {
       const token = tokens.get(text)
       if (token === undefined || token.expiresAt <= now()) return undefined
       return token.used === undefined || inGrace(token) ? token.holder : undefined
     },
-    /** The pair that this token was already exchanged for, while its grace runs. */
+    /** The tokens that this one was exchanged for, if it is spent and within its grace. */
     pairInGrace(text: string): Pair | undefined {
       const token = tokens.get(text)
       return inGrace(token) ? token?.used?.pair : undefined
@@ -44,7 +44,7 @@ export function createRefreshTokens({ now, graceMs }: Deps) {
       const token = tokens.get(text)
       if (token !== undefined) token.used = { at: now(), pair }
     },
-    /** The refresh tokens of one install of the location, each the successor of the one before. */
+    /** The refresh tokens of one install of the location, each obtained with the one before. */
     chain(locationId: string): string[] {
       const texts = [...tokens].filter(([, { holder }]) => belongsTo(holder, locationId)).map(([text]) => text)
       const successors = new Set(texts.map((text) => tokens.get(text)?.used?.pair.refreshToken))

@@ -10,7 +10,7 @@ import type { World } from './world.ts'
 const RECORD = /^\/objects\/([^/]+)\/records\/([^/]+)$/
 const OBJECT = /^\/objects\/([^/]+)$/
 
-/** The part of HighLevel's API that the simulator plays. */
+/** The part of HighLevel's API that is simulated. */
 const ROUTES: { method: string; path: RegExp; handle: Handler }[] = [
   { method: 'PUT', path: RECORD, handle: locationRoute('objects/record.write', updateRecord) },
   { method: 'GET', path: RECORD, handle: locationRoute('objects/record.readonly', readRecord) },

@@ -7,12 +7,12 @@ import { openLog } from '../../src/observability/log.ts'
 import { SEED } from './seed.ts'
 import { type Simulator, startSimulator } from './simulator.ts'
 
-/** Worth nothing outside the sandbox, which no other gateway shares a vault with. */
+/** Public, and of no use outside the sandbox: no other gateway uses its vault. */
 const SANDBOX_KEY = 'rgk_sandbox'
 const FOLDER = 'data/sandbox'
 const SIMULATOR_PORT = Number(process.env['SIMULATOR_PORT'] ?? '4010')
 
-/** Records in the sandbox are dated from here in steps of a minute, so that the README can show an answer to the letter. */
+/** Records are dated from here in steps of a minute, so that answers are the same in every run, as in the README. */
 const FIRST_DATE = Date.UTC(2026, 0, 5, 9)
 
 const sandboxConfig = (simulator: Simulator, port: string, adminPort: string): Config =>
@@ -41,7 +41,7 @@ const installLink = ({ origin, clientId }: Simulator, port: string) => {
   return `${origin}/v2/oauth/chooselocation?${new URLSearchParams(query)}`
 }
 
-/** What an administrator does in a browser: opens the install link, chooses a location and lands on the callback. */
+/** Does what an administrator does in a browser: opens the install link, chooses a location, follows the redirect. */
 async function connect({ origin }: Gateway, simulator: Simulator): Promise<void> {
   const install = await fetch(`${origin}/oauth/install`, { redirect: 'manual' })
   const form = new URL(install.headers.get('location') ?? '').searchParams
@@ -55,7 +55,7 @@ const welcome = ({ origin, adminOrigin }: Gateway, simulator: Simulator) => `
 records-gateway sandbox
   gateway     ${origin}  (docs: ${origin}/docs)
   operations  ${adminOrigin}/metrics
-  simulator   ${simulator.origin}  (plays HighLevel; nothing leaves this machine)
+  simulator   ${simulator.origin}  (simulates HighLevel; nothing leaves this machine)
 
 Location ${SEED.locationId} is connected. Try:
 
@@ -85,7 +85,7 @@ async function startSandboxSimulator(): Promise<Simulator> {
 async function main(): Promise<void> {
   const simulator = await startSandboxSimulator()
   try {
-    // The simulator begins anew each time, so tokens of an earlier run would be dead ones.
+    // The simulator forgets its tokens when it ends, so those of an earlier run would be invalid.
     rmSync(FOLDER, { recursive: true, force: true })
     const config = sandboxConfig(simulator, process.env['PORT'] ?? '3000', process.env['ADMIN_PORT'] ?? '3001')
     const log = openLog(config.logLevel)
@@ -111,6 +111,6 @@ async function main(): Promise<void> {
 
 main().catch((error: unknown) => {
   process.stderr.write(`The sandbox cannot start: ${error instanceof Error ? error.message : String(error)}\n`)
-  // At once: what was opened by then would keep the process.
+  // Exits at once: open listeners and connections would keep the process alive.
   process.exit(1)
 })

@@ -16,7 +16,7 @@ const field =
 const ticket = field('custom_objects.ticket')
 const business = field('business')
 
-/** The example of HighLevel's documentation, spelling included, and one more field of each data type it leaves out. */
+/** The example of HighLevel's documentation, with its spelling, plus a field of each data type that it lacks. */
 export const TICKET: ObjectSchema = {
   id: '661c06b4ffde146bdb469442',
   key: 'custom_objects.ticket',

@@ -2,7 +2,7 @@ import type { ObjectSchema } from './objects.ts'
 import type { RecordInput } from './records.ts'
 import { BUSINESS, TICKET } from './seed-objects.ts'
 
-/** What is there from the start: one agency with two locations, two objects and a few records. */
+/** The initial data: one agency with two locations, two objects and a few records. */
 export const SEED = {
   companyId: 'l1C08ntBrFjLS0elLIYU',
   userId: 'sx6wyHhbFdRXh302Lunr',
@@ -14,7 +14,7 @@ export const SEED = {
   ],
   schemaKey: TICKET.key,
   recordId: '632c34b4c9b7da3358ac9891',
-  /** Another ticket of the first location. */
+  /** A second ticket of the first location. */
   otherRecordId: '632c34b4c9b7da3358ac9892',
   /** A ticket of the second location. */
   secondRecordId: '632c34b4c9b7da3358ac9893',

@@ -9,14 +9,14 @@ const ERROR_1010 = `<!DOCTYPE html>
 <body><h1>Error 1010</h1><p>The owner of this website has banned your access based on your browser's signature.</p></body></html>
 `
 
-/** Does what was asked and gives the answer. A fault that stands in front of HighLevel never calls it. */
+/** Executes the request and returns the answer. Not called by faults that keep a request from reaching HighLevel. */
 export type Execute = () => Answer
 
 type FaultInjector<K extends FaultKind> = (response: ServerResponse, carryOut: Execute, fault: Fault<K>) => void
 
 let answers = 0
 
-/** Every answer of HighLevel carries a trace id. Here it counts, so that the same run gives the same answers. */
+/** Adds the trace id that every answer of HighLevel has: here a counter, so that runs are reproducible. */
 function serialize({ body }: Answer): string {
   answers += 1
   return JSON.stringify({ ...body, traceId: `00000000-0000-4000-8000-${answers.toString(16).padStart(12, '0')}` })
@@ -27,7 +27,7 @@ function send(response: ServerResponse, status: number, type: string, text: stri
   response.end(text)
 }
 
-/** An answer as it goes on the wire. */
+/** The bytes of an answer on the wire. */
 function wireText(answer: Answer, framing: 'length' | 'chunked' | 'close'): string {
   const text = serialize(answer)
   const size = Buffer.byteLength(text)
@@ -112,5 +112,5 @@ export function injectFault<K extends FaultKind>(response: ServerResponse, carry
   act(response, carryOut, fault)
 }
 
-/** A late answer does not keep a closed simulator alive. */
+/** `unref`: a delayed answer must not keep a closed simulator alive. */
 const afterDelay = (delayMs: number, act: () => void) => void setTimeout(act, delayMs).unref()

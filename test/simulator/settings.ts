@@ -1,26 +1,26 @@
-/** How the simulator is started. What is left out takes its documented HighLevel value. */
+/** Options of the simulator. The defaults are HighLevel's documented values. */
 export interface SimulatorOptions {
   host?: string
-  /** 0 takes any free port. */
+  /** 0 picks a free port. */
   port?: number
-  /** The clock in epoch milliseconds; a test moves it. */
+  /** The clock, in epoch milliseconds. Tests move it. */
   now?: () => number
-  /** The dates of records, where they are not to follow the clock. */
+  /** A separate clock for the dates of records. Default: `now`. */
   recordNow?: () => number
-  /** How long a used refresh token still yields the pair that replaced it; 0 means that it is dead at once. */
+  /** How long a spent refresh token still yields the tokens that replaced it. 0: it is invalid at once. */
   graceMs?: number
-  /** `expires_in` of the tokens from /oauth/token. */
+  /** `expires_in` of tokens from /oauth/token. */
   accessTtlSeconds?: number
   burstMax?: number
   burstWindowMs?: number
   dailyMax?: number
-  /** When a day begins, in milliseconds after midnight UTC. */
+  /** When the day of the daily limit begins, in milliseconds after midnight UTC. */
   dayStartsMs?: number
-  /** How a 429 says when to come again; HighLevel documents none. */
+  /** The form of Retry-After in a 429. HighLevel documents no such header. */
   retryAfter?: 'none' | 'seconds' | 'date'
-  /** Members that answers to code exchanges lack, such as `refresh_token` of a reinstall. */
+  /** Members to leave out of answers to code exchanges, such as `refresh_token` after a reinstall. */
   omitted?: string[]
-  /** What a record that is not there is answered with; HighLevel documents no 404 for it. */
+  /** The status for a record that does not exist. HighLevel documents no 404 for it. */
   absentRecordStatus?: 400 | 404
   clientId?: string
   clientSecret?: string

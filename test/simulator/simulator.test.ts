@@ -5,7 +5,7 @@ import t from 'tap'
 import { SEED } from './seed.ts'
 import { openSimulator, RECORD_PATH, textIn } from './test-client.ts'
 
-t.test('every answer of a location tells what is left of its burst and its day', async (t) => {
+t.test('every answer says how much of the burst and day quota is left', async (t) => {
   let now = 1_800_000_000_000
   const { simulator, get } = await openSimulator(t, { burstMax: 2, dailyMax: 3, now: () => now })
   const left = (headers: Headers) =>
@@ -34,7 +34,7 @@ t.test('every answer of a location tells what is left of its burst and its day',
   t.equal((await get()).status, 200)
 })
 
-t.test('locations do not spend each other’s limit', async (t) => {
+t.test('each location has its own rate limit', async (t) => {
   const { simulator, get, call } = await openSimulator(t)
   const { accessToken: token } = simulator.grantTokens(SEED.secondLocationId)
   simulator.setBurst(1)
@@ -45,7 +45,7 @@ t.test('locations do not spend each other’s limit', async (t) => {
   t.strictSame([first.status, second.status, other.status], [200, 429, 200])
 })
 
-t.test('what was received is kept as it came', async (t) => {
+t.test('received requests are recorded unchanged', async (t) => {
   const { simulator, call } = await openSimulator(t)
 
   await call('/objects/a%20b?locationId=x%2Fy', { headers: { 'x-mark': '1' } })
@@ -59,7 +59,7 @@ t.test('what was received is kept as it came', async (t) => {
   t.strictSame(simulator.received(), [])
 })
 
-t.test('another process steers the simulator over HTTP, by a closed list of controls', async (t) => {
+t.test('other processes can call the listed controls over HTTP, and nothing else', async (t) => {
   const { simulator, call, get } = await openSimulator(t)
   const control = (name: string, body: string) => call(`/_simulator/${name}`, { method: 'POST', body })
 
@@ -73,7 +73,7 @@ t.test('another process steers the simulator over HTTP, by a closed list of cont
   t.equal(simulator.received().length, 1, 'controls are no API requests')
 })
 
-t.test('the consent page sends a person back with a code and the state as it was', async (t) => {
+t.test('the consent page redirects back with a code and the unchanged state', async (t) => {
   const { simulator, token } = await openSimulator(t)
   const redirect_uri = 'http://127.0.0.1:3000/connect/callback?keep=1'
   const form = { client_id: simulator.clientId, redirect_uri, state: 'a "b" <c>&d' }
@@ -98,7 +98,7 @@ t.test('the consent page sends a person back with a code and the state as it was
   t.strictSame(Object.keys(bulk), ['keep', 'code'], 'an agency’s bulk install brings no state')
 })
 
-t.test('the consent page refuses a bad link', async (t) => {
+t.test('the consent page rejects an invalid link', async (t) => {
   const { simulator, call } = await openSimulator(t)
   const link = {
     client_id: simulator.clientId,
@@ -129,20 +129,20 @@ function startProcess(PORT: string) {
   const child = spawn(process.execPath, [main], { env: { ...process.env, PORT } })
   const end = once(child, 'exit')
   const exitCode = async () => (await end)[0]
-  return { child, firstLine: once(child.stdout, 'data').then(String), complaint: text(child.stderr), exitCode }
+  return { child, firstLine: once(child.stdout, 'data').then(String), stderr: text(child.stderr), exitCode }
 }
 
-t.test('as a process it tells its origin, ends cleanly, and names a port that is taken', async (t) => {
+t.test('as a process it prints its origin, exits cleanly, and names a port in use', async (t) => {
   const [first, other, unusable] = [startProcess('0'), startProcess('0'), startProcess('x')]
   const port = /^HighLevel simulator listening on http:\/\/127\.0\.0\.1:(\d+)\n$/.exec(await first.firstLine)?.[1] ?? ''
   await other.firstLine
   const second = startProcess(port)
 
-  const complaint = await second.complaint
+  const stderr = await second.stderr
   first.child.kill('SIGTERM')
   other.child.kill('SIGINT')
 
-  t.match(complaint, `address already in use 127.0.0.1:${port}. Set PORT to a free port`)
-  t.equal(await unusable.complaint, 'PORT must be a port number\n')
+  t.match(stderr, `address already in use 127.0.0.1:${port}. Set PORT to a free port`)
+  t.equal(await unusable.stderr, 'PORT must be an integer from 0 to 65535\n')
   t.strictSame(await Promise.all([first, other, second, unusable].map(({ exitCode }) => exitCode())), [0, 0, 1, 1])
 })

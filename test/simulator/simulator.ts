@@ -13,21 +13,24 @@ export type { Field, ObjectSchema } from './objects.ts'
 export type { StoredRecord } from './records.ts'
 export type { SimulatorOptions } from './settings.ts'
 
-/** Longer than any client keeps an idle connection, so that none meets one that is just being closed. */
+/** Longer than any client keeps an idle connection, so that no request meets a connection that is being closed. */
 const KEEP_ALIVE_MS = 65_000
 
-/** HighLevel on a socket: its API, its consent page, and the controls that steer it (under /_simulator/ for others). */
+/**
+ * A simulated HighLevel: its API, its consent page, and controls for tests. The controls are methods here, and routes
+ * under /_simulator/ for other processes.
+ */
 export interface Simulator extends Controls {
   origin: string
   clientId: string
   clientSecret: string
-  /** Verifies the webhooks: the gateway's HIGHLEVEL_WEBHOOK_KEY. */
+  /** The public key of webhook signatures, for the gateway's HIGHLEVEL_WEBHOOK_KEY. */
   webhookKey: string
   /** Destroys every connection, hanging ones too. */
   close(): Promise<void>
 }
 
-/** @throws the system's error where it cannot listen, such as EADDRINUSE */
+/** @throws the system's error if it cannot listen, such as EADDRINUSE */
 export async function startSimulator(options: SimulatorOptions = {}): Promise<Simulator> {
   const settings = withDefaults(options)
   const world = createWorld(settings)

@@ -13,7 +13,7 @@ interface Request {
   body?: string
 }
 
-/** A simulator that ends with its test, a token of the seed location, and the calls that the tests make. */
+/** Starts a simulator for one test, with tokens of the seed location and functions for the usual calls. */
 export async function openSimulator(t: Test, options: SimulatorOptions = {}) {
   const simulator = await startSimulator(options)
   t.teardown(() => simulator.close())
@@ -38,7 +38,7 @@ export async function openSimulator(t: Test, options: SimulatorOptions = {}) {
   return { simulator, accessToken, refreshToken, call, put, get, token, refresh, properties }
 }
 
-/** A body that is no JSON is given as its text. */
+/** Returns the text itself if it is not JSON. */
 function parse(text: string): unknown {
   try {
     return JSON.parse(text)
@@ -47,7 +47,7 @@ function parse(text: string): unknown {
   }
 }
 
-/** A member of an answer that is a string; empty where there is none. */
+/** A string member of a body, or an empty string. */
 export function textIn(body: unknown, name: string): string {
   const value = isObject(body) ? body[name] : undefined
   return typeof value === 'string' ? value : ''

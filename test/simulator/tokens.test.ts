@@ -9,7 +9,7 @@ const INVALID_GRANT = {
 const NO_CODE = { status: 401, body: { error: 'UnAuthorized!', error_description: 'Authorization code not found' } }
 const BAD_CLIENT = { status: 401, body: { error: 'UnAuthorized!', error_description: 'Invalid client credentials!' } }
 
-t.test('a code yields a Location pair once, and only to its own client', async (t) => {
+t.test('a code yields the tokens of a location once, and only for the right client', async (t) => {
   const { simulator, token, get, call } = await openSimulator(t)
   const { code } = simulator.connect(SEED.secondLocationId)
   const form = { grant_type: 'authorization_code', code }
@@ -45,7 +45,7 @@ t.test('a code yields a Location pair once, and only to its own client', async (
   t.equal((await get()).status, 200)
 })
 
-t.test('a grant type that is missing or unknown is a 422 with an array of messages', async (t) => {
+t.test('a missing or unknown grant type is answered with 422 and an array of messages', async (t) => {
   const { token } = await openSimulator(t)
   const [invalid, empty] = ['grant_type must be a valid enum value', 'grant_type should not be empty']
 
@@ -56,7 +56,7 @@ t.test('a grant type that is missing or unknown is a 422 with an array of messag
   t.match(await token({ grant_type: 'password' }), { status: 422, body: { message: [invalid] } })
 })
 
-t.test('a used refresh token yields the same pair within its grace, and nothing after it', async (t) => {
+t.test('a spent refresh token yields the same tokens within its grace, and none after it', async (t) => {
   let now = 1_800_000_000_000
   const { simulator, refresh, refreshToken } = await openSimulator(t, { now: () => now })
 
@@ -79,7 +79,7 @@ t.test('a used refresh token yields the same pair within its grace, and nothing 
   ])
 })
 
-t.test('without a grace a used refresh token is dead at once', async (t) => {
+t.test('without a grace a spent refresh token is invalid at once', async (t) => {
   const { refresh, token } = await openSimulator(t, { graceMs: 0 })
 
   t.match(await token({ grant_type: 'refresh_token', client_secret: 'wrong' }), BAD_CLIENT)
@@ -88,7 +88,7 @@ t.test('without a grace a used refresh token is dead at once', async (t) => {
   t.match(await refresh('unknown'), INVALID_GRANT)
 })
 
-t.test('a paused location refuses a refresh without spending the token, and goes on serving calls', async (t) => {
+t.test('a paused location rejects a refresh without spending the token, and still answers calls', async (t) => {
   const { simulator, refresh, get } = await openSimulator(t, { graceMs: 0 })
 
   simulator.pause(SEED.locationId, true)

@@ -97,7 +97,7 @@ t.test('a PUT stores', async (t) => {
   }
 })
 
-t.test('a PUT is refused as a whole for', async (t) => {
+t.test('a PUT is rejected as a whole for', async (t) => {
   const { put, properties: now } = await openSimulator(t)
   const before = now()
 
@@ -109,7 +109,7 @@ t.test('a PUT is refused as a whole for', async (t) => {
   t.strictSame(now(), before)
 })
 
-t.test('a value that must be unique is refused with 400 where another record of the location holds it', async (t) => {
+t.test('a duplicate value of a unique field is rejected with 400', async (t) => {
   const { put } = await openSimulator(t)
   const message = 'A record with the same value for External ID - T-1425 already exists.'
   const errors = [{ errorCode: 'duplicate_record', message, field: 'external_id' }]
@@ -122,7 +122,7 @@ t.test('a value that must be unique is refused with 400 where another record of 
   t.equal((await put({ properties: { external_id: 'T-7' } })).status, 200, 'nor is one of another location')
 })
 
-t.test('leftovers of a changed data type fail both halves of a delta', async (t) => {
+t.test('a stored value of a former data type fails both adding and removing', async (t) => {
   const { put, simulator } = await openSimulator(t)
   simulator.putRecord(SEED.schemaKey, { id: SEED.recordId, properties: { tags: 'leftover' } })
 

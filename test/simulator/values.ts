@@ -3,9 +3,9 @@ import { applyDelta, isObject, parseDelta } from './delta.ts'
 import type { Field } from './objects.ts'
 
 /**
- * How a data type takes the value of a PUT: gives what is then stored, or throws a Refusal. `null` never gets here.
- * Where users measured that HighLevel answers 200 and stores null, so does the rule. Texts that nobody has reported
- * are guesses in the same tone.
+ * How a data type handles a value of a PUT: returns the value to store, or throws a Refusal. Never called with `null`.
+ * Where users have observed that HighLevel answers 200 and stores null, the rule does the same. Messages that nobody
+ * has reported are guesses.
  */
 type Rule = (value: unknown, field: Field, stored: unknown) => unknown
 
@@ -44,7 +44,7 @@ const money: Rule = (value, field) => {
   return { currency: 'default', value: value['value'] }
 }
 
-/** An empty date once became 1970: a date that nobody meant, and a 200. */
+/** An empty date is stored as 1970, with a 200, as HighLevel did. */
 const date: Rule = (value, { name }) => {
   if (value === '') return '1970-01-01'
   if (typeof value === 'string' && /^\d{4}-\d{2}-\d{2}$/.test(value) && isCalendarDay(value)) return value
@@ -56,7 +56,7 @@ function isCalendarDay(value: string): boolean {
   return !Number.isNaN(day.getTime()) && day.toISOString().startsWith(value)
 }
 
-/** Only CHECKBOX resolves a label to its key; what is then no key of the field is left out without a word. */
+/** Only CHECKBOX resolves labels to keys. Unknown keys are dropped silently. */
 const choices =
   (resolvesLabels: boolean): Rule =>
   (value, field, stored) => {
@@ -70,7 +70,7 @@ const choices =
     return applyDelta<unknown>(current, keys(delta.add), keys(delta.remove), (key) => key)
   }
 
-/** What is stored may be left over from the field's former data type. Then neither half of a delta works. */
+/** The stored value may date from a former data type of the field. Then neither adding nor removing works. */
 function listOf(stored: unknown, removes: boolean, { name }: Field): unknown[] {
   if (Array.isArray(stored)) return stored
   if (stored === undefined || stored === null) return []
@@ -87,9 +87,9 @@ const files: Rule = (value, field, stored) => {
   }
   const current = listOf(stored, delta.remove.length > 0, field)
   const next = applyDelta(current, delta.add, delta.remove, (file) => (isObject(file) ? file['url'] : undefined))
-  const most = field.maxFileLimit ?? Number.POSITIVE_INFINITY
-  if (next.length <= most) return next
-  throw requestRefusal(400, `Too many files for ${field.name}. Maximum allowed: ${most}.`)
+  const max = field.maxFileLimit ?? Number.POSITIVE_INFINITY
+  if (next.length <= max) return next
+  throw requestRefusal(400, `Too many files for ${field.name}. Maximum allowed: ${max}.`)
 }
 
 const RULES = new Map<string, Rule>(
@@ -99,13 +99,13 @@ const RULES = new Map<string, Rule>(
     NUMERICAL: numerical,
     PHONE: phone,
     MONETORY: money,
-    // A label or any other text is stored as it comes: only the caller can know that it is no key.
+    // Any string is stored unchanged, even a label or an unknown key.
     SINGLE_OPTIONS: text,
     RADIO: text,
     MULTIPLE_OPTIONS: choices(false),
     CHECKBOX: choices(true),
     DATE: date,
-    // One option of the list; the field as a whole takes nothing but null.
+    // For one option of the list. The field as a whole accepts only null.
     TEXTBOX_LIST: text,
     FILE_UPLOAD: files,
     EMAIL: text,

@@ -3,21 +3,21 @@ import { SEED } from './seed.ts'
 import { appIdOf, type Settings } from './settings.ts'
 
 export interface WebhookOptions {
-  /** With neither id nor time, as HighLevel documents UNINSTALL: the next of the same location has the same bytes. */
+  /** Without id and time, as HighLevel documents UNINSTALL: two events of the same location are then identical. */
   undated?: boolean
-  /** How long ago it happened: HighLevel repeats for hours what it could not deliver. */
+  /** The age of the event. HighLevel retries a failed delivery for hours. */
   ageMs?: number
-  /** Left out, as in installs of future locations. */
+  /** Leaves out the company id, as in installs of future locations. */
   withoutCompany?: boolean
 }
 
-/** A signed delivery. To post it again is what HighLevel does with one that was not answered by 2xx. */
+/** A signed webhook for the test to post. HighLevel posts it again after an answer other than 2xx. */
 export interface Delivery {
   body: string
   headers: Record<string, string>
 }
 
-/** What HighLevel reports of the app's installs; whoever asks for a delivery posts it. Without a location: the seed's. */
+/** Creates HighLevel's webhooks about installs. The test posts them. The default location is that of the seed. */
 export interface WebhookControls {
   installWebhook(locationId?: string, options?: WebhookOptions): Delivery
   uninstallWebhook(locationId?: string, options?: WebhookOptions): Delivery

@@ -12,7 +12,7 @@ import type { WriteQuirkName } from './write-quirks.ts'
 
 export type World = ReturnType<typeof createWorld>
 
-/** Everything that one simulator knows, with the seed in it. */
+/** The whole state of one simulator, filled with the seed. */
 export function createWorld(settings: Settings) {
   const locations = createLocations()
   const objects = createObjects()
@@ -29,7 +29,7 @@ export function createWorld(settings: Settings) {
     webhooks: createWebhooks(settings),
     rateLimit: createRateLimit(settings),
     faults: createFaults(),
-    /** What is left undone of each write. */
+    /** The quirks that apply to every write. */
     writeQuirks: new Set<WriteQuirkName>(),
     journal: createJournal()
   }

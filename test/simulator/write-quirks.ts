@@ -46,8 +46,8 @@ const FORMATS: Record<string, (value: unknown) => unknown> = {
 }
 
 /**
- * What HighLevel may do to values of a write that it answers with 200. All of these lose something that was sent, except
- * `format`, which stores the same value in another notation.
+ * What HighLevel may do to values of a write that it answers with 200. All of these lose something that was sent,
+ * except `format`, which stores the same value in another notation.
  */
 const QUIRKS = {
   'drop-added-options': (written) => (isChange(written.sent) && !isFiles(written) ? dropAdded(written) : written.next),

@@ -16,22 +16,26 @@ export interface CliResult {
   stderr: string
 }
 
-/** The command line on a vault of the test's own, and that vault from within. */
+/** The command line on a new vault, and that vault itself. */
 export async function startCli(t: Test, env: Record<string, string> = {}) {
   const DATABASE_URL = `sqlite:${temporaryFolder(t)}/gateway.db`
   const vault = await openVault(DATABASE_URL, parseVaultKeys(VAULT_KEYS).keys)
   t.teardown(() => vault.close())
 
-  /** In this process; `stdin` is given whole. */
-  const run = async (args: readonly string[], stdin = '', more: Record<string, string> = {}): Promise<CliResult> => {
+  /** Runs a command in this process, with `stdin` as its whole input. */
+  const run = async (
+    args: readonly string[],
+    stdin = '',
+    extraEnv: Record<string, string> = {}
+  ): Promise<CliResult> => {
     const output = { stdout: '', stderr: '' }
     const collect = (name: keyof typeof output) => ({ write: (text: string) => (output[name] += text) })
-    const io = { env: { DATABASE_URL, VAULT_KEYS, ...env, ...more }, stdin: Readable.from([stdin]) }
+    const io = { env: { DATABASE_URL, VAULT_KEYS, ...env, ...extraEnv }, stdin: Readable.from([stdin]) }
     const code = await runCli(args, { ...io, stdout: collect('stdout'), stderr: collect('stderr') })
     return { code, ...output }
   }
 
-  /** As a process of its own. */
+  /** Runs a command in a new process. */
   const runProcess = async (args: readonly string[], stdin = ''): Promise<CliResult> => {
     const child = spawn(process.execPath, [MAIN, ...args], { env: { DATABASE_URL, VAULT_KEYS, ...env } })
     const ended = new Promise<number | null>((resolve) => child.once('close', resolve))
@@ -44,7 +48,7 @@ export async function startCli(t: Test, env: Record<string, string> = {}) {
     vault,
     run,
     runProcess,
-    /** Runs with `--json` and reads the one document. */
+    /** Runs a command with `--json` and parses its output. */
     async json(...args: string[]): Promise<{ code: number | null; document: Record<string, unknown> }> {
       const { code, stdout } = await run([...args, '--json'])
       return { code, document: JSON.parse(stdout) as Record<string, unknown> }

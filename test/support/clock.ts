@@ -11,7 +11,7 @@ interface TestTimer extends Timer {
  */
 export function createClock(start = Date.UTC(2026, 0, 1)) {
   let wall = start
-  // Not 0, so that a time of 0 is never one that the clock has shown.
+  // Not 0, so that no time of this clock equals a 0 that means `never`.
   let elapsed = 1_000
   const timers = new Set<TestTimer>()
 
@@ -40,7 +40,7 @@ export function createClock(start = Date.UTC(2026, 0, 1)) {
     after,
     every(ms: number, run: () => void): Timer {
       const timer = set(ms, () => {
-        // At the end of the set: timers that are due at the same time run in the order in which they were set.
+        // Moved to the end of the set: timers due at the same time run in the order in which they were set.
         timers.delete(timer)
         timer.dueAt += Math.max(1, ms)
         timers.add(timer)
@@ -74,7 +74,7 @@ export function createClock(start = Date.UTC(2026, 0, 1)) {
       elapsed = end.elapsed
     },
 
-    /** Like `move`, and lets everything that waits for a timer go on before the next timer runs. */
+    /** Like `move`, but lets code that waits for a timer continue before the next timer runs. */
     async pass(ms: number): Promise<void> {
       const end = elapsed + ms
       await settled()
@@ -100,5 +100,5 @@ export type TestClock = ReturnType<typeof createClock>
 
 const settled = () => new Promise<void>((resolve) => setImmediate(resolve))
 
-/** The real clock, but for a wall time that the test moves: what talks through real sockets needs real time spans. */
+/** The real clock with the wall time of `now`. For tests with real sockets, whose timers need real time. */
 export const withWallTime = (now: () => number): Clock => ({ ...systemClock, now })

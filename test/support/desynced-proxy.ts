@@ -2,13 +2,13 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import type { Test } from 'tap'
 
-/** The bytes of an answer on a connection that is kept. */
+/** The bytes of a response on a keep-alive connection. */
 export const responseBytes = (status: number, body: object): string => {
   const text = JSON.stringify(body)
   return `HTTP/1.1 ${status} OK\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(text)}\r\n\r\n${text}`
 }
 
-/** The head of a request and its body, once all of it has come. */
+/** Parses the first request in `text`; `undefined` while it is incomplete. */
 function parseRequest(text: string): { head: string; body: string; rest: string } | undefined {
   const end = text.indexOf('\r\n\r\n')
   if (end === -1) return undefined
@@ -19,13 +19,13 @@ function parseRequest(text: string): { head: string; body: string; rest: string 
 }
 
 /**
- * What stands before an upstream, and sends it everything. One answer too many, where `insert` gives one, puts a
- * connection out of step for good: each call on it gets the answer of the one before.
+ * A proxy that forwards everything, and can inject one surplus response. From then on its connection is out of sync:
+ * each call on it receives the response to the call before.
  */
 export async function startDesyncedProxy(t: Test, origin: string) {
   const sockets = new Set<Socket>()
-  let insert: ((method: string) => string | undefined) | undefined
-  const late = new Map<Socket, string>()
+  let inject: ((method: string) => string | undefined) | undefined
+  const delayed = new Map<Socket, string>()
 
   const forward = async (head: string, body: string): Promise<string> => {
     const [line = '', ...fields] = head.split('\r\n')
@@ -41,10 +41,10 @@ export async function startDesyncedProxy(t: Test, origin: string) {
   }
   const answer = async (socket: Socket, head: string, body: string) => {
     const own = await forward(head, body)
-    const surplus = late.get(socket) ?? insert?.(head.slice(0, head.indexOf(' ')))
+    const surplus = delayed.get(socket) ?? inject?.(head.slice(0, head.indexOf(' ')))
     if (surplus === undefined) return void socket.write(own)
-    // The own answer comes once it can be taken for that of another call.
-    late.set(socket, own)
+    // The real response is sent to the next call, which could take it for its own.
+    delayed.set(socket, own)
     socket.write(surplus)
   }
   const server = createServer((socket) => {
@@ -68,11 +68,11 @@ export async function startDesyncedProxy(t: Test, origin: string) {
   })
   return {
     origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    /** The next call of the method gets these bytes in place of its answer. */
+    /** The next request with the method `wanted` receives these bytes instead of its response. */
     injectOnce(wanted: string, bytes: string): void {
-      insert = (method) => {
+      inject = (method) => {
         if (method !== wanted) return undefined
-        insert = undefined
+        inject = undefined
         return bytes
       }
     },

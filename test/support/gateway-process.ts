@@ -5,6 +5,7 @@ import { openVault } from '../../src/grants/vault/open.ts'
 import type { Vault } from '../../src/grants/vault/vault.ts'
 import { SEED } from '../simulator/seed.ts'
 import type { Simulator } from '../simulator/simulator.ts'
+import { CHANGE } from './calls.ts'
 import { environment, RECORD, type Scope } from './harness.ts'
 import { startProcess } from './process.ts'
 import { type StoreName, storeUrl } from './stores.ts'
@@ -13,9 +14,8 @@ const SERVER = join(import.meta.dirname, '../../src/server.ts')
 const KEY = 'rgk_of-a-process'
 
 export const LOCATION = `location:${SEED.locationId}` as const
-export const CHANGE = { properties: { customer_number: 5 } }
 
-/** A gateway as production runs it, a process of its own, ready for calls. */
+/** Starts a gateway in a process, as production runs it. Resolves when it is ready for calls. */
 export async function startGatewayProcess(t: Scope, variables: Record<string, string>, openFiles?: number) {
   const process = startProcess(t, SERVER, variables, { ...(openFiles !== undefined && { openFiles }) })
   const [, origin = ''] = await process.waitForOutput(/"origin":"([^"]+)"/)
@@ -31,7 +31,7 @@ export async function startGatewayProcess(t: Scope, variables: Record<string, st
     origin,
     adminOrigin,
     patch,
-    /** The status of a call and the code of its problem. */
+    /** Sends a PATCH. Returns the status and, for an error, the code of the problem. */
     async outcome(headers?: Record<string, string>, path?: string): Promise<string> {
       const reply = await patch(headers, path)
       const { code = '' } = (await reply.json()) as { code?: string }
@@ -41,7 +41,7 @@ export async function startGatewayProcess(t: Scope, variables: Record<string, st
       const reply = await fetch(`${origin}/oauth/callback?${new URLSearchParams({ code })}`)
       if (reply.status !== 200) throw new Error(await reply.text())
     },
-    /** What the process has logged so far. Lines are written in pieces: the last ones may be on their way. */
+    /** The log lines so far. Output arrives in chunks, so the last lines may still be missing. */
     lines(): Record<string, unknown>[] {
       const text = process.output.stdout.split('\n').filter((line) => line.startsWith('{') && line.endsWith('}'))
       return text.map((line) => JSON.parse(line) as Record<string, unknown>)
@@ -51,7 +51,7 @@ export async function startGatewayProcess(t: Scope, variables: Record<string, st
 
 export type GatewayProcess = Awaited<ReturnType<typeof startGatewayProcess>>
 
-/** One store with a key for all locations, and gateways on it: the site of a test with several processes. */
+/** A vault with an API key for all locations, shared by any number of gateway processes that the test starts. */
 export async function openCluster(t: Scope, store: StoreName, simulator: Simulator, env: Record<string, string> = {}) {
   const DATABASE_URL = await storeUrl(t, store)
   if (DATABASE_URL === undefined) return undefined
@@ -65,8 +65,8 @@ export async function openCluster(t: Scope, store: StoreName, simulator: Simulat
     key: KEY,
     vault,
     variables,
-    start: (more: Record<string, string> = {}, openFiles?: number) =>
-      startGatewayProcess(t, { ...variables, ...more }, openFiles),
+    start: (extraEnv: Record<string, string> = {}, openFiles?: number) =>
+      startGatewayProcess(t, { ...variables, ...extraEnv }, openFiles),
     grant: () => vault.loadGrant(LOCATION)
   }
 }

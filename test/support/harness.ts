@@ -15,26 +15,26 @@ import { withWallTime } from './clock.ts'
 export const VAULT_KEYS = `k1:${Buffer.alloc(32, 1).toString('base64')}`
 export const RECORD = `/records/${SEED.schemaKey}/${SEED.recordId}?locationId=${SEED.locationId}`
 
-/** What a test, or whatever else opens things, closes at its end. */
+/** Where cleanup is registered: a tap test, or the torture, which runs without tap. */
 export type Scope = Pick<Test, 'teardown'>
 
-/** HighLevel, closed with its test. */
+/** Starts a simulated HighLevel that is closed when the test ends. */
 export async function startSimulator(t: Scope, options: SimulatorOptions = {}): Promise<Simulator> {
   const simulator = await openSimulator(options)
   t.teardown(() => simulator.close())
   return simulator
 }
 
-/** A folder that is removed with its test. */
+/** A folder that is removed when the test ends. */
 export function temporaryFolder(t: Scope): string {
   const folder = mkdtempSync(join(tmpdir(), 'records-gateway-'))
   t.teardown(() => rmSync(folder, { recursive: true, force: true }))
   return folder
 }
 
-/** Resolves once `holds` does; the test's own time-out is the limit. */
-export async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await holds())) await sleep(5)
+/** Polls until `condition` is true. The test's own timeout is the limit. */
+export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await condition())) await sleep(5)
 }
 
 export interface GatewayOptions {
@@ -42,7 +42,7 @@ export interface GatewayOptions {
   env?: Record<string, string>
   /** The wall time. Time spans stay real, since the gateway talks through real sockets. */
   now?: () => number
-  /** Default true: the seed location is connected through the OAuth round trip. */
+  /** Default true: connects the seed location through the OAuth flow. */
   connected?: boolean
 }
 
@@ -71,7 +71,7 @@ interface Call {
   key?: string | null
   method?: string
   headers?: Record<string, string>
-  /** An object is sent as JSON, anything else as it is. */
+  /** An object is sent as JSON, a string or Buffer unchanged. */
   body?: object | string | Buffer
 }
 
@@ -82,7 +82,7 @@ export interface Reply {
   json: Record<string, unknown>
 }
 
-/** A whole gateway on sockets of its own, closed with its test. `key` may touch every location. */
+/** Starts a gateway with real listeners that is closed when the test ends. `key` may use every location. */
 export async function startGateway(t: Test, { simulator, env = {}, now, connected = true }: GatewayOptions = {}) {
   const config: Config = loadConfig(environment(t, simulator, env))
   const lines: string[] = []
@@ -98,7 +98,7 @@ export async function startGateway(t: Test, { simulator, env = {}, now, connecte
   const key = 'rgk_test-key-of-every-location'
   const addKey = (id: string, secret: string, locations: string[]) =>
     gateway.vault.addKey({ id, name: id, hash: credentialHash(secret), locations })
-  // A store that a gateway of the same test has used holds it already.
+  // Another gateway of the same test may have added the key to the same vault.
   if ((await gateway.vault.findKey(credentialHash(key))) === undefined) await addKey('key_all', key, ['*'])
 
   const call = async (
@@ -120,11 +120,11 @@ export async function startGateway(t: Test, { simulator, env = {}, now, connecte
     return { status: response.status, headers: response.headers, text, json: parse(text) }
   }
 
-  /** PATCHes the example record. */
+  /** Sends a PATCH to the seed record. */
   const patch = (body: object | string | Buffer, options: Call = {}, path = RECORD) =>
     call(path, { method: 'PATCH', body, ...options })
 
-  /** The whole round trip of an install, as a browser makes it. */
+  /** Opens the OAuth callback, as a browser does at the end of an install. */
   const install = async (code: string) => call(`/oauth/callback?${new URLSearchParams({ code })}`, { key: null })
   if (simulator && connected) {
     const reply = await install(simulator.connect().code)
@@ -155,7 +155,7 @@ function parse(text: string): Record<string, unknown> {
   }
 }
 
-/** Writes bytes to a socket of its own and resolves with all that comes back until the other side ends. */
+/** Sends raw bytes on a new connection. Resolves with everything received until the server closes it. */
 export function sendRaw(origin: string, bytes: string): Promise<string> {
   const { hostname, port } = new URL(origin)
   return new Promise((resolve, reject) => {

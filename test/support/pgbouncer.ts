@@ -4,14 +4,14 @@ import { join } from 'node:path'
 import { type Scope, temporaryFolder } from './harness.ts'
 import { freePort, startCommand } from './process.ts'
 
-/** Why a test that needs PgBouncer was skipped, and how to get it. */
+/** The skip message of tests that need PgBouncer. */
 export const NO_PGBOUNCER = 'no PgBouncer: install it (Debian: pgbouncer)'
 
 const PATH = `${process.env['PATH']}:/usr/sbin`
 
 export const hasPgBouncer = (): boolean => spawnSync('pgbouncer', ['--version'], { env: { PATH } }).status === 0
 
-/** A PgBouncer before the server of `url`, ended with its test. `settings` stand beside its defaults. */
+/** Starts a PgBouncer in front of the server of `url`, stopped when the test ends. `settings` override its defaults. */
 export async function startPgBouncer(t: Scope, url: string, settings: Record<string, string | number> = {}) {
   const { hostname, port, username, password, pathname } = new URL(url)
   const listenPort = await freePort()
@@ -29,10 +29,10 @@ export async function startPgBouncer(t: Scope, url: string, settings: Record<str
   const folder = temporaryFolder(t)
   const file = join(folder, 'pgbouncer.ini')
   writeFileSync(file, `${config.join('\n')}\n`)
-  // It does not run as root.
-  const as = process.getuid?.() === 0 ? ['setpriv', '--reuid=postgres', '--regid=postgres', '--clear-groups'] : []
-  if (as.length > 0) spawnSync('chown', ['-R', 'postgres', folder])
-  const { waitForOutput } = startCommand(t, [...as, 'pgbouncer', file], { PATH })
+  // PgBouncer refuses to run as root.
+  const runAs = process.getuid?.() === 0 ? ['setpriv', '--reuid=postgres', '--regid=postgres', '--clear-groups'] : []
+  if (runAs.length > 0) spawnSync('chown', ['-R', 'postgres', folder])
+  const { waitForOutput } = startCommand(t, [...runAs, 'pgbouncer', file], { PATH })
   await waitForOutput(/process up/)
   return `postgres://${username}@127.0.0.1:${listenPort}${pathname}`
 }

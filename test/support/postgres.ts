@@ -8,13 +8,13 @@ import pg from 'pg'
 import type { Scope } from './harness.ts'
 import { freePort, onProcessExit } from './process.ts'
 
-/** Why a test that needs PostgreSQL was skipped, and how to get it. */
+/** The skip message of tests that need PostgreSQL. */
 export const NO_POSTGRES =
-  'no PostgreSQL: set DATABASE_URL to a server in which databases may be made, or install one (Debian: postgresql)'
+  'no PostgreSQL: set DATABASE_URL to a server that allows creating databases, or install one (Debian: postgresql)'
 
 const LOCAL = 'postgres://postgres@127.0.0.1:5432/postgres'
 
-/** Where a server can be reached: the one that DATABASE_URL names, one that runs here, or one that is started. */
+/** The URL of the server: the one in DATABASE_URL, a local one, or one that is started here. */
 let server: Promise<string | undefined> | undefined
 let started: { child: ChildProcess; folder: string } | undefined
 
@@ -35,7 +35,7 @@ async function findServer(): Promise<string | undefined> {
   return folder === undefined ? undefined : startServer(folder)
 }
 
-/** A server of this process's own, which ends with it. PostgreSQL does not run as root. */
+/** Starts a server that is stopped when this process exits. PostgreSQL refuses to run as root. */
 async function startServer(binaries: string): Promise<string | undefined> {
   const folder = mkdtempSync(join(tmpdir(), 'records-gateway-postgres-'))
   const isRoot = process.getuid?.() === 0
@@ -53,7 +53,7 @@ async function startServer(binaries: string): Promise<string | undefined> {
   })
   started = { child, folder }
   onProcessExit(() => {
-    // It waits for the end, so that nothing is written any more into what is removed.
+    // pg_ctl waits until the server has stopped, so that nothing is written to the folder while it is removed.
     spawnSync(...as(join(binaries, 'pg_ctl'), '-D', data, '-m', 'immediate', 'stop'))
     rmSync(folder, { recursive: true, force: true })
   })
@@ -71,7 +71,7 @@ async function runAsAdmin(url: string, statement: string): Promise<void> {
   await client.query(statement).finally(() => client.end())
 }
 
-/** A new database, dropped with its test; `undefined` where there is no PostgreSQL. */
+/** Creates a database that is dropped when the test ends. `undefined` if no PostgreSQL is available. */
 export async function postgresDatabase(t: Scope): Promise<string | undefined> {
   server ??= findServer()
   const url = await server
@@ -83,10 +83,10 @@ export async function postgresDatabase(t: Scope): Promise<string | undefined> {
   return Object.assign(new URL(url), { pathname: `/${name}` }).href
 }
 
-/** A connection of the test's own to a database of the tests. */
+/** Opens a connection to a test database, closed when the test ends. */
 export async function postgresClient(t: Scope, url: string): Promise<pg.Client> {
   const client = new pg.Client({ connectionString: url })
-  // The end of the test drops the database with whatever is connected.
+  // Dropping the database at the end of the test breaks this connection.
   client.on('error', () => undefined)
   await client.connect()
   t.teardown(() => client.end().catch(() => undefined))

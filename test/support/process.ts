@@ -3,26 +3,29 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import type { Scope } from './harness.ts'
 
-/** What has to end with this process, where a test breaks off without its teardown. */
+/** Cleanup for when this process exits without running the teardown of its tests. */
 const exitHooks = new Set<() => void>()
 const runExitHooks = () => {
-  for (const closer of exitHooks) closer()
+  for (const hook of exitHooks) hook()
   exitHooks.clear()
 }
 process.once('exit', runExitHooks)
-// A process that ends by a signal has no `exit`.
+// A process that is ended by a signal emits no `exit` event.
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
   process.once(signal, () => {
     runExitHooks()
-    // With a listener the signal ends nobody by itself. Whoever has more to close has this long.
+    // A signal with a listener no longer ends the process. Other listeners get this long to close what they hold.
     setTimeout(() => process.exit(1), 2_000).unref()
   })
 }
 
-/** Runs `closer`, which must not wait for anything, when this process ends, however it does short of SIGKILL. */
-export function onProcessExit(closer: () => void): () => void {
-  exitHooks.add(closer)
-  return () => exitHooks.delete(closer)
+/**
+ * Runs `hook`, which must be synchronous, when this process exits for any reason but SIGKILL. Returns a function that
+ * removes it.
+ */
+export function onProcessExit(hook: () => void): () => void {
+  exitHooks.add(hook)
+  return () => exitHooks.delete(hook)
 }
 
 /** A port of 127.0.0.1 that was free a moment ago. */
@@ -35,7 +38,7 @@ export async function freePort(): Promise<string> {
   return typeof address === 'object' ? String(address?.port) : ''
 }
 
-/** Sends a signal to a process and to all that it started. False where none of them is left. */
+/** Sends a signal to a process and its descendants. Returns false if none of them is running. */
 function signalGroup({ pid }: ChildProcess, signal: NodeJS.Signals | 0): boolean {
   if (pid === undefined) return false
   try {
@@ -46,22 +49,22 @@ function signalGroup({ pid }: ChildProcess, signal: NodeJS.Signals | 0): boolean
   }
 }
 
-/** A command that is ended with its test, and with it whatever it started. `env` is all of its environment. */
+/** Starts a command, killed with its descendants when the test ends. `env` is its whole environment. */
 export function startCommand(t: Scope, [command = '', ...args]: string[], env: NodeJS.ProcessEnv, cwd = process.cwd()) {
-  // In a process group of its own.
+  // `detached` makes it the leader of a process group, which signalGroup addresses.
   const child = spawn(command, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'], detached: true })
   const removeExitHook = onProcessExit(() => signalGroup(child, 'SIGKILL'))
   const output = { stdout: '', stderr: '' }
   child.stdout.on('data', (chunk: Buffer) => (output.stdout += chunk))
   child.stderr.on('data', (chunk: Buffer) => (output.stderr += chunk))
-  /** The exit code, or the signal that ended it. */
+  /** Resolves with the exit code, or the signal that ended the process. */
   const ended = once(child, 'close').then(([code, signal]) => (code ?? signal) as number | NodeJS.Signals)
   t.teardown(() => {
     signalGroup(child, 'SIGKILL')
     removeExitHook()
   })
 
-  /** Resolves with the first match in what the process writes; rejects if it ends before. */
+  /** Resolves with the first match in the output. Rejects if the process ends before. */
   const waitForOutput = (pattern: RegExp): Promise<RegExpExecArray> =>
     new Promise((resolve, reject) => {
       const check = () => {
@@ -71,7 +74,7 @@ export function startCommand(t: Scope, [command = '', ...args]: string[], env: N
       child.stdout.on('data', check)
       child.stderr.on('data', check)
       ended.then((code) =>
-        reject(new Error(`Ended with ${code} before it wrote ${pattern}: ${output.stdout}${output.stderr}`))
+        reject(new Error(`Ended with ${code} before its output matched ${pattern}: ${output.stdout}${output.stderr}`))
       )
       check()
     })
@@ -82,9 +85,9 @@ export function startCommand(t: Scope, [command = '', ...args]: string[], env: N
     ended,
     waitForOutput,
     kill: (signal: NodeJS.Signals) => child.kill(signal),
-    /** The same for all that it started: what a terminal does with Ctrl-C. */
+    /** Signals the process and its descendants, as a terminal does on Ctrl-C. */
     killGroup: (signal: NodeJS.Signals) => signalGroup(child, signal),
-    /** Whether it, or anything that it started, still runs. */
+    /** Whether the process or any of its descendants is still running. */
     isRunning: () => signalGroup(child, 0)
   }
 }
@@ -95,14 +98,14 @@ interface ProcessOptions {
   openFiles?: number
 }
 
-/** A Node process of this project, ended with its test. `env` stands in place of the test's own variables. */
+/** Starts a script of this project with Node, killed when the test ends. It does not inherit the test's environment. */
 export function startProcess(
   t: Scope,
   script: string,
   env: Record<string, string>,
   { cwd, openFiles }: ProcessOptions = {}
 ) {
-  // NODE_OPTIONS carries the coverage of tap into the process.
+  // With NODE_OPTIONS, tap measures the coverage of the process as well.
   const inherited = {
     PATH: process.env['PATH'] ?? '',
     NODE_OPTIONS: process.env['NODE_OPTIONS'] ?? '',

@@ -2,30 +2,30 @@ import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import type { Test } from 'tap'
 
-/** `cut`: connections break and new ones are refused. `hang`: they stand, and not a byte passes, as behind a dead switch. */
+/** `cut`: connections are reset, new ones refused. `hang`: they stay open and pass no data, as behind a dead switch. */
 export type Mode = 'pass' | 'cut' | 'hang'
 
-/** A wire to a server on this machine that a test can cut, or that takes no more than `accepts` connections in all. */
+/** A TCP proxy that a test can cut or stall. `accepts` limits how many connections it accepts in total. */
 export async function startProxy(t: Test, target: { host: string; port: number; accepts?: number }) {
   const sockets = new Set<Socket>()
   let mode: Mode = 'pass'
   let accepted = 0
 
-  const keep = (socket: Socket) => {
+  const track = (socket: Socket) => {
     sockets.add(socket)
     socket.on('error', () => socket.destroy())
     socket.on('close', () => sockets.delete(socket))
   }
-  const server = createServer((near) => {
-    keep(near)
+  const server = createServer((client) => {
+    track(client)
     accepted += 1
-    if (mode === 'cut' || accepted > (target.accepts ?? accepted)) return void near.resetAndDestroy()
+    if (mode === 'cut' || accepted > (target.accepts ?? accepted)) return void client.resetAndDestroy()
     if (mode === 'hang') return
-    const far = connect(target.port, target.host)
-    keep(far)
+    const upstream = connect(target.port, target.host)
+    track(upstream)
     for (const [from, to] of [
-      [near, far],
-      [far, near]
+      [client, upstream],
+      [upstream, client]
     ] as const) {
       from.on('data', (chunk) => void (mode === 'pass' && to.write(chunk)))
       from.on('close', () => to.destroy())

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import type { Test } from 'tap'
 
-/** What is answered in Redis' place, as RESP; `undefined` lets Redis answer. */
+/** Returns the reply to send instead of Redis' own, in RESP; `undefined` lets Redis reply. */
 export type Rewrite = (command: readonly string[]) => string | undefined
 
 interface ParsedValue {
@@ -10,7 +10,7 @@ interface ParsedValue {
   end: number
 }
 
-/** One value of RESP 3 that begins at `at`; `undefined` while it is not all there. */
+/** Parses the RESP 3 value that begins at `at`; `undefined` while it is incomplete. */
 function parseValue(text: string, at: number): ParsedValue | undefined {
   const lineEnd = text.indexOf('\r\n', at)
   if (lineEnd === -1) return undefined
@@ -35,7 +35,7 @@ function parseValue(text: string, at: number): ParsedValue | undefined {
   return { value: readValues, end }
 }
 
-/** The values that come on a socket, one after another, each with its bytes. */
+/** Yields the values that arrive on a socket, each with its bytes. */
 async function* values(socket: Socket): AsyncGenerator<{ value: unknown; raw: string }> {
   let text = ''
   socket.setEncoding('latin1')
@@ -48,29 +48,29 @@ async function* values(socket: Socket): AsyncGenerator<{ value: unknown; raw: st
   }
 }
 
-/** A Redis of which a test answers some commands. It takes one command after another. */
+/** A proxy to Redis that lets a test reply to some commands. Handles one command at a time. */
 export async function startRedisProxy(t: Test, target: { host: string; port: number }) {
   const sockets = new Set<Socket>()
   let rewrite: Rewrite = () => undefined
 
-  const keep = (socket: Socket) => {
+  const track = (socket: Socket) => {
     sockets.add(socket)
     socket.on('error', () => socket.destroy())
   }
-  const serve = async (near: Socket) => {
-    const far = connect(target.port, target.host)
-    keep(near)
-    keep(far)
-    near.on('close', () => far.destroy())
-    far.on('close', () => near.destroy())
-    const answers = values(far)
-    for await (const { value, raw } of values(near)) {
-      const own = rewrite(value as string[])
-      if (own === undefined) far.write(raw, 'latin1')
-      near.write(own ?? (await answers.next()).value?.raw ?? '', 'latin1')
+  const serve = async (client: Socket) => {
+    const upstream = connect(target.port, target.host)
+    track(client)
+    track(upstream)
+    client.on('close', () => upstream.destroy())
+    upstream.on('close', () => client.destroy())
+    const answers = values(upstream)
+    for await (const { value, raw } of values(client)) {
+      const rewritten = rewrite(value as string[])
+      if (rewritten === undefined) upstream.write(raw, 'latin1')
+      client.write(rewritten ?? (await answers.next()).value?.raw ?? '', 'latin1')
     }
   }
-  const server = createServer((near) => void serve(near).catch(() => near.destroy()))
+  const server = createServer((client) => void serve(client).catch(() => client.destroy()))
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   t.teardown(() => {

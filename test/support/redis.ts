@@ -9,23 +9,23 @@ import { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
 import { freePort, onProcessExit } from './process.ts'
 
-/** Why a test that needs Redis was skipped, and how to get it. */
+/** The skip message of tests that need Redis. */
 export const NO_REDIS = 'no Redis: set REDIS_URL to a server, or install one (Debian: redis-server)'
 
 const LOCAL = 'redis://127.0.0.1:6379/0'
 
-/** Where a server can be reached: the one that REDIS_URL names, one that runs here, or one that is started. */
+/** The URL of the server: the one in REDIS_URL, a local one, or one that is started here. */
 let server: Promise<string | undefined> | undefined
 
 async function isReachable(url: string): Promise<boolean> {
   const client = new Redis(url, { lazyConnect: true, retryStrategy: () => null, connectTimeout: 2_000 })
   client.on('error', () => undefined)
-  const isThere = await client.connect().then(
+  const isUp = await client.connect().then(
     () => client.ping().then(() => true),
     () => false
   )
   client.disconnect()
-  return isThere
+  return isUp
 }
 
 async function startServer(): Promise<string | undefined> {
@@ -55,7 +55,10 @@ async function findServer(): Promise<string | undefined> {
   return (await isReachable(LOCAL)) ? LOCAL : startServer()
 }
 
-/** A Redis whose keys are this test's alone; `undefined` where none can be had here. `port` puts a proxy in between. */
+/**
+ * A Redis URL with a key prefix that no other test uses; `undefined` if no Redis is available. `port` is that of a
+ * proxy to the server.
+ */
 export async function redisUrl(port?: number): Promise<string | undefined> {
   server ??= findServer()
   const found = await server
@@ -75,11 +78,11 @@ export async function redisAddress(): Promise<{ host: string; port: number } | u
   return { host: hostname, port: Number(port || 6_379) }
 }
 
-/** A guarantee that needs a Redis: skipped, with what is missing, where there is none. */
-export function withRedis(guarantee: string, prove: (t: Test, url: string) => Promise<void>): void {
-  t.test(guarantee, async (t) => {
+/** A test that gets a Redis URL. Skipped with a message if no Redis is available. */
+export function withRedis(name: string, run: (t: Test, url: string) => Promise<void>): void {
+  t.test(name, async (t) => {
     const url = await redisUrl()
     if (url === undefined) t.pass('not run', { skip: NO_REDIS })
-    else await prove(t, url)
+    else await run(t, url)
   })
 }

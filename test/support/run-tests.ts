@@ -16,13 +16,13 @@ function tapArguments(args: readonly string[]): string[] {
   return [...(isPart ? ['--disable-coverage'] : []), ...given, ...files]
 }
 
-/** Servers and processes are started by the modules of test/support and test/simulator alone. */
+/** Only modules of test/support and test/simulator start servers and processes. */
 function isUnitTest(file: string): boolean {
   return !/from '(?:node:child_process|\..*\/(?:support|simulator)\/)/.test(readFileSync(file, 'utf8'))
 }
 
-/** tap does not pass every signal on to the test files that it runs, so its whole process group gets them. */
-function passOnSignals(tap: ChildProcess): void {
+/** Sends signals to tap's whole process group, because tap does not forward all of them to the test files. */
+function forwardSignals(tap: ChildProcess): void {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => void (tap.pid !== undefined && tap.exitCode === null && process.kill(-tap.pid, signal)))
   }
@@ -33,13 +33,13 @@ function summary(tail: string, code: number | null): string {
   const counts = /# \{([^{}]*)\}\s*(?:#[^\n]*\s*)*$/.exec(tail)?.[1] ?? ''
   const count = (name: string) => Number(new RegExp(`${name}: (\\d+)`).exec(counts)?.[1] ?? 0)
   const [passed, failed, skipped] = [count('pass'), count('fail'), count('skip') + count('todo')]
-  // A run that counted nothing, or failed by its coverage alone, must not look like one that passed.
+  // A run that counted no test, or failed only on coverage, must not look like one that passed.
   const shown = failed === 0 && code !== 0 ? 1 : failed
   return `${passed} passed, ${shown} failed${skipped > 0 ? `, ${skipped} skipped` : ''}\n`
 }
 
 const tap = spawn('tap', tapArguments(process.argv.slice(2)), { stdio: ['ignore', 'pipe', 'inherit'], detached: true })
-passOnSignals(tap)
+forwardSignals(tap)
 let tail = ''
 tap.stdout.on('data', (chunk: Buffer) => {
   process.stdout.write(chunk)

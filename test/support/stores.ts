@@ -12,11 +12,11 @@ export const STORES: readonly StoreName[] = ['sqlite', 'postgres']
 
 export const key = (id: string, fill: number): VaultKey => ({ id, bytes: Buffer.alloc(32, fill) })
 
-/** The URL of a new store of this kind, gone with its test; `undefined` where it cannot be had here. */
+/** The URL of a new database of this kind, removed when the test ends; `undefined` if the kind is not available. */
 export const storeUrl = async (t: Scope, name: StoreName): Promise<string | undefined> =>
   name === 'sqlite' ? `sqlite:${temporaryFolder(t)}/deep/gateway.db` : postgresDatabase(t)
 
-/** Statements on a store itself, past the vault. */
+/** Runs a statement on the database directly, without the vault. */
 export async function sql(url: string, statement: string): Promise<Record<string, unknown>[]> {
   if (url.startsWith('sqlite:')) {
     const database = new Database(url.slice('sqlite:'.length))
@@ -38,7 +38,7 @@ export async function sql(url: string, statement: string): Promise<Record<string
   }
 }
 
-/** A store that a test opens as often as it likes; what it opened is closed with the test. */
+/** A new database on which a test can open vaults. They are closed when the test ends. */
 export async function openStore(t: Test, name: StoreName) {
   const url = await storeUrl(t, name)
   if (url === undefined) return undefined
@@ -57,13 +57,13 @@ export async function openStore(t: Test, name: StoreName) {
 
 export type Store = NonNullable<Awaited<ReturnType<typeof openStore>>>
 
-/** The same guarantee on each kind of store. Skipped, with what is missing, where a kind cannot be had here. */
-export function onEachStore(t: Test, guarantee: string, prove: (t: Test, store: Store) => Promise<void>): void {
+/** Runs a test on each kind of database. Skipped with a message if a kind is not available. */
+export function onEachStore(t: Test, guarantee: string, run: (t: Test, store: Store) => Promise<void>): void {
   for (const name of STORES) {
     t.test(`${guarantee} (${name})`, async (t) => {
       const store = await openStore(t, name)
       if (store === undefined) t.pass('not run', { skip: NO_POSTGRES })
-      else await prove(t, store)
+      else await run(t, store)
     })
   }
 }
