@@ -53,7 +53,8 @@ function openOAuth(config: Config, connections: number, clock: Clock, onMismatch
 }
 
 /** Imported on demand: without Redis the process starts sooner. */
-const openRedis = async (url: string, log: BaseLogger) => (await import('../shared/redis.ts')).openRedis(url, log)
+const openRedis = async (url: string, log: BaseLogger, clock: Clock) =>
+  (await import('../shared/redis.ts')).openRedis(url, log, clock)
 
 /** Opens everything that has a lifetime: vault, Redis, connections, renewal worker. `close` closes it in order. */
 export async function openContainer(config: Config, log: BaseLogger, clock: Clock) {
@@ -61,14 +62,14 @@ export async function openContainer(config: Config, log: BaseLogger, clock: Cloc
   const { queueMax, ...limits } = config.quota
   const connections = shareConnections(openFileLimit())
   const vault = await openVault(config.vault.url, config.vault.keys, { now, log })
-  const redis = config.redisUrl === undefined ? undefined : await openRedis(config.redisUrl, log)
+  const redis = config.redisUrl === undefined ? undefined : await openRedis(config.redisUrl, log, clock)
   const metrics = createMetrics({ countGrants: vault.countGrants, now })
   const onMismatchedAnswer = (path: string) => {
     log.error({ path }, 'HighLevel’s answer belongs to another call')
     metrics.upstream.countMismatched()
   }
   const oauth = openOAuth(config, connections.oauth, clock, onMismatchedAnswer)
-  const grants = openGrants({ vault, oauth: oauth?.api, now, log, count: metrics.countRenewal })
+  const grants = openGrants({ vault, oauth: oauth?.api, clock, log, count: metrics.countRenewal })
   const upstream = openHighLevel({
     wire: wireOptions(config),
     connections: connections.upstream,
@@ -89,7 +90,7 @@ export async function openContainer(config: Config, log: BaseLogger, clock: Cloc
     getObject: upstream.client.getObject,
     requireConnected: upstream.client.requireConnected,
     maxChars: MAX_SCHEMA_CHARS,
-    now,
+    clock,
     log,
     countRead: metrics.upstream.countSchemaRead
   })
@@ -143,7 +144,7 @@ export async function openContainer(config: Config, log: BaseLogger, clock: Cloc
       // The renewals that this aborted record their failure in the vault.
       await grants.finishRenewals(left())
       await grants.drain()
-      await waitAtMost(left(), vault.close)
+      await waitAtMost(clock, left(), vault.close)
     }
   }
 }

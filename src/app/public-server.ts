@@ -70,7 +70,7 @@ export async function buildPublicServer(options: ServerOptions): Promise<Fastify
   await app.register(async (guarded) => {
     const failureLimit = createFailureLimit(guarded)
     await guarded.register(auth, {
-      callers: createCallers({ vault: container.vault, jwt: config.callers.jwt, now: clock.now, log }),
+      callers: createCallers({ vault: container.vault, jwt: config.callers.jwt, clock, log }),
       failureLimit,
       clock,
       deadlineMs: config.requestDeadlineMs

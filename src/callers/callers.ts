@@ -1,6 +1,7 @@
 import type { BaseLogger } from 'pino'
 import type { Vault } from '../grants/vault/vault.ts'
 import { type Problem, vaultUnavailable } from '../problems/problem.ts'
+import type { Clock } from '../shared/clock.ts'
 import { createFreshCache } from '../shared/fresh-cache.ts'
 import type { Caller } from './caller.ts'
 import { createJwtVerifier, type JwtOptions, providerUnavailable } from './jwt.ts'
@@ -17,13 +18,13 @@ type OnRejected = (reason: string) => void
 interface Deps {
   vault: Pick<Vault, 'findKey'>
   jwt: JwtOptions | undefined
-  now: () => number
+  clock: Clock
   log: BaseLogger
 }
 
 /** Identifies callers by their credential. Credentials are cached by digest, never in clear. */
-export function createCallers({ vault, jwt, now, log }: Deps) {
-  const verifyJwt = jwt && createJwtVerifier(jwt, now, log)
+export function createCallers({ vault, jwt, clock, log }: Deps) {
+  const verifyJwt = jwt && createJwtVerifier(jwt, clock, log)
   const isJwt = (credential: string) => verifyJwt !== undefined && credential.split('.').length === 3
 
   const findByApiKey = async (digest: string, onRejected: OnRejected): Promise<Caller | undefined> => {
@@ -41,12 +42,12 @@ export function createCallers({ vault, jwt, now, log }: Deps) {
   const cache = createFreshCache<Caller>({
     maxAgeMs: MAX_AGE_MS,
     maxEntries: MAX_CACHED_CALLERS,
-    now,
+    clock,
     onStale: (err) => log.warn({ err }, 'credentials cannot be verified: cached callers remain accepted')
   })
 
   const ifUnexpired = (caller: Caller | undefined) =>
-    caller !== undefined && now() < caller.expiresAt ? caller : undefined
+    caller !== undefined && clock.now() < caller.expiresAt ? caller : undefined
 
   return {
     /** The caller with this credential digest, if verified recently. */

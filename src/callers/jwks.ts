@@ -1,5 +1,6 @@
 import { createRemoteJWKSet, customFetch, importJWK, type JWK, type JWTVerifyGetKey } from 'jose'
 import type { BaseLogger } from 'pino'
+import type { Clock } from '../shared/clock.ts'
 import { isObject } from '../shared/json.ts'
 
 const TIMEOUT_MS = 3_000
@@ -48,11 +49,11 @@ async function fetchKeys(...request: Parameters<typeof fetch>): Promise<readonly
 }
 
 /** A token bucket, refilled by one per interval. Setting the clock back costs at most one reload. */
-function createReloadLimit(now: () => number): () => boolean {
+function createReloadLimit(clock: Pick<Clock, 'now'>): () => boolean {
   let tokens = MAX_RELOADS
-  let refilledAt = now()
+  let refilledAt = clock.now()
   return () => {
-    const at = now()
+    const at = clock.now()
     tokens = Math.min(MAX_RELOADS, tokens + Math.max(0, at - refilledAt) / RELOAD_INTERVAL_MS)
     refilledAt = at
     if (tokens < 1) return false
@@ -72,7 +73,7 @@ export interface KeySet {
  * The keys of the identity provider. Unusable keys are left out and logged: one bad key must not lock out callers whose
  * tokens use another.
  */
-export function createKeySet(url: string, now: () => number, log: Pick<BaseLogger, 'warn'>): KeySet {
+export function createKeySet(url: string, clock: Pick<Clock, 'now'>, log: Pick<BaseLogger, 'warn'>): KeySet {
   let lastWarning = ''
   let failure: { at: number; error: unknown } | undefined
 
@@ -97,18 +98,18 @@ export function createKeySet(url: string, now: () => number, log: Pick<BaseLogge
     // `reload` decides when the set is loaded again.
     cooldownDuration: Number.POSITIVE_INFINITY,
     async [customFetch](...request) {
-      if (failure !== undefined && Math.abs(now() - failure.at) < FAILURE_PAUSE_MS) throw failure.error
+      if (failure !== undefined && Math.abs(clock.now() - failure.at) < FAILURE_PAUSE_MS) throw failure.error
       try {
         const set = await fetchKeys(...request)
         failure = undefined
         return Response.json({ keys: await usableKeys(set) })
       } catch (error) {
-        failure = { at: now(), error }
+        failure = { at: clock.now(), error }
         throw error
       }
     }
   })
-  const mayReload = createReloadLimit(now)
+  const mayReload = createReloadLimit(clock)
 
   return {
     find: keySet,

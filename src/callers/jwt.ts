@@ -1,6 +1,7 @@
 import { errors, type JWTPayload, type JWTVerifyOptions, jwtVerify } from 'jose'
 import type { BaseLogger } from 'pino'
 import { Problem } from '../problems/problem.ts'
+import type { Clock } from '../shared/clock.ts'
 import type { Caller } from './caller.ts'
 import { createKeySet } from './jwks.ts'
 
@@ -56,10 +57,10 @@ export const providerUnavailable = (cause?: unknown) =>
  */
 export function createJwtVerifier(
   { jwksUrl, issuer, audience, locationsClaim }: JwtOptions,
-  now: () => number,
+  clock: Pick<Clock, 'now'>,
   log: Pick<BaseLogger, 'warn'>
 ) {
-  const keys = createKeySet(jwksUrl, now, log)
+  const keys = createKeySet(jwksUrl, clock, log)
 
   /** A token without a key id may be signed by any key of its type. */
   const verifyWithAnyKey = async (
@@ -83,7 +84,7 @@ export function createJwtVerifier(
       audience,
       algorithms: ALGORITHMS,
       requiredClaims: ['sub', 'exp'],
-      currentDate: new Date(now())
+      currentDate: new Date(clock.now())
     }
     try {
       return (await jwtVerify(token, keys.find, options)).payload

@@ -1,5 +1,6 @@
 import { connect as connectTcp, isIP } from 'node:net'
 import { connect as connectTls } from 'node:tls'
+import { systemClock } from '../shared/clock.ts'
 import { verifyRedis } from '../shared/redis.ts'
 import { assertNoArguments, type Command } from './command.ts'
 
@@ -38,7 +39,7 @@ export const check: Command = {
       const checks = [
         { name: 'configuration', ok: true, detail: 'ok' },
         await runCheck('vault', vault.assertWritable()),
-        ...(config.redisUrl === undefined ? [] : [await runCheck('redis', verifyRedis(config.redisUrl))]),
+        ...(config.redisUrl === undefined ? [] : [await runCheck('redis', verifyRedis(config.redisUrl, systemClock))]),
         await runCheck('upstream', tryConnect(config.highLevel.apiUrl))
       ]
       const ok = checks.every((row) => row.ok)

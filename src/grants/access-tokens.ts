@@ -1,6 +1,7 @@
 import type { BaseLogger } from 'pino'
 import type { TokenSource } from '../highlevel/bearer.ts'
 import { Problem } from '../problems/problem.ts'
+import type { Clock } from '../shared/clock.ts'
 import { createFreshCache } from '../shared/fresh-cache.ts'
 import type { Grant, Subject } from './grant.ts'
 import type { PendingSaves } from './pending-saves.ts'
@@ -15,7 +16,7 @@ interface Deps {
   vault: Pick<GrantStore, 'markVerified' | 'markRefused'>
   saves: Pick<PendingSaves, 'load'>
   renew: Renew
-  now: () => number
+  clock: Clock
   log: BaseLogger
 }
 
@@ -37,12 +38,12 @@ const toCachedToken = ({ generation, kind, verified, tokens }: Grant): CachedTok
 })
 
 /** The access tokens of locations, cached. A token that has not expired is used, even while the vault or HighLevel fails. */
-export function createAccessTokens({ vault, saves, renew, now, log }: Deps) {
+export function createAccessTokens({ vault, saves, renew, clock, log }: Deps) {
   /** Keyed by location id, so that a call builds no other string from it. */
   const cache = createFreshCache<CachedToken>({
     maxAgeMs: MAX_AGE_MS,
     maxEntries: MAX_CACHED_TOKENS,
-    now,
+    clock,
     onStale: (err) => log.warn({ err }, 'the vault cannot be read: cached tokens stay in use')
   })
   /** The locations whose cached token is unverified. Usually empty, so that `confirm` costs a call almost nothing. */
@@ -82,7 +83,7 @@ export function createAccessTokens({ vault, saves, renew, now, log }: Deps) {
   }
 
   const unexpired = ({ accessToken, expiresAt }: CachedToken): string | undefined =>
-    expiresAt === null || now() < expiresAt ? accessToken : undefined
+    expiresAt === null || clock.now() < expiresAt ? accessToken : undefined
 
   const unexpiredOrRenewed = (locationId: string, token: CachedToken | undefined): string | Promise<string> =>
     unexpired(assertConnected(locationId, token)) ?? renewed(locationId)
@@ -111,7 +112,7 @@ export function createAccessTokens({ vault, saves, renew, now, log }: Deps) {
         // The gateway cannot replace it: an operator has to. Later calls notice by themselves when that has happened.
         if (token.verified) {
           log.error({ location: locationId }, 'HighLevel no longer accepts a private integration token: add a new one')
-          setVerified(locationId, token, false, vault.markRefused(subjectOf(locationId), token.generation, now()))
+          setVerified(locationId, token, false, vault.markRefused(subjectOf(locationId), token.generation, clock.now()))
         }
         return undefined
       }
@@ -123,7 +124,7 @@ export function createAccessTokens({ vault, saves, renew, now, log }: Deps) {
       if (unverified.size === 0) return
       const token = cache.peek(locationId)
       if (token === undefined || token.verified || token.accessToken !== accessToken) return
-      setVerified(locationId, token, true, vault.markVerified(subjectOf(locationId), token.generation, now()))
+      setVerified(locationId, token, true, vault.markVerified(subjectOf(locationId), token.generation, clock.now()))
     }
   }
 

@@ -1,4 +1,5 @@
 import type { BaseLogger } from 'pino'
+import type { Clock } from '../shared/clock.ts'
 import { waitAtMost } from '../shared/timeout.ts'
 import { createAccessTokens } from './access-tokens.ts'
 import type { Grant } from './grant.ts'
@@ -22,13 +23,14 @@ interface Deps {
   vault: Vault
   /** Absent if the gateway has no client credentials. Nothing is renewed then. */
   oauth: OAuthClient | undefined
-  now: () => number
+  clock: Clock
   log: BaseLogger
   count: (result: RenewalResult) => void
 }
 
 /** Wires up everything that keeps grants alive, and starts the renewal worker. */
-export function openGrants({ vault, oauth, now, log, count }: Deps) {
+export function openGrants({ vault, oauth, clock, log, count }: Deps) {
+  const { now } = clock
   const shutdown = new AbortController()
   const ending = shutdown.signal
   const saves = createPendingSaves(vault, log)
@@ -61,7 +63,7 @@ export function openGrants({ vault, oauth, now, log, count }: Deps) {
     count,
     onRenewed
   })
-  const tokens = createAccessTokens({ vault, saves, renew: renewal.renew, now, log })
+  const tokens = createAccessTokens({ vault, saves, renew: renewal.renew, clock, log })
   const worker = oauth && startRenewalWorker({ vault, leases, renewClaimed: renewal.renewClaimed, now, log })
 
   return {
@@ -80,7 +82,7 @@ export function openGrants({ vault, oauth, now, log, count }: Deps) {
     finishRenewals(withinMs: number): Promise<void> {
       worker?.stop()
       shutdown.abort()
-      return waitAtMost(withinMs, async () => {
+      return waitAtMost(clock, withinMs, async () => {
         await worker?.settled()
         await renewal.settled()
       })
@@ -89,10 +91,10 @@ export function openGrants({ vault, oauth, now, log, count }: Deps) {
     /** Resolves when no new tokens are held in memory alone, however long the vault takes to save them. */
     async drain(): Promise<void> {
       const remind = () => log.warn({ subjects: saves.unsaved() }, 'shutdown is waiting for unsaved grants')
-      const timer = setInterval(remind, REMIND_EVERY_MS)
+      const timer = clock.every(REMIND_EVERY_MS, remind)
       await saves.drain()
       await retries.drain()
-      clearInterval(timer)
+      clock.cancel(timer)
     }
   }
 }

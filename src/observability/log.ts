@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import pino, { type DestinationStream, type Logger } from 'pino'
+import { systemClock } from '../shared/clock.ts'
 import { waitAtMost } from '../shared/timeout.ts'
 
 /** Lines are written in batches of this size, or after this time: a write per line would be a system call per call. */
@@ -88,7 +89,7 @@ function openOutput() {
         () => undefined
       )
       boom.end()
-      await waitAtMost(LAST_WRITE_MS, () => closed)
+      await waitAtMost(systemClock, LAST_WRITE_MS, () => closed)
       boom.destroy()
     }
   }

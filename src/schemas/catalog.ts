@@ -3,6 +3,7 @@ import { type CallContext, createCallRecord } from '../highlevel/call.ts'
 import type { ObjectRef } from '../highlevel/record-ref.ts'
 import { createWriteState } from '../highlevel/write-outcome.ts'
 import { Problem } from '../problems/problem.ts'
+import type { Clock } from '../shared/clock.ts'
 import { type ObjectSchema, readObjectSchema } from './object-schema.ts'
 import { createSchemaCache } from './schema-cache.ts'
 import { createSchemaFetch, type SchemaFetch, waitForFetch } from './schema-fetch.ts'
@@ -33,7 +34,7 @@ interface Deps {
   requireConnected: (locationId: string, context: CallContext) => Promise<void>
   /** The bound of the cache, in characters of what HighLevel sent. */
   maxChars: number
-  now: () => number
+  clock: Clock
   log: Pick<BaseLogger, 'warn'>
   countRead: (result: 'read' | UnavailableReason) => void
 }
@@ -42,8 +43,8 @@ interface Deps {
 const response = { destroyed: false, once: () => undefined, off: () => undefined }
 
 /** With a queueing identity of its own: neither behind the caller's other calls nor ahead of other callers. */
-const fetchContext = (callerId: string): CallContext => ({
-  deadlineAt: performance.now() + FETCH_TIMEOUT_MS,
+const fetchContext = (callerId: string, startedAt: number): CallContext => ({
+  deadlineAt: startedAt + FETCH_TIMEOUT_MS,
   callRecord: createCallRecord(),
   write: createWriteState(),
   caller: { id: `${callerId} objects`, response }
@@ -61,10 +62,10 @@ function parseSchema(body: unknown): ObjectSchema {
  * The schemas of locations' objects. A stale schema stays in use while it is fetched again, and calls share the fetch
  * of an object. A failed fetch never fails a write: the write is sent unchecked.
  */
-export function createCatalog({ getObject, requireConnected, maxChars, now, log, countRead }: Deps) {
-  const cache = createSchemaCache(maxChars, now)
+export function createCatalog({ getObject, requireConnected, maxChars, clock, log, countRead }: Deps) {
+  const cache = createSchemaCache(maxChars, clock)
   const fetches = new Map<string, SchemaFetch>()
-  const warn = createWarning(log, now)
+  const warn = createWarning(log, clock)
 
   const runFetch = async (ref: ObjectRef, callerId: string, isRecheck: boolean, schemaFetch: SchemaFetch) => {
     const key = keyOf(ref)
@@ -72,7 +73,7 @@ export function createCatalog({ getObject, requireConnected, maxChars, now, log,
       const onSent = () => {
         schemaFetch.isSent = true
       }
-      const schema = parseSchema(await getObject(ref, fetchContext(callerId), onSent))
+      const schema = parseSchema(await getObject(ref, fetchContext(callerId, clock.monotonic()), onSent))
       // Fetch again, unless a newer fetch has filled the cache already.
       if (schemaFetch.isOutdated)
         return cache.get(key) === undefined ? await load(ref, callerId, isRecheck).done : undefined
@@ -111,7 +112,7 @@ export function createCatalog({ getObject, requireConnected, maxChars, now, log,
     isRecheck = false
   ): Promise<SchemaFetch> => {
     const schemaFetch = load(ref, caller.id, isRecheck)
-    await waitForFetch(schemaFetch, deadlineAt)
+    await waitForFetch(clock, schemaFetch, deadlineAt)
     return schemaFetch
   }
 
@@ -121,7 +122,7 @@ export function createCatalog({ getObject, requireConnected, maxChars, now, log,
       const key = keyOf(ref)
       const cached = cache.get(key)
       if (cached !== undefined) {
-        if (now() >= cached.freshUntil) load(ref, 'gateway')
+        if (clock.now() >= cached.freshUntil) load(ref, 'gateway')
         return cached
       }
       const isNew = !fetches.has(key)
@@ -140,7 +141,8 @@ export function createCatalog({ getObject, requireConnected, maxChars, now, log,
       const key = keyOf(ref)
       const cached = cache.get(key)
       const isSame = cached?.schema === undefined || cached.schema.digest === doubted.digest
-      if (isSame && now() >= (cached?.nextRecheckAt ?? 0)) await loadInTime(ref, context, true).catch(() => undefined)
+      if (isSame && clock.now() >= (cached?.nextRecheckAt ?? 0))
+        await loadInTime(ref, context, true).catch(() => undefined)
       const schema = cache.get(key)?.schema
       return schema?.digest === doubted.digest ? undefined : schema
     },
@@ -148,7 +150,7 @@ export function createCatalog({ getObject, requireConnected, maxChars, now, log,
     /** The object's schema, for a call that asks for it. Rejects with a Problem where it is unavailable. */
     async describe(ref: ObjectRef, context: CallContext): Promise<ObjectSchema> {
       const key = keyOf(ref)
-      const schemaFetch = now() >= (cache.get(key)?.freshUntil ?? 0) ? await loadInTime(ref, context) : undefined
+      const schemaFetch = clock.now() >= (cache.get(key)?.freshUntil ?? 0) ? await loadInTime(ref, context) : undefined
       const schema = cache.get(key)?.schema
       // Pass on HighLevel's refusal. After any other failure, the call makes a request of its own to learn the error.
       if (schema === undefined && schemaFetch?.refusal !== undefined) throw schemaFetch.refusal

@@ -1,3 +1,4 @@
+import type { Clock } from '../shared/clock.ts'
 import type { ObjectSchema } from './object-schema.ts'
 import { isLasting, type UnavailableReason } from './schema-unavailable.ts'
 
@@ -94,13 +95,13 @@ const isUsable = ({ fetchedAt, usableUntil }: CachedSchema, at: number) =>
   at >= fetchedAt && at < usableUntil
 
 /** The schemas of locations' objects, or why they are unavailable, and for how long each entry holds. */
-export function createSchemaCache(maxChars: number, now: () => number) {
+export function createSchemaCache(maxChars: number, clock: Pick<Clock, 'now'>) {
   const store = createSchemaStore(maxChars)
 
   /** The entry, if it may still be used. */
   const get = (key: string): CachedSchema | undefined => {
     const entry = store.get(key)
-    return entry !== undefined && isUsable(entry, now()) ? entry : undefined
+    return entry !== undefined && isUsable(entry, clock.now()) ? entry : undefined
   }
 
   return {
@@ -108,7 +109,7 @@ export function createSchemaCache(maxChars: number, now: () => number) {
 
     /** Stores a fetched schema. `isRecheck`: it was fetched because the entry before was in doubt. */
     put(key: string, schema: ObjectSchema, isRecheck: boolean): void {
-      const at = now()
+      const at = clock.now()
       const nextRecheckAt = isRecheck ? at + RECHECK_EVERY_MS : 0
       const until = { freshUntil: at + FRESH_MS, usableUntil: at + USABLE_MS }
       store.set(key, { schema, why: undefined, fetchedAt: at, ...until, nextRecheckAt })
@@ -116,7 +117,7 @@ export function createSchemaCache(maxChars: number, now: () => number) {
 
     /** Records a failed fetch. A cached schema stays in use, unless the object no longer exists. */
     putFailure(key: string, why: UnavailableReason): void {
-      const at = now()
+      const at = clock.now()
       const retryAt = at + (isLasting(why) ? LASTING_RETRY_MS : RETRY_MS)
       const entry = get(key)
       if (entry?.schema !== undefined && why !== 'object') {

@@ -1,4 +1,5 @@
 import { Problem } from '../problems/problem.ts'
+import type { Clock } from '../shared/clock.ts'
 import { waitAtMost } from '../shared/timeout.ts'
 
 /**
@@ -16,7 +17,7 @@ export interface SchemaFetch {
   done: Promise<void>
   /** It went on the wire. */
   isSent: boolean
-  /** When it was first seen on the wire, on the clock of `performance.now()`. */
+  /** When it was first seen on the wire, on the monotonic clock. */
   sentAt: number | undefined
   isDone: boolean
   /** The error that HighLevel answered. */
@@ -41,22 +42,22 @@ const deadlineExceeded = () =>
  * Resolves once the fetch is on the wire, and rejects with a Problem at the deadline: where the quota has no room for
  * the fetch, it has none for the write either.
  */
-async function waitUntilSent(schemaFetch: SchemaFetch, deadlineAt: number): Promise<void> {
+async function waitUntilSent(clock: Clock, schemaFetch: SchemaFetch, deadlineAt: number): Promise<void> {
   while (!schemaFetch.isDone && !schemaFetch.isSent) {
-    const leftMs = deadlineAt - performance.now()
+    const leftMs = deadlineAt - clock.monotonic()
     if (leftMs <= 0) throw deadlineExceeded()
-    await waitAtMost(Math.min(leftMs, POLL_MS), () => schemaFetch.done)
+    await waitAtMost(clock, Math.min(leftMs, POLL_MS), () => schemaFetch.done)
   }
-  schemaFetch.sentAt ??= performance.now()
+  schemaFetch.sentAt ??= clock.monotonic()
 }
 
 /**
  * Waits until the fetch has ended, or for as long as the call can afford. A fetch that has been on the wire for too
  * long already is not waited for.
  */
-export async function waitForFetch(schemaFetch: SchemaFetch, deadlineAt: number): Promise<void> {
-  await waitUntilSent(schemaFetch, deadlineAt)
-  const at = performance.now()
+export async function waitForFetch(clock: Clock, schemaFetch: SchemaFetch, deadlineAt: number): Promise<void> {
+  await waitUntilSent(clock, schemaFetch, deadlineAt)
+  const at = clock.monotonic()
   const maxWaitMs = Math.min((schemaFetch.sentAt ?? at) + MAX_WAIT_MS - at, (deadlineAt - at) * MAX_WAIT_SHARE)
-  await waitAtMost(Math.max(0, maxWaitMs), () => schemaFetch.done)
+  await waitAtMost(clock, Math.max(0, maxWaitMs), () => schemaFetch.done)
 }

@@ -2,6 +2,7 @@ import type { BaseLogger } from 'pino'
 import type { ObjectRef } from '../highlevel/record-ref.ts'
 import type { ProblemCode } from '../problems/catalog.ts'
 import { Problem } from '../problems/problem.ts'
+import type { Clock } from '../shared/clock.ts'
 
 /** Why a schema is unavailable. A label of the metrics. */
 export type UnavailableReason = 'scope' | 'object' | 'endpoint' | 'failed' | 'slow'
@@ -30,11 +31,11 @@ const WARN_EVERY_MS = 60 * 60_000
 const MAX_LOCATIONS = 10_000
 
 /** Warns, at most once an hour for a location, that its writes are sent unchecked. */
-export function createWarning(log: Pick<BaseLogger, 'warn'>, now: () => number) {
+export function createWarning(log: Pick<BaseLogger, 'warn'>, clock: Pick<Clock, 'now'>) {
   const warnedAt = new Map<string, number>()
 
   return ({ locationId, schemaKey }: ObjectRef, why: UnavailableReason, err: unknown): void => {
-    const at = now()
+    const at = clock.now()
     if (at - (warnedAt.get(locationId) ?? Number.NEGATIVE_INFINITY) < WARN_EVERY_MS) return
     if (warnedAt.size >= MAX_LOCATIONS) warnedAt.clear()
     warnedAt.set(locationId, at)

@@ -1,10 +1,11 @@
+import type { Clock } from './clock.ts'
 import { createSingleFlight } from './single-flight.ts'
 
 interface Options {
   /** An older entry is reloaded before it is used. */
   maxAgeMs: number
   maxEntries: number
-  now: () => number
+  clock: Clock
   /** Called when a reload failed and the cached entry stays in use. */
   onStale: (error: unknown) => void
 }
@@ -16,7 +17,7 @@ const MAX_WAIT_MS = 250
  * A bounded cache. Entries are at most `maxAgeMs` old while their source can be read; while it cannot, older entries
  * stay in use. A missing value is not cached.
  */
-export function createFreshCache<Value>({ maxAgeMs, maxEntries, now, onStale }: Options) {
+export function createFreshCache<Value>({ maxAgeMs, maxEntries, clock, onStale }: Options) {
   const entries = new Map<string, { value: Value; readAt: number }>()
   /** The keys being read. A `put` or `drop` during the read is newer than the value that it returns. */
   const reads = new Map<string, { isOutdated: boolean }>()
@@ -31,7 +32,7 @@ export function createFreshCache<Value>({ maxAgeMs, maxEntries, now, onStale }: 
     // Deleted first, so that the map keeps its keys in the order in which they were read. The first one is then the
     // least recently used, since a key in use is reloaded every maxAgeMs.
     entries.delete(key)
-    entries.set(key, { value, readAt: now() })
+    entries.set(key, { value, readAt: clock.now() })
     if (entries.size > maxEntries) for (const oldest of entries.keys()) return void entries.delete(oldest)
   }
 
@@ -48,7 +49,7 @@ export function createFreshCache<Value>({ maxAgeMs, maxEntries, now, onStale }: 
     } catch (error) {
       const kept = ownRead.isOutdated ? entries.get(key) : cached
       if (kept === undefined) throw error
-      if (kept === cached) kept.readAt = now()
+      if (kept === cached) kept.readAt = clock.now()
       onStale(error)
       return kept.value
     } finally {
@@ -61,16 +62,16 @@ export function createFreshCache<Value>({ maxAgeMs, maxEntries, now, onStale }: 
     const cached = entries.get(key)
     if (cached === undefined) return reading
     const { promise: timedOut, resolve } = Promise.withResolvers<Value>()
-    const timer = setTimeout(() => {
-      cached.readAt = now()
+    const timer = clock.after(MAX_WAIT_MS, () => {
+      cached.readAt = clock.now()
       resolve(entries.get(key)?.value ?? cached.value)
-    }, MAX_WAIT_MS)
-    return Promise.race([reading, timedOut]).finally(() => clearTimeout(timer))
+    })
+    return Promise.race([reading, timedOut]).finally(() => clock.cancel(timer))
   }
 
   const peek = (key: string): Value | undefined => {
     const cached = entries.get(key)
-    const ageMs = cached === undefined ? -1 : now() - cached.readAt
+    const ageMs = cached === undefined ? -1 : clock.now() - cached.readAt
     // If the clock was set back, the age is negative and the entry does not count as fresh.
     return ageMs >= 0 && ageMs < maxAgeMs ? cached?.value : undefined
   }

@@ -1,5 +1,6 @@
 import { Redis, type Result } from 'ioredis'
 import type { BaseLogger } from 'pino'
+import type { Clock } from './clock.ts'
 import { withTimeout } from './timeout.ts'
 
 declare module 'ioredis' {
@@ -64,10 +65,10 @@ const reconnectMs = (attempt: number) => Math.min(2_000, 100 * 2 ** Math.min(att
  * A Redis that may be unavailable: at the start or later, closed or hanging. Never rejects, since limits are then
  * counted without it. The URL may set a prefix for all keys: `redis://host:6379/0?keyPrefix=a:`.
  */
-export async function openRedis(url: string, log: BaseLogger): Promise<SharedRedis> {
+export async function openRedis(url: string, log: BaseLogger, clock: Clock): Promise<SharedRedis> {
   const client = openClient(url, reconnectMs)
   let up = false
-  let downSince = performance.now()
+  let downSince = clock.monotonic()
   let warnedAt = Number.NEGATIVE_INFINITY
   let isClosed = false
 
@@ -78,7 +79,7 @@ export async function openRedis(url: string, log: BaseLogger): Promise<SharedRed
   }
   const setDown = (err: unknown) => {
     if (isClosed) return
-    const at = performance.now()
+    const at = clock.monotonic()
     if (up) downSince = at
     if (up || at - warnedAt > REPEAT_WARNING_MS) {
       warnedAt = at
@@ -89,12 +90,12 @@ export async function openRedis(url: string, log: BaseLogger): Promise<SharedRed
 
   const probe = async (): Promise<void> => {
     const isReady = client.status === 'ready'
-    const answer = isReady && (await withTimeout(PROBE_EVERY_MS, client.probeScripts(PROBE_KEY)).catch(setDown))
+    const answer = isReady && (await withTimeout(clock, PROBE_EVERY_MS, client.probeScripts(PROBE_KEY)).catch(setDown))
     if (isProbeAnswer(answer)) setUp()
     // Connected, but unanswered: in `connect`, not even the commands that open a connection were answered.
     else if (isReady || client.status === 'connect') {
-      if (performance.now() - downSince < RECONNECT_AFTER_MS) return
-      downSince = performance.now()
+      if (clock.monotonic() - downSince < RECONNECT_AFTER_MS) return
+      downSince = clock.monotonic()
       client.disconnect(true)
     }
   }
@@ -102,9 +103,9 @@ export async function openRedis(url: string, log: BaseLogger): Promise<SharedRed
   client.on('ready', () => void probe())
   client.on('error', setDown)
   client.on('close', () => setDown(new Error('The connection to Redis is closed')))
-  const timer = setInterval(() => void (up || probe()), PROBE_EVERY_MS).unref()
+  const timer = clock.every(PROBE_EVERY_MS, () => void (up || probe())).unref()
   const connecting = client.connect().then(probe, setDown)
-  await withTimeout(CONNECT_WAIT_MS, connecting)
+  await withTimeout(clock, CONNECT_WAIT_MS, connecting)
   if (!up) setDown(new Error('Redis did not answer at the start'))
 
   return {
@@ -113,7 +114,7 @@ export async function openRedis(url: string, log: BaseLogger): Promise<SharedRed
     async run(work, check) {
       if (!up) return undefined
       try {
-        const answer = await withTimeout(ANSWER_TIMEOUT_MS, work())
+        const answer = await withTimeout(clock, ANSWER_TIMEOUT_MS, work())
         if (answer !== undefined && check(answer)) return answer
         setDown(
           answer === undefined ? new Error(`Redis did not answer within ${ANSWER_TIMEOUT_MS} ms`) : unexpectedAnswer()
@@ -125,7 +126,7 @@ export async function openRedis(url: string, log: BaseLogger): Promise<SharedRed
     },
     async runWithin(ms, work, check) {
       if (client.status !== 'ready') return undefined
-      const answer = await withTimeout(ms, work()).catch(() => undefined)
+      const answer = await withTimeout(clock, ms, work()).catch(() => undefined)
       if (answer === undefined || check(answer)) return answer
       setDown(unexpectedAnswer())
       return undefined
@@ -133,15 +134,15 @@ export async function openRedis(url: string, log: BaseLogger): Promise<SharedRed
     async close() {
       isClosed = true
       up = false
-      clearInterval(timer)
-      await withTimeout(CONNECT_WAIT_MS, client.quit()).catch(() => undefined)
+      clock.cancel(timer)
+      await withTimeout(clock, CONNECT_WAIT_MS, client.quit()).catch(() => undefined)
       client.disconnect()
     }
   }
 }
 
 /** Rejects with the reason if Redis cannot be written to. */
-export async function verifyRedis(url: string): Promise<void> {
+export async function verifyRedis(url: string, clock: Clock): Promise<void> {
   const client = openClient(url, () => null)
   let connectionError: Error | undefined
   client.on('error', (error: Error) => {
@@ -149,6 +150,7 @@ export async function verifyRedis(url: string): Promise<void> {
   })
   try {
     const answer = await withTimeout(
+      clock,
       VERIFY_TIMEOUT_MS,
       client.connect().then(() => client.probeScripts(PROBE_KEY))
     )

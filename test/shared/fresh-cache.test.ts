@@ -8,7 +8,7 @@ const outage = new Error('the source is down')
 function setup(maxEntries = 100) {
   const clock = createClock()
   const stale: unknown[] = []
-  const options = { maxAgeMs: MAX_AGE_MS, maxEntries, now: clock.now, onStale: (error: unknown) => stale.push(error) }
+  const options = { maxAgeMs: MAX_AGE_MS, maxEntries, clock, onStale: (error: unknown) => stale.push(error) }
   return { clock, stale, cache: createFreshCache<string>(options) }
 }
 
@@ -173,4 +173,20 @@ t.test('an entry evicted during its reload is still returned to the caller', asy
   reads[0]?.resolve('new')
 
   t.equal(await answer, 'new')
+})
+
+t.test('a slow reload is waited for only briefly, and then the cached value is used until it ends', async (t) => {
+  const { cache, clock } = setup()
+  cache.put('a', 'old')
+  clock.move(MAX_AGE_MS)
+  const { reads, load } = slowSource()
+  const answer = cache.get('a', load)
+
+  await clock.pass(250)
+
+  t.equal(await answer, 'old')
+  t.equal(cache.get('a', never), 'old', 'it counts as fresh meanwhile')
+  reads[0]?.resolve('new')
+  await clock.pass(0)
+  t.equal(cache.peek('a'), 'new')
 })

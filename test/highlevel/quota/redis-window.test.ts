@@ -12,7 +12,7 @@ const WHEN = { windowMs: 1_000, day: 1 }
 withRedis('a permit that was released while Redis failed is not reported as taken again', async (t, url) => {
   const { hostname, port } = new URL(url)
   const proxy = await startRedisProxy(t, { host: hostname, port: Number(port || 6_379) })
-  const redis = await openRedis((await redisUrl(proxy.port)) ?? '', pino({ level: 'silent' }))
+  const redis = await openRedis((await redisUrl(proxy.port)) ?? '', pino({ level: 'silent' }), systemClock)
   const redisWindow = createRedisWindow(redis, HOLD_MS, systemClock)
   t.teardown(async () => {
     await redisWindow.close()
