@@ -16,7 +16,7 @@ import { version } from '../version.ts'
 import type { Config } from './config.ts'
 import { openFileLimit, shareConnections } from './open-files.ts'
 
-/** Each step of closing gets at least this long, even after the grace time: enough for a few database writes. */
+/** The last steps of closing get at least this long, even after the grace time: enough for a few database writes. */
 const MIN_STEP_MS = 500
 
 /**

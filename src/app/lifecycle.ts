@@ -42,7 +42,7 @@ export interface Gateway {
   close(): Promise<void>
 }
 
-/** Opens the container and both listeners. If that fails, it closes what it opened and throws. */
+/** Opens the container and both listeners. If a listener cannot be opened, it closes everything and throws. */
 export async function startGateway(
   config: Config,
   { log, writeLine }: Pick<Log, 'log' | 'writeLine'>,

@@ -25,11 +25,13 @@ export const tokenDeadlineProblem = (): Problem =>
   new Problem('deadline-exceeded', 'The deadline passed while the location’s token was renewed')
 
 export const closingProblem = (): Problem =>
-  new Problem('shutting-down', 'This process is shutting down and did not send the call', { retryAfterSeconds: 1 })
+  new Problem('shutting-down', 'This process is shutting down: the call was not sent, or not sent again', {
+    retryAfterSeconds: 1
+  })
 
 /** For the log only: the caller is gone. */
 export const hangUpProblem = (): Problem =>
-  new Problem('deadline-exceeded', 'The caller hung up before the call was sent')
+  new Problem('deadline-exceeded', 'The caller hung up before the next attempt')
 
 /** Waits before an attempt. Rejects with a Problem when the caller hangs up or `closing` is aborted. */
 export async function pause(

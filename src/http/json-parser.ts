@@ -37,8 +37,8 @@ const parseUnchecked = (text: string): unknown => {
 }
 
 /**
- * Accepts JSON bodies only. Rejects invalid UTF-8 instead of replacing it. Rejects members named `__proto__`: assigning
- * one would change an object's prototype instead of adding a member.
+ * Accepts JSON bodies only. Rejects invalid UTF-8 instead of replacing it. Rejects members that could change an
+ * object's prototype: `__proto__`, and `constructor` with `prototype`.
  */
 export default fp(
   async (app: FastifyInstance) => {

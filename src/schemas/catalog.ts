@@ -60,7 +60,8 @@ function parseSchema(body: unknown): ObjectSchema {
 
 /**
  * The schemas of locations' objects. A stale schema stays in use while it is fetched again, and calls share the fetch
- * of an object. A failed fetch never fails a write: the write is sent unchecked.
+ * of an object. If a schema cannot be had, the write is sent unchecked, except where
+ * the same reason would stop the write too: no connection, no quota.
  */
 export function createCatalog({ getObject, requireConnected, maxChars, clock, log, countRead }: Deps) {
   const cache = createSchemaCache(maxChars, clock)

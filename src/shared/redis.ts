@@ -9,7 +9,7 @@ declare module 'ioredis' {
   }
 }
 
-/** A Redis that takes longer to answer counts as down: no call waits longer, and none waits twice. */
+/** A Redis that takes longer to answer counts as down: no call waits longer, but one with `If-Match` (`runWithin`), and none waits twice. */
 const ANSWER_TIMEOUT_MS = 40
 const PROBE_EVERY_MS = 500
 /** A connection whose probes stay unanswered for this long is replaced. */

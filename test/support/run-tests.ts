@@ -16,9 +16,10 @@ function tapArguments(args: readonly string[]): string[] {
   return [...(isPart ? ['--disable-coverage'] : []), ...given, ...files]
 }
 
-/** Only modules of test/support and test/simulator start servers and processes. */
+/** Only the modules of test/support, apart from its clock, and of test/simulator start servers and processes. */
 function isUnitTest(file: string): boolean {
-  return !/from '(?:node:child_process|\..*\/(?:support|simulator)\/)/.test(readFileSync(file, 'utf8'))
+  const startsServers = /from '(?:node:child_process|\..*\/(?:support\/(?!clock\.ts)|simulator\/))/
+  return !file.startsWith('test/simulator/') && !startsServers.test(readFileSync(file, 'utf8'))
 }
 
 /** Sends signals to tap's whole process group, because tap does not forward all of them to the test files. */

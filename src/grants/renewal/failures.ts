@@ -73,7 +73,7 @@ const stateReasonOf = (cause: unknown): string =>
 const unknownSince = ({ kind, priorIntentAt }: Grant, failure: unknown): number | null =>
   kind !== 'oauth' ? null : failure instanceof UnknownOutcome ? failure.requestedAt : priorIntentAt
 
-/** Records failed renewals. A grant ends only if HighLevel says that its refresh token is spent. */
+/** Records failed renewals. A grant ends only if nothing is left that could renew it: see `stateAfter`. */
 export function createFailureHandler({ vault, saves, now, log, count }: Deps) {
   const toRecord = (grant: Grant, failure: unknown): RenewalFailure & { state: FailedState } => {
     const cause = causeOf(failure)

@@ -22,8 +22,8 @@ export interface ApiKey {
 }
 
 /**
- * Stores grants and decides which process may change one. Every write is one statement that carries its own condition,
- * so two processes can never both believe that they were first. Times are epoch milliseconds.
+ * Stores grants and decides which process may change one. Each change of a grant's tokens is one statement that
+ * carries its own condition, so two processes can never both believe that they were first. Times are epoch milliseconds.
  */
 export interface GrantStore {
   /**

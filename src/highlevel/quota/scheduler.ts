@@ -94,7 +94,7 @@ export function dispatch(deps: SchedulerDeps, location: LocationQuota): void {
   if (!dayHasRoom(location, at)) rejectAll(deps, location, () => dayProblem(deps.clock.now(), location.dayEndsAt))
   else if (deps.shared?.isUp()) {
     dispatchFromRedis(deps, deps.shared, location, queue, at).catch((cause: unknown) => {
-      rejectAll(deps, location, () => new Problem('internal', 'Something failed inside the gateway', { cause }))
+      rejectAll(deps, location, () => new Problem('internal', 'The gateway failed to handle the request', { cause }))
     })
   } else dispatchLocally(deps, location, queue, at)
 }
