@@ -7,9 +7,8 @@ import { openHighLevel } from '../highlevel/open-highlevel.ts'
 import { createTransport } from '../highlevel/transport.ts'
 import { registerGauges } from '../observability/highlevel-metrics.ts'
 import { createMetrics } from '../observability/metrics.ts'
-import { createRecordLock } from '../records/record-lock.ts'
-import { createRecordMutex } from '../records/record-mutex.ts'
-import { createCatalog } from '../schemas/catalog.ts'
+import { createRecordLock, createRecordMutex } from '../records/record-lock.ts'
+import { createSchemaCatalog } from '../schemas/schema-catalog.ts'
 import type { Clock } from '../shared/clock.ts'
 import { waitAtMost } from '../shared/timeout.ts'
 import { version } from '../version.ts'
@@ -86,7 +85,7 @@ export async function openContainer(config: Config, log: BaseLogger, clock: Cloc
   // As many writes of one record may wait for each other as could wait for the quota if each were of another record.
   const recordMutex = createRecordMutex(queueMax + limits.burstMax, clock)
   const recordLock = createRecordLock(redis, clock)
-  const catalog = createCatalog({
+  const catalog = createSchemaCatalog({
     getObject: upstream.client.getObject,
     requireConnected: upstream.client.requireConnected,
     maxChars: MAX_SCHEMA_CHARS,

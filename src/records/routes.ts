@@ -64,10 +64,10 @@ const recordRoutes: FastifyPluginAsyncTypebox<Options> = async (app, options) =>
       const { schemaKey, id } = request.params
       const ref = { locationId: authorizedLocation(request.caller, request.query), schemaKey, id }
       const subject = { locationId: ref.locationId, schemaKey, id, fields: changedFields(request.body) }
-      const conditions = { ifMatch: request.headers['if-match'], isDry: request.query.dryRun === 'true' }
+      const writeOptions = { ifMatch: request.headers['if-match'], isDryRun: request.query.dryRun === 'true' }
       const context = calls.begin(request, reply, subject)
       try {
-        const result = await updateRecord(ref, request.body, conditions, context)
+        const result = await updateRecord(ref, request.body, writeOptions, context)
         return 'record' in result ? sendRecord(reply, result) : reply.send(result)
       } finally {
         calls.end(request, reply)

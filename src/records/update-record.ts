@@ -4,99 +4,97 @@ import { unlessHungUp } from '../highlevel/deadline.ts'
 import { type RecordRef, recordPath } from '../highlevel/record-ref.ts'
 import { withWriteOutcome } from '../highlevel/write-outcome.ts'
 import { type FieldError, Problem } from '../problems/problem.ts'
-import type { Catalog, KnownSchema } from '../schemas/catalog.ts'
-import { formerTypeErrors } from '../schemas/plan-properties.ts'
+import type { KnownSchema, SchemaCatalog } from '../schemas/schema-catalog.ts'
 import type { UnavailableReason } from '../schemas/schema-unavailable.ts'
 import type { Clock } from '../shared/clock.ts'
 import { withPointers } from './error-pointers.ts'
 import { etagOf, verifyMatch } from './etag.ts'
-import { createKnownFields } from './known-fields.ts'
-import type { RecordLock } from './record-lock.ts'
-import type { RecordMutex } from './record-mutex.ts'
-import { reread } from './reread.ts'
+import type { RecordLock, RecordMutex } from './record-lock.ts'
+import { createSchemaLookup } from './schema-lookup.ts'
 import type { RecordPatch } from './schemas.ts'
-import { findUnstored, unstoredErrors, unstoredProblem } from './verify-stored.ts'
-import { bodyOf, heldProperties, planWrite, type WriteBody, type WritePlan, type WriteRules } from './write-plan.ts'
+import { confirmUnstored, findUnstored, unstoredErrors, unstoredProblem } from './verify-stored.ts'
+import { buildBody, planWrite, storedErrors, type WriteBody, type WritePlan, type WriteRules } from './write-plan.ts'
 
 interface Deps {
   upstream: HighLevelClient
-  catalog: Pick<Catalog, 'find' | 'recheck'>
-  /** Of the writes of each record, within this process, and among all that share a Redis. */
+  catalog: Pick<SchemaCatalog, 'find' | 'recheck'>
+  /** Serializes the writes of a record within this process. */
   recordMutex: RecordMutex
+  /** Does the same among processes that share a Redis, for writes that read first. */
   recordLock: RecordLock
   rules: WriteRules
   clock: Clock
-  /** Counts a write that is not checked, for want of a schema. */
+  /** Counts a write that is sent unchecked because its schema is unavailable. */
   countUnchecked: (why: UnavailableReason) => void
 }
 
-export interface Conditions {
-  /** Tags of which the record must have one. */
+export interface WriteOptions {
+  /** Entity tags: the record must have one of them. */
   ifMatch?: string | undefined
   /** Nothing is written. */
-  isDry?: boolean
+  isDryRun?: boolean
 }
 
-/** What a write would be. `request` is null where there is nothing to write. */
+/** What a write would send. `request` is null where nothing would be written. */
 export interface DryRun {
   request: { method: 'PUT'; path: string; body: WriteBody } | null
-  /** What was read from HighLevel to tell that. */
+  /** The reads of HighLevel that this took. */
   reads: readonly { method: 'GET'; path: string }[]
 }
 
-interface Write extends Conditions {
+interface Write extends WriteOptions {
   ref: RecordRef
   patch: RecordPatch
   context: CallContext
-  /** Those that have been made for it so far. */
+  /** The reads so far. */
   reads: DryRun['reads'][number][]
-  /** The record as it was read for it. */
+  /** The record that was read before the write, if one was. */
   before: Record<string, unknown> | undefined
-  /** What HighLevel took of it, and did not store. */
-  losses: readonly FieldError[]
+  /** Errors for the values that HighLevel accepted but did not store. */
+  unstored: readonly FieldError[]
 }
 
 interface Attempt {
-  outcome?: RecordAnswer | DryRun
+  result?: RecordAnswer | DryRun
   problem?: Problem
-  /** No newer schema would help. */
+  /** A new schema would not help. */
   isFinal?: boolean
 }
 
-const refusal = (errors: readonly FieldError[]) =>
-  new Problem('invalid-properties', `Faults in the values: ${errors.length}`, { errors })
+const invalidProperties = (errors: readonly FieldError[]) =>
+  new Problem('invalid-properties', `Validation errors: ${errors.length}`, { errors })
 
-/** `current` is the record as it is, where it was read. */
+/** `current` is the stored record, if it was read. */
 function send(
   upstream: HighLevelClient,
-  { ref, context, isDry, reads }: Write,
+  { ref, context, isDryRun, reads }: Write,
   body: WriteBody | undefined,
   current?: RecordAnswer
 ): Promise<RecordAnswer | DryRun> {
-  if (isDry) {
+  if (isDryRun) {
     const request = body === undefined ? null : ({ method: 'PUT', path: recordPath(ref), body } as const)
     return upstream.requireConnected(ref.locationId, context).then(() => ({ request, reads }))
   }
   if (body !== undefined) return upstream.putRecord(ref, body, context)
-  // Everything is as it should be already: HighLevel need not be asked to change nothing.
+  // Nothing changes, so the answer is the record as it is.
   return current ? Promise.resolve(current) : upstream.getRecord(ref, context)
 }
 
 export function createUpdateRecord({ upstream, catalog, recordMutex, recordLock, rules, clock, countUnchecked }: Deps) {
-  const fields = createKnownFields(catalog, rules, clock)
+  const schemas = createSchemaLookup(catalog, rules, clock)
 
-  /** Writes on what is read just before, held against others meanwhile. */
+  /** Reads the record and writes it, while the lock keeps other processes from writing in between. */
   const writeLocked = async (write: Write, plan: WritePlan): Promise<RecordAnswer | DryRun> => {
-    const { ref, context, ifMatch, isDry } = write
-    const release = isDry ? undefined : await recordLock.acquire(recordKey(ref), context, ifMatch !== undefined)
+    const { ref, context, ifMatch, isDryRun } = write
+    const release = isDryRun ? undefined : await recordLock.acquire(recordKey(ref), context, ifMatch !== undefined)
     try {
       const current = await unlessHungUp(context, upstream.getRecord(ref, context))
       write.reads.push({ method: 'GET', path: recordPath(ref) })
       write.before = current.record
       verifyMatch(ifMatch, current.record)
-      const stuck = rules.checks && plan.properties && formerTypeErrors(plan.properties, heldProperties(current.record))
-      if (stuck && stuck.length > 0) throw refusal(stuck)
-      return await send(upstream, write, bodyOf(plan, write.patch, current.record), current)
+      const errors = storedErrors(rules, plan, current.record)
+      if (errors.length > 0) throw invalidProperties(errors)
+      return await send(upstream, write, buildBody(plan, write.patch, current.record), current)
     } finally {
       release?.()
     }
@@ -105,28 +103,28 @@ export function createUpdateRecord({ upstream, catalog, recordMutex, recordLock,
   const writeOnce = (write: Write, plan: WritePlan): Promise<RecordAnswer | DryRun> =>
     plan.needsRecord || write.ifMatch !== undefined
       ? writeLocked(write, plan)
-      : send(upstream, write, bodyOf(plan, write.patch, undefined))
+      : send(upstream, write, buildBody(plan, write.patch, undefined))
 
-  /** What came of one attempt: an outcome, or a problem that may be due to a field that is no longer what it was. */
+  /** Resolves with a result, or with a problem that a changed schema may explain. Rejects with any other problem. */
   const attempt = async (write: Write, { schema }: KnownSchema): Promise<Attempt> => {
-    const { patch, context } = write
-    const plan = planWrite(rules, write.ref, patch, schema)
+    const { ref, patch, context } = write
+    const plan = planWrite(rules, ref, patch, schema)
     write.before = undefined
-    if (plan.errors.length > 0) return { problem: refusal([...plan.errors, ...write.losses]) }
+    if (plan.errors.length > 0) return { problem: invalidProperties([...plan.errors, ...write.unstored]) }
     try {
-      const outcome = await writeOnce(write, plan)
-      if (!('record' in outcome)) return { outcome }
-      const asked = { properties: plan.properties?.translated ?? patch.properties, patch, schema, before: write.before }
-      const missed = findUnstored(asked, outcome.record)
-      if (missed.length === 0) return { outcome }
-      const { answer, lost } = await reread(upstream, write.ref, context, asked, outcome, missed)
-      if (lost.length === 0) return { outcome: answer }
-      // The record is another one by this very write. Where that cannot be told, nothing more is sent.
+      const result = await writeOnce(write, plan)
+      if (!('record' in result)) return { result }
+      const sent = { properties: plan.properties?.translated ?? patch.properties, patch, schema, before: write.before }
+      const missing = findUnstored(sent, result.record)
+      if (missing.length === 0) return { result }
+      const { answer, unstored } = await confirmUnstored(upstream, ref, context, sent, result, missing)
+      if (unstored.length === 0) return { result: answer }
+      // This write itself has changed the tag. Without the new one, a conditional write cannot be sent again.
       const tag = etagOf(answer.record)
       const isFinal = write.ifMatch !== undefined && tag === undefined
       if (write.ifMatch !== undefined) write.ifMatch = tag
-      write.losses = unstoredErrors(lost, patch, schema)
-      return { problem: unstoredProblem(write.losses), isFinal }
+      write.unstored = unstoredErrors(unstored, patch, schema)
+      return { problem: unstoredProblem(write.unstored), isFinal }
     } catch (error) {
       const problem = withPointers(error, schema, patch)
       if (problem === undefined) throw withWriteOutcome(context, error)
@@ -134,45 +132,47 @@ export function createUpdateRecord({ upstream, catalog, recordMutex, recordLock,
     }
   }
 
-  /** With what a field is now, values are sent anew that its former type did not suit. */
-  const writeWithRetry = async (write: Write, from: KnownSchema): Promise<RecordAnswer | DryRun> => {
-    let known = from
+  /** If the schema has changed, plans and sends the write again. */
+  const writeWithRetry = async (write: Write, initial: KnownSchema): Promise<RecordAnswer | DryRun> => {
+    let known = initial
     for (;;) {
-      const { outcome, problem, isFinal } = await attempt(write, known)
-      if (outcome !== undefined) return outcome
-      const fresh = isFinal ? undefined : await fields.newer(write, known)
-      if (fresh === undefined) throw withWriteOutcome(write.context, problem)
-      known = fresh
+      const { result, problem, isFinal } = await attempt(write, known)
+      if (result !== undefined) return result
+      const changed = isFinal ? undefined : await schemas.recheck(write, known)
+      if (changed === undefined) throw withWriteOutcome(write.context, problem)
+      known = changed
     }
   }
 
   /**
-   * Changes a record to what the patch states. Rejects with a Problem; resolves with the record as HighLevel has it now.
-   * Writes of one record go one at a time, in order of arrival: an old one must not overtake a newer one. An id is of
-   * one record, whatever the object is called in the path.
+   * Applies a patch to a record. Resolves with the record as HighLevel now has it; rejects with a Problem. Writes of
+   * one record run one at a time, in order of arrival, so that an old one never overtakes a newer one.
    */
   return async function updateRecord(
     ref: RecordRef,
     patch: RecordPatch,
-    { ifMatch, isDry = false }: Conditions,
+    { ifMatch, isDryRun = false }: WriteOptions,
     context: CallContext
   ): Promise<RecordAnswer | DryRun> {
-    const record = recordKey(ref)
-    if (!recordMutex.take(record)) await recordMutex.wait(record, context)
+    const key = recordKey(ref)
+    if (!recordMutex.tryAcquire(key)) await recordMutex.acquire(key, context)
     try {
-      const write: Write = { ref, patch, context, reads: [], before: undefined, losses: [], ifMatch, isDry }
-      const found = fields.find(write)
-      // Nothing is written yet: whoever is gone holds up nobody.
+      const write: Write = { ref, patch, context, reads: [], before: undefined, unstored: [], ifMatch, isDryRun }
+      const found = schemas.find(write)
+      // Nothing has been written yet, so a caller that hangs up must not block the next write.
       const known = found instanceof Promise ? await unlessHungUp(context, found) : found
       if (known.why !== undefined) countUnchecked(known.why)
       return await writeWithRetry(write, known)
     } finally {
-      recordMutex.pass(record)
+      recordMutex.release(key)
     }
   }
 }
 
-/** With the location, or a caller of one could hold up the records of another by their ids. */
+/**
+ * An id is unique in its location, whatever the path calls its object. The location keeps callers of one location from
+ * blocking the records of another by guessing their ids.
+ */
 const recordKey = ({ locationId, id }: RecordRef) => `${locationId} ${id}`
 
 export type UpdateRecord = ReturnType<typeof createUpdateRecord>

@@ -1,3 +1,7 @@
+import type { CallContext } from '../highlevel/call.ts'
+import type { HighLevelClient, RecordAnswer } from '../highlevel/client.ts'
+import type { RecordRef } from '../highlevel/record-ref.ts'
+import { markUnknown } from '../highlevel/write-outcome.ts'
 import { type FieldError, Problem } from '../problems/problem.ts'
 import { fieldOf, type ObjectSchema } from '../schemas/object-schema.ts'
 import { ownValue } from '../schemas/plan-properties.ts'
@@ -7,7 +11,7 @@ import { createPointerLookup } from './error-pointers.ts'
 import { isSameValue } from './same-value.ts'
 import type { RecordPatch } from './schemas.ts'
 import { lacksAddedOption, lacksFileChange, stillHoldsOption } from './verify-lists.ts'
-import { heldProperties } from './write-plan.ts'
+import { storedProperties } from './write-plan.ts'
 
 type Properties = Record<string, unknown>
 
@@ -85,13 +89,13 @@ function isUnstored(key: string, sent: unknown, stored: Properties, { schema, be
   if (!Array.isArray(value)) return false
   const [add, remove] = [listOf(sent['add']), listOf(sent['remove'])]
   if (!isObject(add[0] ?? remove[0])) return stillHoldsOption(remove, add, value) || lacksAddedOption(add, value, field)
-  return lacksFileChange(add, remove, value, listOf(before && ownValue(heldProperties(before), key)))
+  return lacksFileChange(add, remove, value, listOf(before && ownValue(storedProperties(before), key)))
 }
 
 /** The values that the record does not show. Runs on every write, so it allocates nothing where all are stored. */
 export function findUnstored(write: SentWrite, record: Properties): readonly UnstoredValue[] {
   const { properties = {}, patch, before } = write
-  const stored = heldProperties(record)
+  const stored = storedProperties(record)
   let unstored: UnstoredValue[] | undefined
   for (const key in properties) {
     const sent = properties[key]
@@ -106,6 +110,33 @@ export function findUnstored(write: SentWrite, record: Properties): readonly Uns
     ...(unstored ?? noValues),
     ...unstoredAssignees(patch, record, before).map((key) => ({ key, isMember: true, isEmpty: false }))
   ]
+}
+
+const isSameKey = (a: UnstoredValue, b: UnstoredValue) => a.key === b.key && a.isMember === b.isMember
+
+/**
+ * Reads the record again after an answer that contradicts the write, because such an answer may be older than the
+ * write. A value counts as unstored if the record shows it neither time. A value that showed once was stored, and
+ * another writer has changed it since. A value that another writer changed earlier looks like one that was never
+ * stored, and counts as unstored too. If the record cannot be read, the first answer stands.
+ */
+export async function confirmUnstored(
+  upstream: HighLevelClient,
+  ref: RecordRef,
+  context: CallContext,
+  write: SentWrite,
+  answer: RecordAnswer,
+  unstored: readonly UnstoredValue[]
+): Promise<{ answer: RecordAnswer; unstored: readonly UnstoredValue[] }> {
+  markUnknown(context)
+  try {
+    const again = await upstream.getRecord(ref, context)
+    const isStillUnstored = (value: UnstoredValue) => unstored.some((other) => isSameKey(other, value))
+    return { answer: again, unstored: findUnstored(write, again.record).filter(isStillUnstored) }
+  } catch (error) {
+    if (error instanceof Problem) return { answer, unstored }
+    throw error
+  }
 }
 
 export function unstoredErrors(

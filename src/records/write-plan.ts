@@ -1,7 +1,13 @@
 import type { RecordRef } from '../highlevel/record-ref.ts'
 import type { FieldError } from '../problems/problem.ts'
 import type { ObjectSchema } from '../schemas/object-schema.ts'
-import { type PropertiesPlan, planProperties, planUnchecked, resolveWanted } from '../schemas/plan-properties.ts'
+import {
+  formerTypeErrors,
+  type PropertiesPlan,
+  planProperties,
+  planUnchecked,
+  resolveWanted
+} from '../schemas/plan-properties.ts'
 import { type AssigneesDelta, assigneesDelta, followersOf, hasConflict, isWantedList, ownersOf } from './assignees.ts'
 import type { RecordPatch } from './schemas.ts'
 
@@ -75,14 +81,21 @@ export function planWrite(
   }
 }
 
+/** The errors that show only once the stored record is known. */
+export const storedErrors = (
+  { checks }: WriteRules,
+  { properties }: WritePlan,
+  record: Record<string, unknown>
+): readonly FieldError[] => (checks && properties ? formerTypeErrors(properties, storedProperties(record)) : noErrors)
+
 /** The body of the write. `current` is the stored record, if the plan needs it. `undefined` where nothing changes. */
-export function bodyOf(
+export function buildBody(
   { properties: planned, translates }: WritePlan,
   { properties, owner, followers }: RecordPatch,
   current: Record<string, unknown> | undefined
 ): WriteBody | undefined {
   if (!translates) return { properties, owners: owner, followers }
-  const changed = planned === undefined ? properties : resolveWanted(planned, heldProperties(current))
+  const changed = planned === undefined ? properties : resolveWanted(planned, storedProperties(current))
   const ownersDelta: AssigneesDelta | undefined = owner && assigneesDelta(owner, current ? ownersOf(current) : [])
   const followersDelta: AssigneesDelta | undefined =
     followers && assigneesDelta(followers, current ? followersOf(current) : [])
@@ -91,7 +104,7 @@ export function bodyOf(
 }
 
 /** The properties of a record in HighLevel's answer. */
-export function heldProperties(record: Record<string, unknown> | undefined): Record<string, unknown> {
+export function storedProperties(record: Record<string, unknown> | undefined): Record<string, unknown> {
   const properties = record?.['properties']
   return typeof properties === 'object' && properties !== null ? (properties as Record<string, unknown>) : {}
 }

@@ -6,9 +6,9 @@ import { authorizedLocation, locationErrors } from '../callers/location-access.t
 import { matchesWeakly, readConditionHeaders, verifyIfMatch } from '../http/etag.ts'
 import { LocationId, SchemaKey, TimeoutMs } from '../http/parameters.ts'
 import { version } from '../version.ts'
-import type { Catalog } from './catalog.ts'
 import { propertiesSchema } from './json-schema.ts'
 import type { ObjectSchema } from './object-schema.ts'
+import type { SchemaCatalog } from './schema-catalog.ts'
 
 const ObjectPath = Type.Object({ schemaKey: SchemaKey })
 const ObjectQuery = Type.Object({ locationId: Type.Optional(LocationId) }, { additionalProperties: false })
@@ -18,7 +18,7 @@ const ObjectHeaders = Type.Object({
 })
 
 interface Options extends CallOptions {
-  describe: Catalog['describe']
+  describe: SchemaCatalog['describe']
 }
 
 /**

@@ -60,10 +60,10 @@ function parseSchema(body: unknown): ObjectSchema {
 
 /**
  * The schemas of locations' objects. A stale schema stays in use while it is fetched again, and calls share the fetch
- * of an object. If a schema cannot be had, the write is sent unchecked, except where
- * the same reason would stop the write too: no connection, no quota.
+ * of an object. If a schema is unavailable, the write is sent unchecked, except where the same reason stops the write
+ * too: no connection, no quota.
  */
-export function createCatalog({ getObject, requireConnected, maxChars, clock, log, countRead }: Deps) {
+export function createSchemaCatalog({ getObject, requireConnected, maxChars, clock, log, countRead }: Deps) {
   const cache = createSchemaCache(maxChars, clock)
   const fetches = new Map<string, SchemaFetch>()
   const warn = createWarning(log, clock)
@@ -170,4 +170,4 @@ export function createCatalog({ getObject, requireConnected, maxChars, clock, lo
   }
 }
 
-export type Catalog = ReturnType<typeof createCatalog>
+export type SchemaCatalog = ReturnType<typeof createSchemaCatalog>

@@ -1,6 +1,6 @@
 import type { CallContext } from '../highlevel/call.ts'
 import { objectPath, type RecordRef } from '../highlevel/record-ref.ts'
-import type { Catalog, KnownSchema } from '../schemas/catalog.ts'
+import type { KnownSchema, SchemaCatalog } from '../schemas/schema-catalog.ts'
 import type { Clock } from '../shared/clock.ts'
 import type { RecordPatch } from './schemas.ts'
 import type { WriteRules } from './write-plan.ts'
@@ -17,8 +17,8 @@ interface Write {
 }
 
 /** Finds the schemas that writes need. */
-export function createKnownFields(
-  catalog: Pick<Catalog, 'find' | 'recheck'>,
+export function createSchemaLookup(
+  catalog: Pick<SchemaCatalog, 'find' | 'recheck'>,
   { checks, translates }: WriteRules,
   clock: Clock
 ) {
@@ -42,7 +42,7 @@ export function createKnownFields(
     },
 
     /** Fetches the schema again after an error that a changed object may explain. `undefined` if it has not changed. */
-    async newer(write: Write, { schema, isNew }: KnownSchema): Promise<KnownSchema | undefined> {
+    async recheck(write: Write, { schema, isNew }: KnownSchema): Promise<KnownSchema | undefined> {
       if (schema === undefined || isNew) return undefined
       const fresh = await measure(write, catalog.recheck(write.ref, schema, write.context))
       return fresh && { schema: fresh, isNew: true }
