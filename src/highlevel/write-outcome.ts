@@ -39,28 +39,28 @@ export function markSent(call: Call): void {
   if (writes(call) && call.write.outcome === 'not-sent') call.write.outcome = 'sent'
 }
 
-/** HighLevel answered a call as it was asked to. */
+/** HighLevel answered with what the call asked for: a write was stored. */
 export function markSucceeded(call: Call): void {
   if (writes(call)) call.write.outcome = 'applied'
 }
 
-/** Nobody knows whether HighLevel stored the write. */
+/** It is unknown whether HighLevel stored what the write asked for. */
 export function markUnknown({ write }: { write: WriteState }): void {
   if (write.outcome !== 'applied') write.outcome = 'unknown'
 }
 
-/** Notes a failed attempt that is repeated: the last attempt alone does not tell what became of the write. */
+/** An attempt failed and will be retried. The problem of the last attempt does not tell what an earlier one did. */
 export function markFailed(call: Call, answer: Answer | undefined, error: unknown): void {
   const applied = answer ? appliedAfter(call, answer) : error instanceof Problem && error.extras.applied
   if (applied === 'unknown') markUnknown(call)
 }
 
-/** Both may cut off a write at any moment, wherever they are thrown. */
+/** These problems may interrupt a write at any moment: those who throw them do not know whether it was sent. */
 const isInterruption = ({ code }: Problem) => code === 'internal' || code === 'shutting-down'
 
 /**
- * The problem to answer with: it says how the last attempt went, but an earlier one may have been carried out, and so
- * may this one where others follow it. Any other error is returned as it is.
+ * The error to throw: a problem of one attempt, extended by what is known of all attempts of the write. An `unknown` is
+ * also kept for the problems of later attempts. Errors that are not problems are returned as they are.
  */
 export function withWriteOutcome<E>({ write }: { write: WriteState }, error: E): E {
   if (!(error instanceof Problem)) return error

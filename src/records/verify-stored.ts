@@ -156,6 +156,5 @@ export function unstoredErrors(
 
 export const unstoredProblem = (errors: readonly FieldError[]): Problem =>
   new Problem('upstream-rejected', 'HighLevel accepted the write, but the record does not show all of its values', {
-    errors,
-    applied: 'unknown'
+    errors
   })
