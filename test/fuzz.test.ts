@@ -6,7 +6,7 @@ import { startGateway, startSimulator } from './support/harness.ts'
 
 const CASES = 1_200
 
-/** What a hostile or broken frontend may put into a path or query. */
+/** Segments that a hostile or broken client may put into a path or query. */
 const segment = fc.oneof(
   fc.string({ unit: 'binary', maxLength: 40 }).map((text) => encodeURIComponent(text.toWellFormed())),
   fc
@@ -46,7 +46,7 @@ const query = fc.oneof(
     'locationId=a%00'
   )
 )
-/** Bodies of which none may pass: each lacks what a patch must have, or has what it must not. */
+/** Invalid bodies: each lacks a required member of a patch or has a forbidden one. */
 const body = fc.oneof(
   fc.string({ maxLength: 60 }),
   fc.uint8Array({ maxLength: 60 }).map((bytes) => Buffer.from(bytes)),
@@ -107,25 +107,25 @@ const headers = fc.record(
   { requiredKeys: [] }
 )
 
-const clean = (text: string) => text.replace(/[^\x20-\x7e]/g, '').trim()
+const toHeaderValue = (text: string) => text.replace(/[^\x20-\x7e]/g, '').trim()
 
-t.test(`garbage in ${CASES} forms is answered with a 4xx problem, and HighLevel hears nothing of it`, async (t) => {
+t.test(`${CASES} malformed requests are answered with 4xx problems, and none reaches HighLevel`, async (t) => {
   const simulator = await startSimulator(t)
   const { origin, key, patch, logged } = await startGateway(t, { simulator })
   const seen = new Map<number, number>()
 
-  const garbage = fc.record({
+  const malformed = fc.record({
     schemaKey: fc.oneof(segment, fc.constant(SEED.schemaKey)),
     id: fc.oneof(segment, fc.constant(SEED.recordId)),
     query: fc.oneof(query, fc.constant(`locationId=${SEED.locationId}`)),
     headers,
     body
   })
-  const property = fc.asyncProperty(garbage, async ({ schemaKey, id, query, headers, body }) => {
-    const given = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, clean(value)]))
+  const property = fc.asyncProperty(malformed, async ({ schemaKey, id, query, headers, body }) => {
+    const sentHeaders = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, toHeaderValue(value)]))
     const response = await fetch(`${origin}/records/${schemaKey}/${id}?${query}`, {
       method: 'PATCH',
-      headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json', ...given },
+      headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json', ...sentHeaders },
       body: body as string | Buffer<ArrayBuffer>,
       redirect: 'manual'
     })
@@ -149,10 +149,10 @@ t.test(`garbage in ${CASES} forms is answered with a 4xx problem, and HighLevel 
     logged().some(({ level }) => Number(level) >= 50),
     'no error was logged'
   )
-  t.equal((await patch({ properties: { customer_number: 1 } })).status, 200, 'and the gateway still works')
+  t.equal((await patch({ properties: { customer_number: 1 } })).status, 200, 'the gateway still works')
 })
 
-t.test('any JSON value that may be a field’s is sent to HighLevel as it came', async (t) => {
+t.test('without translation, any JSON value is sent to HighLevel unchanged', async (t) => {
   const simulator = await startSimulator(t)
   const { patch } = await startGateway(t, { simulator, env: PASS_THROUGH })
 

@@ -5,7 +5,7 @@ import { SEED } from './simulator/seed.ts'
 import { createClock } from './support/clock.ts'
 import { RECORD, type Reply, startGateway, startSimulator, temporaryFolder, VAULT_KEYS } from './support/harness.ts'
 
-/** Values that occur nowhere else: a find is a leak. */
+/** Values that occur nowhere else, so that any occurrence is a leak. */
 const VALUES = {
   ticket_name: 'Marmalade-7731',
   customer_number: 918_273_645,
@@ -13,9 +13,9 @@ const VALUES = {
   description: 'Zanzibar '.repeat(30),
   external_id: 'QX-40912'
 }
-const needles = ['Marmalade', '918273645', '4915550139', 'Zanzibar', 'QX-40912']
+const valueMarkers = ['Marmalade', '918273645', '4915550139', 'Zanzibar', 'QX-40912']
 
-t.test('no token, key, secret, code or field value reaches a log line, an error or the store', async (t) => {
+t.test('no token, key, secret, code or field value reaches the log, an error or the database', async (t) => {
   const folder = temporaryFolder(t)
   const clock = createClock()
   const simulator = await startSimulator(t, { now: clock.now })
@@ -26,25 +26,27 @@ t.test('no token, key, secret, code or field value reaches a log line, an error 
   })
   const { patch, call, install, addKey, key } = gateway
   const errors: Reply[] = []
-  const keep = async (reply: Promise<Reply>) => void errors.push(await reply)
+  const keepError = async (reply: Promise<Reply>) => void errors.push(await reply)
   const change = () => patch({ properties: VALUES })
 
-  // Everything that this service does, and every way in which HighLevel repeats what it was sent.
+  // Uses every feature of the service, and every way in which HighLevel can echo what it was sent.
   const code = simulator.connect().code
   await install(code)
   await install(simulator.connectCompany({ approvedLocations: [SEED.locationId, SEED.secondLocationId] }).code)
   await change()
   await install(code)
-  await keep(install('secret-code-of-nobody'))
-  await keep(patch({ properties: VALUES }, {}, RECORD.replace(SEED.locationId, SEED.secondLocationId)))
-  await keep(patch({ properties: { description: 'Zanzibar '.repeat(1_500) } }))
-  await keep(patch({ properties: { unknown_field: 'Marmalade-7731' } }))
-  await keep(patch(`{"properties":{"ticket_name":"Marmalade-7731"`))
-  await keep(patch({ properties: VALUES, owner: { add: ['a b Marmalade'] }, note: 'Marmalade' }))
-  await keep(patch({ properties: VALUES }, { key: 'rgk_wrong-secret-key' }))
-  await keep(patch({ properties: VALUES }, { key: null, headers: { authorization: 'Basic c2VjcmV0LXBhc3N3b3Jk' } }))
-  await keep(call(`/oauth/callback?code=secret-code-in-url&state=secret-state`, { key: null }))
-  await keep(call(`/nowhere?token=secret-in-query`, { headers: { cookie: 'session=secret-cookie' } }))
+  await keepError(install('secret-code-of-nobody'))
+  await keepError(patch({ properties: VALUES }, {}, RECORD.replace(SEED.locationId, SEED.secondLocationId)))
+  await keepError(patch({ properties: { description: 'Zanzibar '.repeat(1_500) } }))
+  await keepError(patch({ properties: { unknown_field: 'Marmalade-7731' } }))
+  await keepError(patch(`{"properties":{"ticket_name":"Marmalade-7731"`))
+  await keepError(patch({ properties: VALUES, owner: { add: ['a b Marmalade'] }, note: 'Marmalade' }))
+  await keepError(patch({ properties: VALUES }, { key: 'rgk_wrong-secret-key' }))
+  await keepError(
+    patch({ properties: VALUES }, { key: null, headers: { authorization: 'Basic c2VjcmV0LXBhc3N3b3Jk' } })
+  )
+  await keepError(call(`/oauth/callback?code=secret-code-in-url&state=secret-state`, { key: null }))
+  await keepError(call(`/nowhere?token=secret-in-query`, { headers: { cookie: 'session=secret-cookie' } }))
   const echoes = [
     {
       statusCode: 400,
@@ -56,7 +58,7 @@ t.test('no token, key, secret, code or field value reaches a log line, an error 
   ]
   for (const body of echoes) {
     simulator.failNext({ kind: 'status', status: 400, body, method: 'PUT' })
-    await keep(change())
+    await keepError(change())
   }
   const bearer = String(simulator.received({ method: 'PUT' }).at(-1)?.headers.authorization).replace('Bearer ', '')
   for (const status of [400, 401]) {
@@ -66,11 +68,11 @@ t.test('no token, key, secret, code or field value reaches a log line, an error 
       errors: [{ errorCode: 'duplicate_record', field: `Marmalade ${bearer}` }]
     }
     simulator.failNext({ kind: 'status', status, body, method: 'PUT' })
-    await (status === 400 ? keep(change()) : change())
+    await (status === 400 ? keepError(change()) : change())
   }
   for (const kind of ['html', 'reset-before', 'truncated', 'empty', 'huge', 'hang'] as const) {
     simulator.failNext({ kind, method: 'PUT', times: 10 })
-    await keep(change())
+    await keepError(change())
     simulator.clearFaults()
   }
   simulator.expireTokens()
@@ -85,10 +87,10 @@ t.test('no token, key, secret, code or field value reaches a log line, an error 
     times: 5
   })
   clock.move(30 * 3_600_000)
-  await keep(change())
+  await keepError(change())
   simulator.revokeGrants()
   clock.move(10_000)
-  await keep(change())
+  await keepError(change())
   await addKey('key_more', 'rgk_second-secret', ['*'])
   await gateway.close()
 
@@ -104,7 +106,7 @@ t.test('no token, key, secret, code or field value reaches a log line, an error 
     ])
   const secrets = [
     ...new Set(issued),
-    ...needles,
+    ...valueMarkers,
     key,
     'rgk_second-secret',
     'rgk_wrong-secret-key',
@@ -117,19 +119,19 @@ t.test('no token, key, secret, code or field value reaches a log line, an error 
     VAULT_KEYS.split(':')[1] ?? ''
   ].filter((secret) => secret !== '')
   const files = readdirSync(folder).map((name) => readFileSync(join(folder, name), 'latin1'))
-  const places = {
+  const outputs = {
     log: gateway.lines.join('\n'),
     errors: errors.map(({ text, headers }) => text + JSON.stringify([...headers])).join('\n'),
-    store: files.join('\n')
+    database: files.join('\n')
   }
 
   t.ok(secrets.length > 20 && secrets.includes(simulator.clientSecret))
-  t.ok(errors.length > 20 && errors.every(({ status }) => status >= 400), 'every kept answer is an error')
-  t.ok(gateway.lines.length > errors.length && places.store.length > 4_096)
-  for (const [place, text] of Object.entries(places))
+  t.ok(errors.length > 20 && errors.every(({ status }) => status >= 400), 'every kept reply is an error')
+  t.ok(gateway.lines.length > errors.length && outputs.database.length > 4_096)
+  for (const [output, text] of Object.entries(outputs))
     t.strictSame(
       secrets.filter((secret) => text.includes(secret)),
       [],
-      place
+      output
     )
 })
