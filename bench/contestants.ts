@@ -2,36 +2,36 @@ import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, mkdtempSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
-import { locationId, privateIntegrationToken } from './example.ts'
+import { locationId, privateToken } from './example.ts'
 import { freePort } from './processes.ts'
 
 const root = join(import.meta.dirname, '..')
 const peers = join(import.meta.dirname, 'peers')
-const NO_LIMIT = '1000000000'
+const UNLIMITED = '1000000000'
 
-/** What it takes to start a contestant, again and again, and to call it. */
+/** How to start a contestant, any number of times, and how to call it. */
 export interface Contestant {
   readonly args: readonly string[]
   readonly env: Record<string, string>
   readonly origin: string
   readonly headers: Record<string, string>
 }
-/** `dir` is a directory of this run alone. */
-export interface Site {
+/** `dir` is a temporary directory of this run. */
+export interface BenchEnvironment {
   readonly upstreamUrl: string
   readonly dir: string
 }
-export type Prepare = (site: Site) => Promise<Contestant>
+export type PrepareContestant = (environment: BenchEnvironment) => Promise<Contestant>
 
-/** In the order of the report and of each round. */
-export const contestants: Record<string, Prepare> = {
+/** In the order in which they are measured and reported. */
+export const contestants: Record<string, PrepareContestant> = {
   floor: peer('floor'),
-  gateway: (site) => prepareGateway(site, root),
+  gateway: (environment) => prepareGateway(environment, root),
   'reply-from': peer('reply-from'),
   'express-axios': peer('express-axios')
 }
 
-function peer(name: string): Prepare {
+function peer(name: string): PrepareContestant {
   return async ({ upstreamUrl }) => {
     if (!existsSync(join(peers, 'node_modules'))) {
       execFileSync('npm', ['ci', '--prefix', peers], { cwd: peers, stdio: ['ignore', 'ignore', 'inherit'] })
@@ -39,34 +39,34 @@ function peer(name: string): Prepare {
     const port = await freePort()
     return {
       args: [join(peers, `${name}.js`)],
-      env: { PORT: String(port), UPSTREAM_URL: upstreamUrl, UPSTREAM_TOKEN: privateIntegrationToken },
+      env: { PORT: String(port), UPSTREAM_URL: upstreamUrl, UPSTREAM_TOKEN: privateToken },
       origin: `http://127.0.0.1:${port}`,
       headers: {}
     }
   }
 }
 
-/** The gateway with its limits shared by all processes that know this Redis. */
+/** The gateway with limits shared through this Redis. */
 export const gatewayWithRedis =
-  (url: string): Prepare =>
-  (site) => {
+  (url: string): PrepareContestant =>
+  (environment) => {
     const address = new URL(url)
     address.searchParams.set('keyPrefix', `bench-${randomBytes(6).toString('hex')}:`)
-    return prepareGateway(site, root, { REDIS_URL: address.href })
+    return prepareGateway(environment, root, { REDIS_URL: address.href })
   }
 
-/** The gateway without what it does to values: no live schema is read, the body goes as it came. */
-export const gatewayVerbatim: Prepare = (site) =>
-  prepareGateway(site, root, { SCHEMA_VALIDATION: 'off', WRITE_DIALECT: 'verbatim' })
+/** The gateway without schema checks and translation: it reads no schema and sends the body unchanged. */
+export const gatewayVerbatim: PrepareContestant = (environment) =>
+  prepareGateway(environment, root, { SCHEMA_VALIDATION: 'off', WRITE_DIALECT: 'verbatim' })
 
-/** The gateway of another commit, to be compared with this one in the same run. */
-export const gatewayOf = (revision: string): Prepare => {
-  return (site) => {
-    const tree = join(site.dir, 'against')
+/** The gateway of another commit, to compare with this one in the same run. */
+export const gatewayOf = (revision: string): PrepareContestant => {
+  return (environment) => {
+    const tree = join(environment.dir, 'against')
     mkdirSync(tree)
     execFileSync('sh', ['-c', 'git archive "$0" | tar -x -C "$1"', revision, tree], { cwd: root })
     symlinkSync(join(root, 'node_modules'), join(tree, 'node_modules'))
-    return prepareGateway(site, tree)
+    return prepareGateway(environment, tree)
   }
 }
 
@@ -78,8 +78,12 @@ function build(tree: string): void {
   execFileSync('npm', ['run', '--silent', 'build'], { cwd: tree, stdio: ['ignore', 'inherit', 'inherit'] })
 }
 
-/** The gateway of `tree` as production starts it, on a store of its own with one key and one connected location. */
-async function prepareGateway({ upstreamUrl, dir }: Site, tree: string, settings = {}): Promise<Contestant> {
+/** The gateway of the checkout `tree` as production runs it, on a new vault with one API key and one location. */
+async function prepareGateway(
+  { upstreamUrl, dir }: BenchEnvironment,
+  tree: string,
+  settings = {}
+): Promise<Contestant> {
   const port = await freePort()
   const env = {
     HOST: '127.0.0.1',
@@ -89,9 +93,9 @@ async function prepareGateway({ upstreamUrl, dir }: Site, tree: string, settings
     DATABASE_URL: `sqlite:${join(mkdtempSync(join(dir, 'store-')), 'gateway.db')}`,
     VAULT_KEYS: `bench:${randomBytes(32).toString('base64')}`,
     HIGHLEVEL_API_URL: upstreamUrl,
-    CALLER_RATE_MAX: NO_LIMIT,
-    LOCATION_BURST_MAX: NO_LIMIT,
-    LOCATION_DAILY_MAX: NO_LIMIT,
+    CALLER_RATE_MAX: UNLIMITED,
+    LOCATION_BURST_MAX: UNLIMITED,
+    LOCATION_DAILY_MAX: UNLIMITED,
     LOG_LEVEL: 'info',
     ...settings
   }
@@ -107,12 +111,12 @@ async function prepareGateway({ upstreamUrl, dir }: Site, tree: string, settings
   }
 }
 
-/** The token stands on stdin, where `locations add-token` reads it; the other commands do not look. */
+/** Runs commands of the CLI. `locations add-token` reads the token from stdin; other commands ignore stdin. */
 function commandLine(tree: string, env: Record<string, string>) {
   return (...args: string[]): string =>
     execFileSync(process.execPath, [join(tree, 'src/cli/main.ts'), ...args], {
       env: { PATH: process.env['PATH'], ...env },
-      input: privateIntegrationToken,
+      input: privateToken,
       stdio: ['pipe', 'pipe', 'inherit'],
       encoding: 'utf8'
     })

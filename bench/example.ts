@@ -1,13 +1,13 @@
-/** The one call of the benchmark: the example of HighLevel's own documentation, and what its API answers to it. */
+/** The call that is measured: the example of HighLevel's documentation, with the answer of its API. */
 export const locationId = 've9EPM428h8vShlRW1KT'
-export const privateIntegrationToken = 'pit-00000000-0000-4000-8000-000000000000'
+export const privateToken = 'pit-00000000-0000-4000-8000-000000000000'
 
 const objectKey = 'custom_objects.ticket'
 export const recordId = '632c34b4c9b7da3358ac9891'
 
 export const callerPath = `/records/${objectKey}/${recordId}?locationId=${locationId}`
-/** The same path with another record: callers who write at the same time write different ones. */
-export const pathOf = (path: string, n: number): string =>
+/** The path with another record id. Concurrent callers write different records. */
+export const pathOfRecord = (path: string, n: number): string =>
   path.replace(recordId, recordId.slice(0, -4) + (n % 65_536).toString(16).padStart(4, '0'))
 export const upstreamPath = `/objects/${objectKey}/records/${recordId}?locationId=${locationId}`
 
@@ -22,7 +22,7 @@ const scalars = {
 }
 const file = { url: 'https://files.example.com/tickets/1424/screenshot.png' }
 
-/** Deltas for the fields that hold lists, so that no contestant has to read the record first. */
+/** Lists are given as deltas, so that no contestant has to read the record first. */
 export const requestBody = JSON.stringify({
   properties: { ...scalars, section_of_app: { add: ['contacts', 'smartlist'] }, my_files: { add: [file] } }
 })
@@ -55,7 +55,7 @@ const field = (shortKey: string, dataType: string, more: object = {}) => ({
   ...more
 })
 
-/** The live schema, so that the gateway checks the properties as it does in production. */
+/** The schema of the object, so that the gateway checks properties as in production. */
 export const schemaAnswer = JSON.stringify({
   object: {
     id: '661c06b4ffde146bdb469442',

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import autocannon from 'autocannon'
 import { Pool } from 'undici'
-import { pathOf } from './example.ts'
+import { pathOfRecord } from './example.ts'
 
-// A process of its own: one task comes in as a message, one outcome goes out.
+// The load generator, a separate process. It receives a task as a message and sends back the outcome.
 
 export interface Target {
   readonly origin: string
@@ -12,28 +12,28 @@ export interface Target {
   readonly headers: Record<string, string>
   readonly body: string
 }
-/** `flood`: each connection asks again as soon as it is answered. `pace`: a request is due every 1/rate seconds. */
+/** `flood`: each connection sends its next request once it is answered. `pace`: one request every 1/rate seconds. */
 export type Task =
   | { readonly kind: 'flood'; readonly target: Target; readonly seconds: number; readonly connections: number }
   | { readonly kind: 'pace'; readonly target: Target; readonly seconds: number; readonly rate: number }
 
-/** `cpuSeconds` is what this process spent; `latenciesMs` is filled by `pace` alone. */
+/** `cpuSeconds` is the CPU time of the load process. Only `pace` fills `latenciesMs`. */
 export interface Outcome {
   readonly requests: number
   readonly seconds: number
   readonly cpuSeconds: number
   readonly latenciesMs: readonly number[]
 }
-type Counted = Omit<Outcome, 'cpuSeconds'>
+type LoadCounts = Omit<Outcome, 'cpuSeconds'>
 
-async function flood({ target, seconds, connections }: Extract<Task, { kind: 'flood' }>): Promise<Counted> {
+async function flood({ target, seconds, connections }: Extract<Task, { kind: 'flood' }>): Promise<LoadCounts> {
   const { origin, path, method, headers, body } = target
   let clients = 0
   const result = await autocannon({
     url: origin,
     connections,
     duration: seconds,
-    setupClient: (client) => client.setRequests([{ method, path: pathOf(path, clients++), headers, body }])
+    setupClient: (client) => client.setRequests([{ method, path: pathOfRecord(path, clients++), headers, body }])
   })
   const bad = result.non2xx + result.errors + result.timeouts + result.resets
   if (bad > 0)
@@ -41,14 +41,14 @@ async function flood({ target, seconds, connections }: Extract<Task, { kind: 'fl
   return { requests: result['2xx'], seconds: result.duration, latenciesMs: [] }
 }
 
-// Not autocannon's overallRate: it sends each connection's requests of a second at once and counts whole milliseconds.
-// Here a request is sent when it is due, whether or not earlier ones are answered, so a slow answer delays no other.
-async function pace({ target, seconds, rate }: Extract<Task, { kind: 'pace' }>): Promise<Counted> {
+// autocannon's overallRate would not do: it sends all requests of a second at once, and measures in whole milliseconds.
+// Here each request is sent when it is due, even if earlier ones are unanswered, so no slow answer delays another call.
+async function pace({ target, seconds, rate }: Extract<Task, { kind: 'pace' }>): Promise<LoadCounts> {
   const { origin, ...request } = target
   const pool = new Pool(origin, { connections: 64 })
   const timed = async (n: number) => {
     const sentAt = performance.now()
-    const answer = await pool.request({ ...request, path: pathOf(request.path, n) })
+    const answer = await pool.request({ ...request, path: pathOfRecord(request.path, n) })
     await answer.body.text()
     if (answer.statusCode !== 200) throw new Error(`Answered ${answer.statusCode}`)
     return performance.now() - sentAt

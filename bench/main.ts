@@ -2,34 +2,34 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { checkMicros } from './check.ts'
+import { measureCheckMicros } from './check.ts'
 import {
   type Contestant,
   contestants,
   gatewayOf,
   gatewayVerbatim,
   gatewayWithRedis,
-  type Prepare
+  type PrepareContestant
 } from './contestants.ts'
-import { type Round, readyMs } from './measure.ts'
-import { createStart, end, endAll, freePort, pinCores } from './processes.ts'
+import { type Round, waitUntilReady } from './measure.ts'
+import { createStartProcess, freePort, pinCores, stop, stopAll } from './processes.ts'
 import { report } from './report.ts'
 import {
   type Bench,
-  type Entrant,
-  enter,
   measureLatency,
   measureReady,
   measureSideBySide,
   measureThroughput,
-  RATE
+  REQUESTS_PER_SECOND,
+  type RunningContestant,
+  startContestant
 } from './stages.ts'
 
-/** Latency and ready time are asked of these two only: what the gateway adds, and what Node alone would. */
-const closelyWatched = ['floor', 'gateway']
+/** Only these two are measured for latency and ready time: the gateway, and bare Node as the baseline. */
+const latencyContestants = ['floor', 'gateway']
 
 interface Options {
-  readonly chosen: Readonly<Record<string, Prepare>>
+  readonly chosen: Readonly<Record<string, PrepareContestant>>
   readonly rounds: number
   readonly seconds: number
   readonly processes: number
@@ -50,10 +50,10 @@ function readOptions(): Options {
   const all = Object.keys(contestants)
   const only = values.only?.split(',') ?? all
   const unknown = only.filter((name) => !all.includes(name))
-  if (unknown.length > 0) throw new Error(`--only knows ${all.join(', ')}; not ${unknown.join(', ')}`)
-  const least1 = (name: 'rounds' | 'seconds' | 'processes', otherwise: number): number => {
-    const value = Number(values[name] ?? otherwise)
-    if (!(value >= 1)) throw new Error(`--${name} takes a number of at least 1`)
+  if (unknown.length > 0) throw new Error(`--only accepts ${all.join(', ')}; unknown: ${unknown.join(', ')}`)
+  const readAtLeastOne = (name: 'rounds' | 'seconds' | 'processes', fallback: number): number => {
+    const value = Number(values[name] ?? fallback)
+    if (!(value >= 1)) throw new Error(`--${name} must be a number of at least 1`)
     return value
   }
   const chosen = {
@@ -62,31 +62,31 @@ function readOptions(): Options {
     ...(values.redis !== undefined && { 'gateway with Redis': gatewayWithRedis(values.redis) }),
     ...(values.against !== undefined && { [`gateway of ${values.against}`]: gatewayOf(values.against) })
   }
-  // Two commits are compared process by process: what V8 makes of one differs from start to start.
+  // Commits are compared over several processes, because V8 optimizes each process differently.
   const [rounds, processes] = values.against === undefined ? [6, 1] : [2, 8]
   return {
     chosen,
-    rounds: least1('rounds', rounds),
-    seconds: least1('seconds', 1),
-    processes: least1('processes', processes)
+    rounds: readAtLeastOne('rounds', rounds),
+    seconds: readAtLeastOne('seconds', 1),
+    processes: readAtLeastOne('processes', processes)
   }
 }
 
 async function openBench(pinned: boolean, dir: string, stubPort: number): Promise<Bench> {
-  const start = createStart(pinned)
+  const start = createStartProcess(pinned)
   const upstreamUrl = `http://127.0.0.1:${stubPort}`
   const since = performance.now()
   const stub = start([join(import.meta.dirname, 'stub-upstream.ts')], { env: { PORT: String(stubPort) } })
   const startLoad = () =>
     start([join(import.meta.dirname, 'load.ts')], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
-  await readyMs(stub, upstreamUrl, since)
+  await waitUntilReady(stub, upstreamUrl, since)
   return {
     start,
     stub,
     load: startLoad(),
     otherLoad: startLoad(),
-    site: { upstreamUrl, dir },
-    say: (text) => console.error(text)
+    environment: { upstreamUrl, dir },
+    log: (text) => console.error(text)
   }
 }
 
@@ -98,40 +98,49 @@ async function run({ chosen, rounds, seconds, processes }: Options, dir: string)
   }
 
   const pinned = pinCores()
-  if (!pinned) console.error('Not pinned: that takes taskset (util-linux) and cores 0 and 1. Compare with care.')
-  const check = checkMicros()
+  if (!pinned)
+    console.error('Not pinned to cores, which needs taskset (util-linux) and cores 0 and 1: results vary more.')
+  const check = measureCheckMicros()
   const bench = await openBench(pinned, dir, stubPort)
   const ready = new Map<string, number[]>()
   for (const [name, contestant] of prepared) {
-    if (closelyWatched.includes(name)) ready.set(name, await measureReady(bench, name, contestant))
+    if (latencyContestants.includes(name)) ready.set(name, await measureReady(bench, name, contestant))
   }
   const throughput = new Map<string, Round[]>(Object.keys(chosen).map((name) => [name, []]))
   let latencies = new Map<string, (readonly number[])[]>()
   const sideBySide = new Map<string, number[]>()
-  // What V8 makes of the same code differs from process to process by more than some changes of the code do.
+  // V8 optimizes each process differently, and the difference can exceed that of a code change.
   for (let i = 1; i <= processes; i++) {
-    const entrants: Entrant[] = []
-    for (const [name, contestant] of prepared) entrants.push(await enter(bench, name, contestant))
-    const measured = await measureThroughput(bench, entrants, { rounds, seconds })
+    const running: RunningContestant[] = []
+    for (const [name, contestant] of prepared) running.push(await startContestant(bench, name, contestant))
+    const measured = await measureThroughput(bench, running, { rounds, seconds })
     for (const [name, its] of measured) throughput.get(name)?.push(...its)
-    const own = entrants.find(({ name }) => name === 'gateway')
-    for (const other of entrants.filter(({ name }) => name.startsWith('gateway of '))) {
+    const own = running.find(({ name }) => name === 'gateway')
+    for (const other of running.filter(({ name }) => name.startsWith('gateway of '))) {
       if (own === undefined) continue
       const ratios = sideBySide.get(other.name) ?? []
       sideBySide.set(other.name, [...ratios, await measureSideBySide(bench, own, other)])
     }
-    const watched = entrants.filter(({ name }) => closelyWatched.includes(name))
+    const watched = running.filter(({ name }) => latencyContestants.includes(name))
     if (i === processes && watched.length > 0) latencies = await measureLatency(bench, watched)
-    await Promise.all(entrants.map(({ child }) => end(child)))
+    await Promise.all(running.map(({ child }) => stop(child)))
   }
-  return report({ rounds: throughput, sideBySide, latencies, readyMs: ready, checkMicros: check, rate: RATE, pinned })
+  return report({
+    rounds: throughput,
+    sideBySide,
+    latencies,
+    readyMs: ready,
+    checkMicros: check,
+    rate: REQUESTS_PER_SECOND,
+    pinned
+  })
 }
 
 const options = readOptions()
 const dir = mkdtempSync(join(tmpdir(), 'records-gateway-bench-'))
 
 async function close(): Promise<void> {
-  await endAll()
+  await stopAll()
   rmSync(dir, { recursive: true, force: true })
 }
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {

@@ -7,12 +7,13 @@ import { TESTED_CORE } from './processes.ts'
 
 const READY_WITHIN_MS = 20_000
 const POLL_MS = 5
-/** Linux counts a process's time in hundredths of a second, whatever the kernel's own tick. */
+/** Linux reports CPU time in hundredths of a second, whatever the tick of its kernel. */
 const TICKS_PER_SECOND = 100
 
 /**
- * One round of one contestant. The shares are of a core's time: of its own core, what it used and what went to others
- * (the machine's neighbours, mostly), and of the other core what load and stub used, which must not be the limit.
+ * One round of one contestant. `ownCore` and `othersOnCore` are shares of the contestant's core: its own use, and that
+ * of other processes and virtual machines. `loadCore` is the share of the other core that load and stub used. It must
+ * stay below 1, or it limits the throughput.
  */
 export interface Round {
   readonly requestsPerSecond: number
@@ -22,15 +23,15 @@ export interface Round {
   readonly loadCore: number
 }
 
-/** CPU seconds that all threads of a process have used so far. */
+/** The CPU seconds that all threads of a process have used so far. */
 export function cpuSeconds({ pid }: ChildProcess): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-  // The second field is the program's name in brackets and may hold blanks: count from behind it.
+  // The second field is the name of the program in parentheses and may contain spaces: count fields after it.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND
 }
 
-/** Time of one core in ticks since boot: all of it, and the part that anyone used, the machine's own host included. */
+/** The time of one core in ticks since boot: in total, and in use, by this machine or by others on the same host. */
 function coreTicks(core: string): { all: number; used: number } {
   const line = readFileSync('/proc/stat', 'utf8').match(new RegExp(`^cpu${core} (.*)$`, 'm'))?.[1] ?? ''
   const [user = 0, nice = 0, system = 0, idle = 0, wait = 0, irq = 0, softirq = 0, steal = 0] = line
@@ -41,7 +42,7 @@ function coreTicks(core: string): { all: number; used: number } {
 }
 
 /** Milliseconds from `since`, when the process was about to be spawned, until `GET /readyz` answers 200. */
-export async function readyMs(child: ChildProcess, origin: string, since: number): Promise<number> {
+export async function waitUntilReady(child: ChildProcess, origin: string, since: number): Promise<number> {
   while (performance.now() - since < READY_WITHIN_MS) {
     if (child.exitCode !== null) throw new Error(`${child.spawnargs.join(' ')} ended with ${child.exitCode}`)
     if ((await statusOf(`${origin}/readyz`)) === 200) return performance.now() - since
@@ -57,7 +58,7 @@ const statusOf = (url: string) =>
     )
   })
 
-/** Has the load process do one task. Its failure, or its end, is ours. */
+/** Runs one task in the load process. Rejects if the task fails or the process ends. */
 export function runTask(load: ChildProcess, task: Task): Promise<Outcome> {
   return new Promise((resolve, reject) => {
     const onExit = () => reject(new Error('The load process ended'))
@@ -71,7 +72,7 @@ export function runTask(load: ChildProcess, task: Task): Promise<Outcome> {
   })
 }
 
-/** Floods a contestant once and reads the clocks of everyone involved around it. */
+/** Floods a contestant once, and reads the CPU times of all processes before and after. */
 export async function measureRound(
   tested: ChildProcess,
   stub: ChildProcess,

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 
 const KILL_AFTER_MS = 5_000
-/** The process under test has the first core to itself; this process, the load and the stub share the second. */
+/** The contestant has the first core to itself. This process, the load and the stub share the second. */
 export const TESTED_CORE = '0'
 const OTHER_CORE = '1'
 
@@ -13,13 +13,13 @@ export interface StartOptions {
   readonly stdio?: StdioOptions
   readonly underTest?: boolean
 }
-export type Start = (args: readonly string[], options?: StartOptions) => ChildProcess
+export type StartProcess = (args: readonly string[], options?: StartOptions) => ChildProcess
 
 const QUIET: StdioOptions = ['ignore', 'ignore', 'inherit']
 
-const running = new Set<ChildProcess>()
+const children = new Set<ChildProcess>()
 
-/** Says whether processes can be pinned to cores here, and if so pins this one and, by inheritance, its children. */
+/** Pins this process, and so its children, to a core. Returns whether that is possible here. */
 export function pinCores(): boolean {
   try {
     execFileSync('taskset', ['-c', TESTED_CORE, 'true'], { stdio: 'ignore' })
@@ -30,9 +30,9 @@ export function pinCores(): boolean {
   }
 }
 
-/** Starts Node. The environment is not inherited: a stray setting of the shell must not change what is measured. */
-export const createStart =
-  (pinned: boolean): Start =>
+/** Starts Node without the environment of the shell, whose settings could change what is measured. */
+export const createStartProcess =
+  (pinned: boolean): StartProcess =>
   (args, { env = {}, stdio = QUIET, underTest = false } = {}) => {
     const node = [process.execPath, ...args]
     const [command = '', ...rest] = pinned && underTest ? ['taskset', '-c', TESTED_CORE, ...node] : node
@@ -40,33 +40,33 @@ export const createStart =
       stdio,
       env: { PATH: process.env['PATH'] ?? '', NODE_ENV: 'production', ...env }
     })
-    running.add(child)
-    child.once('exit', () => running.delete(child))
+    children.add(child)
+    child.once('exit', () => children.delete(child))
     return child
   }
 
-export async function end(child: ChildProcess): Promise<void> {
-  if (!running.has(child)) return
-  const gone = once(child, 'exit')
+export async function stop(child: ChildProcess): Promise<void> {
+  if (!children.has(child)) return
+  const exited = once(child, 'exit')
   child.kill('SIGTERM')
-  const impatience = setTimeout(() => child.kill('SIGKILL'), KILL_AFTER_MS)
-  await gone
-  clearTimeout(impatience)
+  const killTimer = setTimeout(() => child.kill('SIGKILL'), KILL_AFTER_MS)
+  await exited
+  clearTimeout(killTimer)
 }
 
-export async function endAll(): Promise<void> {
-  await Promise.all([...running].map(end))
+export async function stopAll(): Promise<void> {
+  await Promise.all([...children].map(stop))
 }
 
-const handedOut = new Set<number>()
+const usedPorts = new Set<number>()
 
 /**
- * A port of 127.0.0.1 that was free a moment ago, from below the range in which the kernel picks: a port that it picks
- * it may pick again, for another contestant or for one of the many connections of the load.
+ * A free port of 127.0.0.1, below the kernel's ephemeral range. From that range, the kernel could give the same port to
+ * another contestant or to a connection of the load.
  */
 export async function freePort(): Promise<number> {
   const port = randomInt(20_000, 30_000)
-  if (handedOut.has(port)) return freePort()
+  if (usedPorts.has(port)) return freePort()
   const server = createServer().listen(port, '127.0.0.1')
   const isFree = await once(server, 'listening').then(
     () => true,
@@ -75,6 +75,6 @@ export async function freePort(): Promise<number> {
   if (!isFree) return freePort()
   server.close()
   await once(server, 'close')
-  handedOut.add(port)
+  usedPorts.add(port)
   return port
 }

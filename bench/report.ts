@@ -3,9 +3,9 @@ import type { Round } from './measure.ts'
 
 export interface Results {
   readonly rounds: ReadonlyMap<string, readonly Round[]>
-  /** The CPU of a request of this gateway as a ratio to that of another commit's, a pair of processes each. */
+  /** CPU per request of this gateway divided by that of another commit, one ratio per pair of processes. */
   readonly sideBySide: ReadonlyMap<string, readonly number[]>
-  /** Latencies in milliseconds at the fixed rate, by round: `direct` is the stub without anything between. */
+  /** Latencies in milliseconds at the fixed rate, by name and round. `direct` is the stub without a contestant. */
   readonly latencies: ReadonlyMap<string, readonly (readonly number[])[]>
   /** Microseconds. */
   readonly checkMicros: number
@@ -14,7 +14,7 @@ export interface Results {
   readonly pinned: boolean
 }
 
-/** Of an empty list NaN, which is printed as a dash. */
+/** NaN for an empty list, which is printed as a dash. */
 function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b)
   const [low, high] = [sorted[(sorted.length - 1) >> 1], sorted[sorted.length >> 1]]
@@ -26,7 +26,7 @@ function quantile(values: readonly number[], share: number): number {
   return sorted[Math.floor(sorted.length * share)] ?? Number.NaN
 }
 
-/** The median over the rounds of `name / base`: neighbours in time are compared, so a slow spell of the machine cancels. */
+/** The median of `name / base` over the rounds. Each round is compared with its neighbor, so slow spells cancel out. */
 function ratio({ rounds }: Results, name: string, base: string, key: keyof Round): number {
   const bases = rounds.get(base) ?? []
   return median((rounds.get(name) ?? []).map((round, i) => round[key] / (bases[i]?.[key] ?? Number.NaN)))
@@ -35,7 +35,7 @@ function ratio({ rounds }: Results, name: string, base: string, key: keyof Round
 const quantiles = ({ latencies }: Results, name: string, share: number) =>
   (latencies.get(name) ?? []).map((round) => quantile(round, share))
 
-/** Again the median over the rounds, here of the difference from asking the upstream directly. */
+/** The median over the rounds of the latency added to a direct call of the upstream. */
 function added(results: Results, name: string, share: number): number {
   const direct = quantiles(results, 'direct', share)
   return median(quantiles(results, name, share).map((value, i) => value - (direct[i] ?? Number.NaN)))
@@ -47,7 +47,7 @@ const number = unit(0, '')
 const wholeMs = unit(0, ' ms')
 const micros = unit(1, '')
 const microseconds = unit(1, ' µs')
-const times = unit(2, ' x')
+const factor = unit(2, ' x')
 const ms = unit(2, ' ms')
 const percent = (share: number) => unit(0, ' %')(share * 100)
 
@@ -57,15 +57,15 @@ function row(results: Results, name: string, rounds: readonly Round[]): string {
     name,
     number(of('requestsPerSecond')),
     micros(of('cpuMicros')),
-    times(ratio(results, name, 'floor', 'cpuMicros')),
-    times(ratio(results, name, 'floor', 'requestsPerSecond')),
+    factor(ratio(results, name, 'floor', 'cpuMicros')),
+    factor(ratio(results, name, 'floor', 'requestsPerSecond')),
     percent(of('ownCore')),
     percent(of('loadCore'))
   ]
   return `| ${cells.join(' | ')} |`
 }
 
-interface Bar {
+interface Goal {
   readonly what: string
   readonly value: number
   readonly show: (value: number) => string
@@ -73,25 +73,25 @@ interface Bar {
   readonly atLeast?: number
 }
 
-/** What the gateway promises of its speed. */
-function bars(results: Results): Bar[] {
+/** The performance goals of the gateway. */
+function goals(results: Results): Goal[] {
   const throughput = (than: string) => ratio(results, 'gateway', than, 'requestsPerSecond')
   const at = `at ${results.rate}/s`
   return [
     {
-      what: 'CPU per request, of floor',
+      what: 'CPU per request, relative to floor',
       value: ratio(results, 'gateway', 'floor', 'cpuMicros'),
-      show: times,
+      show: factor,
       atMost: 1.5
     },
     {
-      what: 'CPU per request with Redis, of without',
+      what: 'CPU per request with Redis, relative to without',
       value: ratio(results, 'gateway with Redis', 'gateway', 'cpuMicros'),
-      show: times,
+      show: factor,
       atMost: 1.4
     },
-    { what: 'throughput, of reply-from', value: throughput('reply-from'), show: times, atLeast: 1.3 },
-    { what: 'throughput, of express-axios', value: throughput('express-axios'), show: times, atLeast: 6 },
+    { what: 'throughput, relative to reply-from', value: throughput('reply-from'), show: factor, atLeast: 1.3 },
+    { what: 'throughput, relative to express-axios', value: throughput('express-axios'), show: factor, atLeast: 6 },
     { what: `added latency ${at}, p50`, value: added(results, 'gateway', 0.5), show: ms, atMost: 1 },
     { what: `added latency ${at}, p99`, value: added(results, 'gateway', 0.99), show: ms, atMost: 5 },
     { what: 'check and translation of the example', value: results.checkMicros, show: microseconds, atMost: 25 },
@@ -99,10 +99,10 @@ function bars(results: Results): Bar[] {
   ]
 }
 
-function verdict({ what, value, show, atMost, atLeast }: Bar): string {
+function verdict({ what, value, show, atMost, atLeast }: Goal): string {
   const met = value <= (atMost ?? Number.POSITIVE_INFINITY) && value >= (atLeast ?? Number.NEGATIVE_INFINITY)
-  const bar = atMost === undefined ? `at least ${show(atLeast ?? 0)}` : `at most ${show(atMost)}`
-  return `- gateway, ${what}: ${show(value)}, ${bar} wanted: ${met ? 'met' : 'not met'}`
+  const goal = atMost === undefined ? `at least ${show(atLeast ?? 0)}` : `at most ${show(atMost)}`
+  return `- gateway, ${what}: ${show(value)}, goal ${goal}: ${met ? 'met' : 'not met'}`
 }
 
 function machine({ rounds, pinned }: Results): string {
@@ -116,7 +116,7 @@ function machine({ rounds, pinned }: Results): string {
   ].join(', ')
 }
 
-/** The geometric mean of ratios, and its standard error as a share of it. */
+/** The geometric mean of ratios, and its relative standard error. */
 function meanRatio(ratios: readonly number[]): { mean: number; error: number } {
   const logs = ratios.map(Math.log)
   const mean = logs.reduce((sum, log) => sum + log, 0) / logs.length
@@ -124,15 +124,15 @@ function meanRatio(ratios: readonly number[]): { mean: number; error: number } {
   return { mean: Math.exp(mean), error: Math.sqrt(variance / logs.length) }
 }
 
-/** What this gateway costs, of the cost of another commit's. */
+/** The cost of this gateway relative to other commits. */
 const comparisons = ({ sideBySide }: Results): string[] =>
   [...sideBySide].map(([base, ratios]) => {
     const { mean, error } = meanRatio(ratios)
     const spread = `± ${percent(error)}, ${ratios.length} pairs of processes side by side on one core`
-    return `- gateway, CPU per request, of ${base}: ${unit(3, ' x')(mean)} (${spread})`
+    return `- gateway, CPU per request, relative to ${base}: ${unit(3, ' x')(mean)} (${spread})`
   })
 
-/** The whole report as Markdown. What this run did not measure is left out. */
+/** The report in Markdown, without what this run did not measure. */
 export function report(results: Results): string {
   const p = (name: string, share: number) => ms(median(quantiles(results, name, share)))
   const plus = (name: string, share: number) => ms(added(results, name, share))
@@ -150,7 +150,7 @@ export function report(results: Results): string {
     ...[...results.readyMs].map(([name, values]) => `- ${name} is ready after ${wholeMs(median(values))}`),
     '',
     ...comparisons(results),
-    ...bars(results)
+    ...goals(results)
       .filter(({ value }) => !Number.isNaN(value))
       .map(verdict),
     '',

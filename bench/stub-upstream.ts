@@ -1,10 +1,10 @@
 import { createServer, type Socket } from 'node:net'
 import { recordAnswer, recordId, schemaAnswer } from './example.ts'
 
-// HighLevel as cheap as it can be played. It shares a core with the load, and node:http here would cost more than the
-// load itself and hold the fastest contestants back; so this reads just enough of HTTP to find where a request ends.
+// The cheapest possible stub of HighLevel. It shares a core with the load, where node:http would cost more than the
+// load itself and slow down the fastest contestants. So it parses only enough of HTTP to find the end of a request.
 
-// High limits, or the gateway would learn HighLevel's real ones from these fields and hold the load back.
+// High limits: the gateway learns its quota from these headers, and must not throttle the load.
 const head = (length: number) =>
   [
     'HTTP/1.1 200 OK',
@@ -17,12 +17,12 @@ const head = (length: number) =>
     'X-RateLimit-Remaining: 999999999'
   ].join('\r\n')
 
-const whole = (answer: string) => Buffer.from(`${head(Buffer.byteLength(answer))}\r\n\r\n${answer}`)
-const record = whole(recordAnswer)
-const schema = whole(schemaAnswer)
+const buildAnswer = (answer: string) => Buffer.from(`${head(Buffer.byteLength(answer))}\r\n\r\n${answer}`)
+const record = buildAnswer(recordAnswer)
+const schema = buildAnswer(schemaAnswer)
 const idAt = record.indexOf(recordId)
 
-/** The record that was asked for. All ids are of one length. */
+/** The answer with the id of the requested record. All ids have the same length. */
 function recordFor(request: string): Buffer {
   const start = request.indexOf('/records/') + '/records/'.length
   const answer = Buffer.from(record)
@@ -30,12 +30,12 @@ function recordFor(request: string): Buffer {
   return answer
 }
 
-/** The length of the first request in `bytes`, or nothing while it is incomplete. */
+/** The length of the first request in `bytes`, or `undefined` while it is incomplete. */
 function requestLength(bytes: string): number | undefined {
   const end = bytes.indexOf('\r\n\r\n')
   if (end === -1) return undefined
   const fields = bytes.slice(0, end)
-  if (/\ntransfer-encoding:/i.test(fields)) throw new Error('The stub reads bodies with a content-length only')
+  if (/\ntransfer-encoding:/i.test(fields)) throw new Error('The stub only supports bodies with a Content-Length')
   const length = end + 4 + Number(/\ncontent-length: *(\d+)/i.exec(fields)?.[1] ?? 0)
   return bytes.length < length ? undefined : length
 }
