@@ -14,8 +14,8 @@ const noErrors: readonly FieldError[] = []
 const isKey = (key: string) => hasAtMostChars(key, MAX_KEY_CHARS) && isText(key)
 
 /**
- * Runs on every call, so it allocates nothing for valid values. Without an escape in the body no string can hold NUL or a
- * lone surrogate: JSON allows no raw NUL, and UTF-8 no lone surrogate.
+ * Runs on every call, so it allocates nothing for valid values. Without an escape in the body no string can hold NUL or
+ * a lone surrogate: JSON allows no raw NUL, and UTF-8 no lone surrogate.
  */
 function isValid(value: unknown, depth: number, hasEscapes: boolean): boolean {
   if (typeof value === 'string') return !hasEscapes || isText(value)
@@ -53,8 +53,8 @@ function* findErrors(value: unknown, pointer: string, depth: number): Generator<
 }
 
 /**
- * Checks the limits of `properties` that apply to every object of every location. The body may be anything. `hasEscapes`
- * is whether its JSON has `\u` escapes.
+ * Checks the limits of `properties` that apply to every object of every location. The body may be anything.
+ * `hasEscapes` is whether its JSON has `\u` escapes.
  */
 export function bodyLimitErrors(body: unknown, hasEscapes: boolean): readonly FieldError[] {
   const properties = (body as { properties?: unknown } | null | undefined)?.properties

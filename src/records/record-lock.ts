@@ -159,7 +159,7 @@ export function createRecordLock(redis: SharedRedis | undefined, clock: Clock): 
           const isFirst = await (waitsForRedis
             ? runWithin(Math.min(REDIS_WAIT_MS, context.deadlineAt - clock.monotonic()), join, isZeroOrOne)
             : run(join, isZeroOrOne))
-          // Without an answer, go on unlocked. Redis may have queued the entry all the same, so release it as well.
+          // 0 means that others are ahead. Without an answer, go on unlocked, but release: the entry may be queued.
           if (isFirst !== 0) return release
           const slowdown = (clock.monotonic() - startedAt) * POLL_SHARE_OF_WAIT
           const delayMs = Math.min(MAX_POLL_MS, MIN_POLL_MS + slowdown * (0.5 + Math.random()))

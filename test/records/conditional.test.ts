@@ -8,10 +8,10 @@ import { startProxy } from '../support/proxy.ts'
 import { redisAddress, redisUrl, withRedis } from '../support/redis.ts'
 
 const stored = (simulator: Simulator) => simulator.record(SEED.schemaKey, SEED.recordId)
-const keysOf = () =>
+const queueKeys = () =>
   [`rg:{${SEED.locationId} ${SEED.recordId}}:queue`, `rg:{${SEED.locationId} ${SEED.recordId}}:ends`] as const
 const tagOf = async ({ call }: Pick<TestGateway, 'call'>) => (await call(RECORD)).headers.get('etag') ?? ''
-const when = (tag: string) => ({ headers: { 'if-match': tag } })
+const ifMatch = (tag: string) => ({ headers: { 'if-match': tag } })
 
 for (const status of [400, 422]) {
   t.test(`a read that HighLevel rejects with ${status} is sent once, and its error mentions no values`, async (t) => {
@@ -84,14 +84,14 @@ t.test(
     const gateway = await startGateway(t, { simulator })
     const old = await tagOf(gateway)
 
-    const first = await gateway.patch(CHANGE, when(old))
-    const second = await gateway.patch({ properties: { customer_number: 6 } }, when(old))
+    const first = await gateway.patch(CHANGE, ifMatch(old))
+    const second = await gateway.patch({ properties: { customer_number: 6 } }, ifMatch(old))
     const now = first.headers.get('etag') ?? ''
-    const weak = await gateway.patch(CHANGE, when(`W/${now}`))
-    const odd = await gateway.patch(CHANGE, when('no-quotes'))
-    const among = await gateway.patch({ properties: { customer_number: 7 } }, when(`"x", ${now}`))
-    const any = await gateway.patch({ properties: { customer_number: 8 } }, when('*'))
-    const gone = await gateway.patch(CHANGE, when('*'), RECORD.replace(SEED.recordId, 'f'.repeat(24)))
+    const weak = await gateway.patch(CHANGE, ifMatch(`W/${now}`))
+    const odd = await gateway.patch(CHANGE, ifMatch('no-quotes'))
+    const among = await gateway.patch({ properties: { customer_number: 7 } }, ifMatch(`"x", ${now}`))
+    const any = await gateway.patch({ properties: { customer_number: 8 } }, ifMatch('*'))
+    const gone = await gateway.patch(CHANGE, ifMatch('*'), RECORD.replace(SEED.recordId, 'f'.repeat(24)))
 
     t.equal(first.status, 200)
     t.match(second.json, { status: 412, code: 'precondition-failed', applied: 'no', retryable: false })
@@ -112,39 +112,39 @@ async function increment({ call, patch }: TestGateway, field: string): Promise<s
     const read = await call(RECORD)
     const { properties = {} } = (read.json['record'] ?? {}) as { properties?: Record<string, unknown> }
     const next = Number(properties[field] ?? 0) + 1
-    const reply = await patch({ properties: { [field]: next } }, when(read.headers.get('etag') ?? '"none"'))
+    const reply = await patch({ properties: { [field]: next } }, ifMatch(read.headers.get('etag') ?? '"none"'))
     outcomes.push(reply.status === 200 ? '200' : String(reply.json['code']))
     if (reply.status !== 200 && reply.status !== 412) return outcomes
   }
   return outcomes
 }
 
-const wide = { LOCATION_BURST_MAX: '1000000', LOCATION_QUEUE_MAX: '1000', REQUEST_DEADLINE_MS: '60000' }
+const highLimits = { LOCATION_BURST_MAX: '1000000', LOCATION_QUEUE_MAX: '1000', REQUEST_DEADLINE_MS: '60000' }
 
 withRedis(
   'of 200 conditional writes with one tag through two processes, exactly one succeeds',
   async (t, REDIS_URL) => {
     const simulator = await startSimulator(t, { burstMax: 1_000_000 })
-    const env = { ...wide, REDIS_URL }
+    const env = { ...highLimits, REDIS_URL }
     const gateways = [await startGateway(t, { simulator, env }), await startGateway(t, { simulator, env })] as const
     for (const { patch } of gateways) await patch(CHANGE)
 
     for (let round = 0; round < 3; round += 1) {
       const tag = await tagOf(gateways[0])
       const writes = Array.from({ length: 200 }, (_, n) =>
-        gateways[n % 2 === 0 ? 0 : 1].patch({ properties: { customer_number: n } }, when(tag))
+        gateways[n % 2 === 0 ? 0 : 1].patch({ properties: { customer_number: n } }, ifMatch(tag))
       )
       t.strictSame(countOutcomes(await Promise.all(writes)), { 200: 1, '412 precondition-failed': 199 })
     }
     const client = new Redis(REDIS_URL)
     t.teardown(() => client.disconnect())
-    await until(async () => (await client.exists(...keysOf())) === 0)
+    await until(async () => (await client.exists(...queueKeys())) === 0)
   }
 )
 
 withRedis('200 increments through two processes lose none', async (t, REDIS_URL) => {
   const simulator = await startSimulator(t, { burstMax: 1_000_000 })
-  const env = { ...wide, REDIS_URL }
+  const env = { ...highLimits, REDIS_URL }
   const gateways = [await startGateway(t, { simulator, env }), await startGateway(t, { simulator, env })] as const
   await gateways[0].patch({ properties: { customer_number: 0 } })
   const writers = Array.from({ length: 200 }, (_, n) => n)
@@ -165,7 +165,7 @@ withRedis('200 increments through two processes lose none', async (t, REDIS_URL)
 
 withRedis('wanted lists written by two processes at the same time never mix', async (t, REDIS_URL) => {
   const simulator = await startSimulator(t, { burstMax: 1_000_000 })
-  const env = { ...wide, REDIS_URL }
+  const env = { ...highLimits, REDIS_URL }
   const gateways = [await startGateway(t, { simulator, env }), await startGateway(t, { simulator, env })] as const
   for (const { patch } of gateways) await patch(CHANGE)
   const lists = [
@@ -193,20 +193,20 @@ withRedis(
     const tag = await tagOf(gateway)
     const client = new Redis(REDIS_URL)
     t.teardown(() => client.disconnect())
-    const [queue, ends] = keysOf()
-    const die = async (leftMs: number) => {
+    const [queue, ends] = queueKeys()
+    const addDeadEntry = async (leftMs: number) => {
       await client.zadd(queue, 1, 'dead process')
       await client.hset(ends, 'dead process', Date.now() + leftMs)
     }
 
-    await die(60_000)
+    await addDeadEntry(60_000)
     const late = await gateway.patch(CHANGE, {
       headers: { 'if-match': tag, 'x-request-timeout-ms': '300' }
     })
     const plain = await gateway.patch({ properties: { ticket_name: 'x' } })
-    await die(400)
+    await addDeadEntry(400)
     const since = performance.now()
-    const patient = await gateway.patch(CHANGE, when(await tagOf(gateway)))
+    const patient = await gateway.patch(CHANGE, ifMatch(await tagOf(gateway)))
 
     t.match(late.json, { status: 504, code: 'deadline-exceeded', applied: 'no' })
     t.equal(plain.status, 200, 'an unconditional write does not wait')
@@ -221,7 +221,7 @@ t.test('while Redis does not answer, each process still serializes its condition
   const gateway = await startGateway(t, { simulator, env: { REDIS_URL: 'redis://127.0.0.1:1/0' } })
   const tag = await tagOf(gateway)
 
-  const replies = await Promise.all(Array.from({ length: 10 }, () => gateway.patch(CHANGE, when(tag))))
+  const replies = await Promise.all(Array.from({ length: 10 }, () => gateway.patch(CHANGE, ifMatch(tag))))
 
   t.strictSame(countOutcomes(replies), { 200: 1, '412 precondition-failed': 9 })
 })
@@ -273,7 +273,7 @@ t.test('a caller that hangs up before its write does not block the next write', 
   t.equal(await gone, 'gone')
 
   const since = performance.now()
-  const next = await gateway.patch({ owner: ['another'] }, when(tag))
+  const next = await gateway.patch({ owner: ['another'] }, ifMatch(tag))
 
   t.equal(next.status, 200)
   t.ok(performance.now() - since < 5_000, 'it does not wait for the abandoned read')
