@@ -6,8 +6,8 @@ const DAY_SECONDS = 86_400
 const MAX_DIGITS = 15
 
 /**
- * Reads decimal digits and nothing else: `Number` also accepts `0x10`, `1e3`, `+5` and blanks. Six headers of each answer
- * are read, and a regular expression is slower than this loop.
+ * Reads decimal digits and nothing else: `Number` also accepts `0x10`, `1e3`, `+5` and blanks. Six headers of each
+ * answer are read, and a regular expression is slower than this loop.
  */
 function parseDigits(text: string): number | undefined {
   if (text.length === 0 || text.length > MAX_DIGITS) return undefined

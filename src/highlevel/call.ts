@@ -78,8 +78,8 @@ export interface Call extends Pick<CallContext, 'deadlineAt' | 'callRecord' | 'w
   /** Called each time it goes on the wire. */
   onSent?: (() => void) | undefined
   /**
-   * Whether an answer belongs to another call. Asked before the connection carries its next call. Absent when nothing in
-   * the answer tells.
+   * Whether an answer belongs to another call. Asked before the connection carries its next call. Absent when nothing
+   * in the answer tells.
    */
   isMismatched?: (answer: Answer) => boolean
 }

@@ -114,7 +114,9 @@ export function createHighLevelClient(
       await withDeadline(clock, deadlineAt, Promise.resolve(tokenFor(locationId)), tokenDeadlineProblem)
     },
 
-    /** The body of HighLevel's answer about an object and its fields. Calls `onSent` when the request goes on the wire. */
+    /**
+     * The body of HighLevel's answer about an object and its fields. Calls `onSent` when the request goes on the wire.
+     */
     getObject: async (ref: ObjectRef, context: CallContext, onSent?: () => void): Promise<unknown> =>
       (
         await request(

@@ -13,8 +13,8 @@ export interface AnswerHandler extends Dispatcher.DispatchHandler {
 type Connect = buildConnector.connector
 
 /**
- * One connection of a pool. undici keeps a connection whose answer was read to the end, and its handler cannot abort any
- * more. So each handler gets a function that ends the connection of its call.
+ * One connection of a pool. undici keeps a connection whose answer was read to the end, and its handler cannot abort
+ * any more. So each handler gets a function that ends the connection of its call.
  */
 function openConnection(origin: URL, options: Client.Options & { connect: Connect }): Client {
   let end = () => undefined as unknown

@@ -23,9 +23,9 @@ function isRefusalOfOther({ schemaKey }: ObjectRef, answer: Answer): boolean {
 }
 
 /**
- * Whether an answer belongs to a call for another record. In HTTP/1.1 only the order on the connection ties an answer to
- * its call: after one answer too many, each call gets the answer of the one before. An answer that cannot be read does
- * not count as mismatched here: reading it fails later.
+ * Whether an answer belongs to a call for another record. In HTTP/1.1 only the order on the connection ties an answer
+ * to its call: after one answer too many, each call gets the answer of the one before. An answer that cannot be read
+ * does not count as mismatched here: reading it fails later.
  */
 export const isOtherRecord =
   (ref: RecordRef) =>

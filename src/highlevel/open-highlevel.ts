@@ -58,7 +58,8 @@ export function openHighLevel({
   const closing = new AbortController()
   const retry = createRetry({ clock, count: metrics.countRetry, closing: closing.signal })
   const send = pipeline(
-    // Each attempt passes all layers after `retry`. The permit comes last: a call that an open circuit refuses uses none.
+    // Each attempt passes all layers after `retry`. The permit comes last: a call that an open circuit refuses uses
+    // none.
     [retry, bearer(tokens, clock), breaker.guard, quota.layer],
     createTransport(sockets, wire, { timeoutMs, clock, onMismatchedAnswer })
   )

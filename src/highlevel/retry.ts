@@ -8,7 +8,9 @@ import { markFailed } from './write-outcome.ts'
 const MAX_ATTEMPTS = 4
 const FIRST_DELAY_MS = 100
 const MAX_DELAY_MS = 2_000
-/** Retries are at most this share of the calls, plus a reserve of `BUDGET_MAX`: failures must not multiply the traffic. */
+/**
+ * Retries are at most this share of the calls, plus a reserve of `BUDGET_MAX`: failures must not multiply the traffic.
+ */
 const BUDGET_SHARE = 0.1
 const BUDGET_MAX = 20
 
@@ -38,9 +40,9 @@ const isQuotaProblem = (problem: unknown): boolean =>
   (problem.code === 'location-burst-exhausted' || problem.code === 'location-daily-exhausted')
 
 /**
- * Retries calls after broken connections, 429, 502, 503 and 504. A PUT of the same bytes may be retried. The sender makes
- * sure that no newer write of the record comes in between. After a 429 the call waits in the location's queue, which
- * knows when there is quota. It does not use the budget, since HighLevel did no work for it.
+ * Retries calls after broken connections, 429, 502, 503 and 504. A PUT of the same bytes may be retried. The sender
+ * makes sure that no newer write of the record comes in between. After a 429 the call waits in the location's queue,
+ * which knows when there is quota. It does not use the budget, since HighLevel did no work for it.
  */
 export function createRetry({ clock, count, closing, random = Math.random }: Deps): Layer<LocationCall> {
   let budget = BUDGET_MAX

@@ -95,8 +95,8 @@ function collect(
   let expired: Problem | undefined
   let isFinished = false
 
-  // After a process was paused, its timers run before its sockets are read. `setImmediate` lets an answer that has arrived
-  // be read first.
+  // After a process was paused, its timers run before its sockets are read. `setImmediate` lets an answer that has
+  // arrived be read first.
   const timer = clock.after(budgetMs, () => setImmediate(expire))
 
   const expire = () => {

@@ -43,8 +43,8 @@ const unavailable = ({ probeAt }: Circuit, at: number) =>
 /**
  * A circuit breaker: refuses calls that HighLevel would only fail. It judges HighLevel by how many locations fail, each
  * counting once. Failures of several locations open the circuit for all, those of a single one for that location at
- * most. 500s of a single location open none, since they may be about its data. Breakers such as cockatiel's count calls:
- * with them one busy location would decide for all.
+ * most. 500s of a single location open none, since they may be about its data. Breakers such as cockatiel's count
+ * calls: with them one busy location would decide for all.
  *
  * `guard` is a layer ahead of the quota, since a call that is not sent needs no permit. Calls that are sent `begin` and
  * `end` behind the quota.

@@ -8,8 +8,8 @@ const MANY = 10
  * Counts the calls on the wire by location, and knows since when none of a location's was answered. Times are on the
  * monotonic clock.
  *
- * It holds numbers, not calls: when a long-lived table grows, V8 promotes whatever it has held, whole requests included.
- * That cost each call a tenth of its time.
+ * It holds numbers, not calls: when a long-lived table grows, V8 promotes whatever it has held, whole requests
+ * included. That cost each call a tenth of its time.
  */
 export function createInFlight(clock: Pick<Clock, 'monotonic'>) {
   const locations = new Map<string, { calls: number; aliveAt: number; manySince: number }>()

@@ -36,8 +36,8 @@ export const traceIdOf = ({ traceId }: { traceId?: unknown }): string | undefine
   typeof traceId === 'string' && /^[0-9a-f-]{8,64}$/i.test(traceId) ? traceId : undefined
 
 /**
- * Reads `message` (a string or an array), `error_description`, or `error` (a string or an object). Each member is read by
- * itself: all are optional and have several shapes, and an unknown shape of one must not hide the others.
+ * Reads `message` (a string or an array), `error_description`, or `error` (a string or an object). Each member is read
+ * by itself: all are optional and have several shapes, and an unknown shape of one must not hide the others.
  */
 export function readUpstreamError(answer: Answer): UpstreamError {
   const text = answer.body.toString('utf8').trim()

@@ -20,7 +20,9 @@ function mergeDayUsed(location: LocationQuota, granted: GrantedPermits): number 
   return granted.dayUsed + location.redisLostDayUsed
 }
 
-/** Gives the permits that Redis granted to waiting calls, and returns those that cannot be used. `day`: of the request. */
+/**
+ * Gives the permits that Redis granted to waiting calls, and returns those that cannot be used. `day`: of the request.
+ */
 export function dispatchGranted(
   redisWindow: RedisWindow,
   location: LocationQuota,

@@ -4,8 +4,8 @@ export interface Queued {
 }
 
 /**
- * The calls that wait for one location. Callers are served round-robin and each caller's calls in order of arrival, so a
- * caller with few calls never waits behind all calls of a busy one.
+ * The calls that wait for one location. Callers are served round-robin and each caller's calls in order of arrival, so
+ * a caller with few calls never waits behind all calls of a busy one.
  */
 export function createFairQueue<E extends Queued>() {
   /** By caller. The first caller is served next. */

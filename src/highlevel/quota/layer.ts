@@ -20,7 +20,9 @@ interface Deps extends SchedulerDeps {
   countLow: (share: (typeof LOW_SHARES)[number]) => void
   /** Counts a 429 from HighLevel. */
   countRefusal: () => void
-  /** Told of each call that is sent and of its outcome. Not a layer of its own, since each layer costs every call time. */
+  /**
+   * Told of each call that is sent and of its outcome. Not a layer of its own, since each layer costs every call time.
+   */
   circuit: Pick<Breaker, 'begin' | 'end'>
 }
 

@@ -10,8 +10,8 @@ const FIRST_PAUSE_SHARE = 0.1
 const MAX_PAUSE_MS = 10 * 60_000
 
 /**
- * The gateway keeps at least this share of the window. What looks like the use of other clients may have been that of an
- * earlier process of this gateway.
+ * The gateway keeps at least this share of the window. What looks like the use of other clients may have been that of
+ * an earlier process of this gateway.
  */
 const MIN_SHARE = 0.1
 
@@ -50,8 +50,8 @@ export function resetOthersUsage(limits: LearnedLimits): boolean {
 
 /**
  * Compares what answers said with all permits granted so far. Each permit that was granted after that of the answered
- * call may have been counted before it, so the result never exceeds what other clients really used. Calls that HighLevel
- * refused are not in `dayUsed`: the window was full with others' calls then.
+ * call may have been counted before it, so the result never exceeds what other clients really used. Calls that
+ * HighLevel refused are not in `dayUsed`: the window was full with others' calls then.
  */
 export function updateOthersUsage(limits: LearnedLimits, at: number): void {
   if (limits.othersPlusDayUsed === Number.NEGATIVE_INFINITY) return

@@ -18,15 +18,19 @@ export interface Permit {
 }
 
 /**
- * What the gateway has learned about one location's quota. HighLevel keeps its own count, other clients may use the same
- * quota, and sandboxes have a smaller one: each answer says what is left and so corrects the gateway's count. A plain
- * object, since there is one for each location.
+ * What the gateway has learned about one location's quota. HighLevel keeps its own count, other clients may use the
+ * same quota, and sandboxes have a smaller one: each answer says what is left and so corrects the gateway's count. A
+ * plain object, since there is one for each location.
  */
 export interface LearnedLimits extends QuotaLimits {
   day: number
-  /** A time at which a day of HighLevel's ends or ended, in epoch milliseconds. Midnight UTC until HighLevel says so. */
+  /**
+   * A time at which a day of HighLevel's ends or ended, in epoch milliseconds. Midnight UTC until HighLevel says so.
+   */
   dayEndsAt: number
-  /** Permits granted today, by all processes as far as is known, without those of calls that HighLevel did not count. */
+  /**
+   * Permits granted today, by all processes as far as is known, without those of calls that HighLevel did not count.
+   */
   dayUsed: number
   /** The value of `dayUsed` at which the day is used up, by HighLevel's latest answer. */
   dayCeiling: number | undefined
@@ -34,9 +38,14 @@ export interface LearnedLimits extends QuotaLimits {
   dayCeilingAt: number
   /** The smallest share of the day's calls for which a warning was logged. */
   warnedShare: number
-  /** The use of other clients by the latest answers, plus `dayUsed` at that time. `-Infinity` when there is none to evaluate. */
+  /**
+   * The use of other clients by the latest answers, plus `dayUsed` at that time. `-Infinity` when there is none to
+   * evaluate.
+   */
   othersPlusDayUsed: number
-  /** The most that other clients are known to have used of a window: in this span of one window, and in the one before. */
+  /**
+   * The most that other clients are known to have used of a window: in this span of one window, and in the one before.
+   */
   othersUsage: number
   othersUsageBefore: number
   /** When this span began, on the monotonic clock. */

@@ -14,8 +14,8 @@ export interface SchedulerDeps {
 }
 
 /**
- * How many permits of a window this process may use by its own count. While Redis is down: `burstMax / replicas`, capped
- * for one window at what other processes left unused when Redis last answered, since they may use as much again.
+ * How many permits of a window this process may use by its own count. While Redis is down: `burstMax / replicas`,
+ * capped for one window at what other processes left unused when Redis last answered, since they may use as much again.
  */
 export function localLimit(
   { shared }: SchedulerDeps,

@@ -106,7 +106,8 @@ export function msUntilPermit(location: LocationQuota, limit: number, ahead: num
   if (limit < 1) return Math.max(minMs, 1)
   const when = expiresAt(windowLog, surplus, windowMs)
   if (when !== undefined) return Math.max(minMs, when - at)
-  // The calls in its way are not answered, or not even sent: one window at least, and one more for each `limit` of them.
+  // The calls in its way are not answered, or not even sent: one window at least, and one more for each `limit` of
+  // them.
   return Math.max(minMs, windowMs * (1 + Math.floor((surplus - windowLog.answered) / limit)))
 }
 

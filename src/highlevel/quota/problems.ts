@@ -15,7 +15,7 @@ export function dayProblem(now: number, dayEndsAt: number): Problem {
 export const burstProblem = (ms: number): Problem =>
   new Problem(
     'location-burst-exhausted',
-    'HighLevel’s quota for this location has no room for this call before its deadline, after the calls that wait ahead',
+    'The quota of this location has no room for this call before its deadline, after the calls that wait ahead of it',
     { retryAfterSeconds: toRetryAfterSeconds(ms) }
   )
 

@@ -1,14 +1,14 @@
 /**
- * Grants permits of one location, after applying updates of earlier ones. The first key is a sorted set of the permits in
- * use, each scored with the latest time at which HighLevel may have counted its call, on the clock of Redis. A permit
- * whose call has not ended is scored with a future time, so that it outlives a process that dies. The second key counts
- * the permits of the day.
+ * Grants permits of one location, after applying updates of earlier ones. The first key is a sorted set of the permits
+ * in use, each scored with the latest time at which HighLevel may have counted its call, on the clock of Redis. A
+ * permit whose call has not ended is scored with a future time, so that it outlives a process that dies. The second key
+ * counts the permits of the day.
  *
  * Arguments: window, limit, how many are wanted, for how long a permit is held at most, the prefix and first number of
  * the new ids. Then updates, as id and age in milliseconds: -1 for a call that HighLevel did not count, -2 for a permit
- * that was taken without Redis and whose call has not ended. Permits taken without Redis are added here.
- * Returns how many were granted, how many are in use, how many were granted today, and the milliseconds until another
- * one is free, or 0.
+ * that was taken without Redis and whose call has not ended. Permits taken without Redis are added here. Returns how
+ * many were granted, how many are in use, how many were granted today, and the milliseconds until another one is free,
+ * or 0.
  */
 export const ACQUIRE = `
 local time = redis.call('TIME')
@@ -46,14 +46,4 @@ if given < want then
   wait = math.max(1, math.min(tonumber(at or now), now) + window - now)
 end
 return { given, used + given, taken, wait }
-`
-
-/** Records this process, and returns how many were recorded in the last so many milliseconds. */
-export const REPLICAS = `
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('ZADD', KEYS[1], now, ARGV[1])
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[2])
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
-return redis.call('ZCARD', KEYS[1])
 `

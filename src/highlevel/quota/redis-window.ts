@@ -2,18 +2,15 @@ import { randomBytes } from 'node:crypto'
 import type { Redis, Result } from 'ioredis'
 import type { Clock, Timer } from '../../shared/clock.ts'
 import { isCount, type SharedRedis } from '../../shared/redis.ts'
-import { ACQUIRE, REPLICAS } from './redis-scripts.ts'
+import { ACQUIRE } from './redis-scripts.ts'
+import { startReplicaCount } from './replicas.ts'
 
 declare module 'ioredis' {
   interface RedisCommander<Context> {
     acquirePermits(permits: string, day: string, ...values: (string | number)[]): Result<unknown, Context>
-    countReplicas(replicas: string, self: string, memoryMs: number): Result<unknown, Context>
   }
 }
 
-const HEARTBEAT_MS = 1_000
-/** A process that was not heard of for this long no longer counts as a replica. */
-const REPLICA_TTL_MS = 10_000
 /** Updates go out with the next request, or after this share of a window: no permit expires before a whole window. */
 const FLUSH_SHARE = 0.25
 const MAX_FLUSH_MS = 1_000
@@ -68,19 +65,6 @@ const isReplyTo =
     const isPossible = isCount(granted) && isCount(windowUsed) && Number.isSafeInteger(dayUsed) && isCount(waitMs)
     return isPossible && granted <= want && granted <= windowUsed && waitMs <= windowMs
   }
-
-/** Counts the processes of the gateway, this one included. */
-function startReplicaCount({ client, run }: SharedRedis, self: string, clock: Clock) {
-  client.defineCommand('countReplicas', { numberOfKeys: 1, lua: REPLICAS })
-  let count = 1
-  const ask = () => client.countReplicas('rg:replicas', self, REPLICA_TTL_MS)
-  const heartbeat = async () => {
-    count = (await run(ask, isCount)) ?? count
-  }
-  void heartbeat()
-  const timer = clock.every(HEARTBEAT_MS, () => void heartbeat()).unref()
-  return { count: () => Math.max(1, count), close: () => clock.cancel(timer) }
-}
 
 /** The windows of locations in Redis, shared by all processes. One round trip grants permits for all waiting calls. */
 export function createRedisWindow(redis: SharedRedis, holdMs: number, clock: Clock) {
