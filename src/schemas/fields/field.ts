@@ -48,7 +48,7 @@ export interface FieldReport {
   addError(code: string, detail: string | (() => string), path?: string): void
   /** The value is a wanted list: the delta depends on what the record holds. */
   addWantedList(items: readonly unknown[]): void
-  /** Sets a member of HighLevel's `properties`, under a key other than the field's. */
+  /** Sets a member of HighLevel's `properties`: of the field itself, or of one of its text boxes. */
   setProperty(key: string, value: unknown): void
 }
 
