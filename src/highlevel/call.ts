@@ -65,7 +65,7 @@ export interface CallContext {
   caller: CallerConnection
 }
 
-/** One request to HighLevel. */
+/** A request to HighLevel. It may take several attempts. */
 export interface Call extends Pick<CallContext, 'deadlineAt' | 'callRecord' | 'write'> {
   method: 'GET' | 'PUT' | 'POST'
   /** Path and query, percent-encoded. */

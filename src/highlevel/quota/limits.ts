@@ -52,7 +52,7 @@ export interface LearnedLimits extends QuotaLimits {
   othersUsageSince: number
   /** No call is sent before this time, on the monotonic clock. */
   pausedUntil: number
-  /** After a pause one call goes first, and the others once it has passed. */
+  /** After a pause one call goes first, the trial call, and the others once it has passed. */
   trial: 'none' | 'due' | 'sent'
   /** The length of the latest pause for which HighLevel named no time. */
   pauseMs: number
