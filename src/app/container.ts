@@ -46,7 +46,7 @@ function openOAuth(config: Config, connections: number, clock: Clock, onMismatch
   })
   const redirectUri = `${config.publicServer.url}/oauth/callback`
   return {
-    api: createOAuthClient(send, { ...app, redirectUri, now: clock.now, onMismatchedAnswer }),
+    api: createOAuthClient(send, { ...app, redirectUri, clock, onMismatchedAnswer }),
     close: () => sockets.destroy()
   }
 }
@@ -60,7 +60,7 @@ export async function openContainer(config: Config, log: BaseLogger, clock: Cloc
   const { now } = clock
   const { queueMax, ...limits } = config.quota
   const connections = shareConnections(openFileLimit())
-  const vault = await openVault(config.vault.url, config.vault.keys, { now, log })
+  const vault = await openVault(config.vault.url, config.vault.keys, { clock, log })
   const redis = config.redisUrl === undefined ? undefined : await openRedis(config.redisUrl, log, clock)
   const metrics = createMetrics({ countGrants: vault.countGrants, now })
   const onMismatchedAnswer = (path: string) => {

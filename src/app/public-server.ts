@@ -124,46 +124,44 @@ export const healthOptions = ({ container, isDraining, onReadinessCheck }: Serve
 })
 
 function buildInstall({ config, container, clock, log }: ServerOptions) {
-  const { now } = clock
   const { app } = config.highLevel
   if (app === undefined || container.oauth === undefined) return undefined
   const { saves, leases, retryInBackground, vault, tokens, oauth } = container
-  const saveInstall = createSaveInstall({ saves, leases, vault, now })
+  const saveInstall = createSaveInstall({ saves, leases, vault, clock })
   const install = createInstall({
     oauth,
-    exchangeCode: createExchangeCode({ oauth, vault, log }),
+    exchangeCode: createExchangeCode({ oauth, vault, clock, log }),
     saveInstall,
     retryInBackground,
     vault,
     dropCachedToken: tokens.drop,
-    now,
+    clock,
     log
   })
   const { url } = config.publicServer
   return {
     install,
-    stateSigner: createStateSigner(config.vault.keys, now),
+    stateSigner: createStateSigner(config.vault.keys, clock),
     installUrl: installUrl({ ...app, scopes: config.highLevel.scopes, publicUrl: url }),
     connectUrl: `${url}/oauth/install`
   }
 }
 
 function buildWebhooks({ config, container, clock, log }: ServerOptions) {
-  const { now } = clock
   const { vault, tokens, metrics, catalog, oauth } = container
   // A client id is the app id, a hyphen and a suffix.
   const appId = config.highLevel.app?.clientId.split('-')[0]
-  const findCompany = createFindCompany({ vault, oauth, now, log })
+  const findCompany = createFindCompany({ vault, oauth, clock, log })
   const handleEvent = createHandleEvent({
     vault,
     appId,
     dropCachedToken: tokens.drop,
     dropCachedSchemas: catalog.drop,
     findCompany,
-    now,
+    clock,
     log
   })
-  return { publicKey: config.highLevel.webhookKey, handleEvent, count: metrics.countWebhook, now }
+  return { publicKey: config.highLevel.webhookKey, handleEvent, count: metrics.countWebhook, clock }
 }
 
 const corsOptions = (origin: string[]) => ({

@@ -30,15 +30,14 @@ interface Deps {
 
 /** Wires up everything that keeps grants alive, and starts the renewal worker. */
 export function openGrants({ vault, oauth, clock, log, count }: Deps) {
-  const { now } = clock
   const shutdown = new AbortController()
   const ending = shutdown.signal
-  const saves = createPendingSaves(vault, log)
-  const retries = createBackgroundRetries({ log, ending })
-  const leases = createLeases({ vault, now, log })
-  const recover = createRecovery({ saves, now, ending })
-  const acquireTokens = createAcquireTokens({ vault, saves, oauth, recover, now })
-  const failureHandler = createFailureHandler({ vault, saves, now, log, count })
+  const saves = createPendingSaves(vault, log, clock)
+  const retries = createBackgroundRetries({ clock, log, ending })
+  const leases = createLeases({ vault, clock, log })
+  const recover = createRecovery({ saves, clock, ending })
+  const acquireTokens = createAcquireTokens({ vault, saves, oauth, recover, clock })
+  const failureHandler = createFailureHandler({ vault, saves, clock, log, count })
 
   const onRenewed = (grant: Grant, saved: Promise<void>): void => {
     tokens.remember(grant)
@@ -48,7 +47,7 @@ export function openGrants({ vault, oauth, clock, log, count }: Deps) {
     // grants of its locations. Those are tried again.
     retries.start('the locations of a renewed company could not be rescheduled', async () => {
       await saved
-      await vault.rescheduleCompany(companyId, now(), COMPANY_REASONS)
+      await vault.rescheduleCompany(companyId, clock.now(), COMPANY_REASONS)
     })
   }
   const renewal = createRenewal({
@@ -57,14 +56,14 @@ export function openGrants({ vault, oauth, clock, log, count }: Deps) {
     leases,
     acquireTokens,
     failureHandler,
-    now,
+    clock,
     log,
     ending,
     count,
     onRenewed
   })
   const tokens = createAccessTokens({ vault, saves, renew: renewal.renew, clock, log })
-  const worker = oauth && startRenewalWorker({ vault, leases, renewClaimed: renewal.renewClaimed, now, log })
+  const worker = oauth && startRenewalWorker({ vault, leases, renewClaimed: renewal.renewClaimed, clock, log })
 
   return {
     saves,

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { BaseLogger } from 'pino'
 import { vaultUnavailable } from '../problems/problem.ts'
+import type { Clock } from '../shared/clock.ts'
 import type { Grant, IssuedGrant, Subject } from './grant.ts'
 import { CipherError } from './vault/cipher.ts'
 import type { GrantStore } from './vault/vault.ts'
@@ -47,7 +47,8 @@ const toConnected = (issued: IssuedGrant, generation: number): Grant => ({
  */
 export function createPendingSaves(
   vault: Pick<GrantStore, 'loadGrant' | 'saveIssued' | 'installGrant'>,
-  log: BaseLogger
+  log: BaseLogger,
+  clock: Clock
 ) {
   const pending = new Map<Subject, PendingSave>()
   /** Every save in progress, from its first try to its last. */
@@ -65,7 +66,7 @@ export function createPendingSaves(
 
   const retry = async (subject: Subject, save: PendingSave): Promise<void> => {
     for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
-      await sleep(pauseMs)
+      await clock.sleep(pauseMs)
       // An install has taken its place.
       if (pending.get(subject) !== save) return
       try {

@@ -1,10 +1,10 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { BaseLogger } from 'pino'
 import type { GrantSummary } from '../grants/grant.ts'
 import type { OAuthClient, TokenResponse } from '../grants/oauth/oauth-client.ts'
 import { TokenRefusal } from '../grants/oauth/token-refusal.ts'
 import type { Vault } from '../grants/vault/vault.ts'
 import { Problem, vaultUnavailable } from '../problems/problem.ts'
+import type { Clock } from '../shared/clock.ts'
 
 /** Another process that is exchanging the same code has saved its grant within this time. */
 const OTHER_PROCESS_SAVES_WITHIN_MS = 2_000
@@ -14,11 +14,12 @@ interface Deps {
   oauth: Pick<OAuthClient, 'exchangeCode'>
   /** `assertWritable` is called before the code is spent. If it fails, the code can be used once the vault is back. */
   vault: Pick<Vault, 'findInstall' | 'assertWritable'>
+  clock: Clock
   log: BaseLogger
 }
 
 /** Exchanges the authorization code of an install, once. */
-export function createExchangeCode({ oauth, vault, log }: Deps) {
+export function createExchangeCode({ oauth, vault, clock, log }: Deps) {
   /** The grant that this code led to earlier. If there is none, makes sure that the vault can save a new one. */
   const findEarlierGrant = async (installId: string): Promise<GrantSummary | undefined> => {
     try {
@@ -53,8 +54,8 @@ export function createExchangeCode({ oauth, vault, log }: Deps) {
   /** When HighLevel no longer accepts the code, another process may have exchanged it and be about to save its grant. */
   const waitForOtherProcess = async (installId: string, problem: unknown): Promise<GrantSummary> => {
     if (!(problem instanceof Problem && problem.code === 'invalid-request')) throw problem
-    const endsAt = performance.now() + OTHER_PROCESS_SAVES_WITHIN_MS
-    for (; performance.now() < endsAt; await sleep(POLL_MS)) {
+    const endsAt = clock.monotonic() + OTHER_PROCESS_SAVES_WITHIN_MS
+    for (; clock.monotonic() < endsAt; await clock.sleep(POLL_MS)) {
       const saved = await vault.findInstall(installId).catch(() => undefined)
       if (saved !== undefined) return saved
     }

@@ -5,6 +5,7 @@ import type { BackgroundRetries } from '../grants/renewal/background-retries.ts'
 import { credentialHash } from '../grants/vault/credential-hash.ts'
 import type { Vault } from '../grants/vault/vault.ts'
 import { Problem } from '../problems/problem.ts'
+import type { Clock } from '../shared/clock.ts'
 import { createSingleFlight } from '../shared/single-flight.ts'
 import type { ExchangeCode } from './exchange-code.ts'
 import type { ExchangedCode, RenewedBy, SaveInstall } from './save-install.ts'
@@ -29,7 +30,7 @@ interface Deps {
   vault: Pick<Vault, 'addMintedLocation' | 'rescheduleCompany'>
   /** Drops the cached token of a location. */
   dropCachedToken: (locationId: string) => void
-  now: () => number
+  clock: Clock
   log: BaseLogger
 }
 
@@ -42,7 +43,7 @@ const describeEarlier = ({ subject, state, stateSince, scopes }: GrantSummary): 
  * installed, not what was requested: installing a sub-account app from the agency view yields a Company token.
  */
 export function createInstall(deps: Deps) {
-  const { oauth, exchangeCode, saveInstall, retryInBackground, vault, dropCachedToken, now, log } = deps
+  const { oauth, exchangeCode, saveInstall, retryInBackground, vault, dropCachedToken, clock, log } = deps
 
   const locationsOf = async (
     companyId: string,
@@ -54,10 +55,10 @@ export function createInstall(deps: Deps) {
 
   /** Their tokens are minted on their first calls. A location that has tokens of its own keeps them. */
   const addLocations = async (companyId: string, issued: TokenResponse): Promise<string[]> => {
-    await vault.rescheduleCompany(companyId, now())
+    await vault.rescheduleCompany(companyId, clock.now())
     const locationIds = await locationsOf(companyId, issued)
     for (const locationId of locationIds) {
-      await vault.addMintedLocation(locationId, companyId, now(), { dueAt: null, waitsForCompany: false })
+      await vault.addMintedLocation(locationId, companyId, clock.now(), { dueAt: null, waitsForCompany: false })
       dropCachedToken(locationId)
     }
     return locationIds

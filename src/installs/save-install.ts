@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Grant, Subject } from '../grants/grant.ts'
 import type { Leases } from '../grants/leases.ts'
 import type { TokenResponse } from '../grants/oauth/oauth-client.ts'
@@ -6,6 +5,7 @@ import type { PendingSaves, SaveResult } from '../grants/pending-saves.ts'
 import { PENDING_SAVES_RETRY_WITHIN_MS } from '../grants/renewal/recovery.ts'
 import { GRACE_MS, renewAt } from '../grants/renewal/schedule.ts'
 import type { Vault } from '../grants/vault/vault.ts'
+import type { Clock } from '../shared/clock.ts'
 
 /** How long an install waits for a renewal in progress. If the renewal takes longer, the grant is left as it is. */
 const WAIT_MS = 10_000
@@ -30,7 +30,7 @@ interface Deps {
   saves: Pick<PendingSaves, 'load' | 'install'>
   leases: Pick<Leases, 'create'>
   vault: Pick<Vault, 'claimGrant'>
-  now: () => number
+  clock: Clock
 }
 
 /** Whether HighLevel may still accept the grant's refresh token, and the grant belongs to the same company. */
@@ -42,7 +42,7 @@ const isWorthKeeping = (current: Grant | undefined, companyId: string | null): c
   (companyId === null || current.companyId === null || current.companyId === companyId)
 
 /** Saves what an install brought. By then its code is spent, and the tokens exist nowhere else. */
-export function createSaveInstall({ saves, leases, vault, now }: Deps) {
+export function createSaveInstall({ saves, leases, vault, clock }: Deps) {
   /** With `after`, the refresh tokens of `current` are kept, and the save counts only while it has that generation. */
   const save = (
     { installId, subject, companyId, issued }: ExchangedCode,
@@ -55,7 +55,7 @@ export function createSaveInstall({ saves, leases, vault, now }: Deps) {
       ...(previousRefreshToken !== undefined && { previousRefreshToken }),
       ...issued.tokens
     }
-    const stateSince = now()
+    const stateSince = clock.now()
     const issuedGrant = {
       subject,
       kind: 'oauth',
@@ -69,7 +69,7 @@ export function createSaveInstall({ saves, leases, vault, now }: Deps) {
     return saves.install(issuedGrant, stateSince, installId, after)
   }
 
-  const isRecent = (at: number | null) => at !== null && Math.abs(now() - at) < GRACE_MS + WAIT_MS
+  const isRecent = (at: number | null) => at !== null && Math.abs(clock.now() - at) < GRACE_MS + WAIT_MS
 
   /**
    * Whether another process may be about to save the successor of the current refresh token, which must not be
@@ -85,9 +85,9 @@ export function createSaveInstall({ saves, leases, vault, now }: Deps) {
    */
   const mergeWithCurrent = async (exchanged: ExchangedCode): Promise<SaveResult | 'busy' | undefined> => {
     const { subject, companyId, issued } = exchanged
-    const startedAt = performance.now()
-    for (let waitedMs = 0; waitedMs < WAIT_MS; waitedMs = performance.now() - startedAt) {
-      if (waitedMs > 0) await sleep(POLL_MS)
+    const startedAt = clock.monotonic()
+    for (let waitedMs = 0; waitedMs < WAIT_MS; waitedMs = clock.monotonic() - startedAt) {
+      if (waitedMs > 0) await clock.sleep(POLL_MS)
       const current = await saves.load(subject)
       if (!isWorthKeeping(current, companyId)) return undefined
       if (isBeingRenewed(current, waitedMs)) continue

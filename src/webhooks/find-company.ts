@@ -1,9 +1,9 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { BaseLogger } from 'pino'
 import { isUsable } from '../grants/grant.ts'
 import type { OAuthClient } from '../grants/oauth/oauth-client.ts'
 import type { Vault } from '../grants/vault/vault.ts'
 import { Problem } from '../problems/problem.ts'
+import type { Clock } from '../shared/clock.ts'
 
 /** Shorter than HighLevel waits for an answer to a webhook. After an error HighLevel delivers it again. */
 const ANSWER_WITHIN_MS = 8_000
@@ -12,7 +12,7 @@ interface Deps {
   vault: Pick<Vault, 'findGrant' | 'listCompanies' | 'loadGrant'>
   /** Absent if the gateway has no client credentials. */
   oauth: Pick<OAuthClient, 'installedLocations'> | undefined
-  now: () => number
+  clock: Clock
   log: BaseLogger
 }
 
@@ -25,12 +25,12 @@ const companyUnknown = () =>
  * Finds the company of a location for an install webhook without `companyId`. HighLevel sends such webhooks when an app
  * is installed for future locations as well.
  */
-export function createFindCompany({ vault, oauth, now, log }: Deps) {
+export function createFindCompany({ vault, oauth, clock, log }: Deps) {
   /** `undefined`: the locations of the company cannot be listed now. */
   const hasLocation = async (companyId: string, locationId: string): Promise<boolean | undefined> => {
     try {
       const company = await vault.loadGrant(`company:${companyId}`)
-      if (oauth === undefined || company === undefined || !isUsable(company, now())) return undefined
+      if (oauth === undefined || company === undefined || !isUsable(company, clock.now())) return undefined
       return (await oauth.installedLocations(company.tokens.accessToken, companyId)).includes(locationId)
     } catch (err) {
       log.warn({ companyId, err }, 'the locations of a company cannot be listed')
@@ -56,7 +56,7 @@ export function createFindCompany({ vault, oauth, now, log }: Deps) {
     const [first, ...others] = await vault.listCompanies()
     if (first === undefined) return undefined
     if (others.length === 0) return { companyId: first, isCertain: false }
-    const timeout = sleep(ANSWER_WITHIN_MS, undefined, { ref: false }).then(() => Promise.reject(companyUnknown()))
+    const timeout = clock.sleep(ANSWER_WITHIN_MS, { ref: false }).then(() => Promise.reject(companyUnknown()))
     const companyId = await Promise.race([searchCompanies([first, ...others], locationId), timeout])
     return companyId === undefined ? undefined : { companyId, isCertain: true }
   }

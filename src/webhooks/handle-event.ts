@@ -2,6 +2,7 @@ import type { BaseLogger } from 'pino'
 import { type Grant, isUsable, type Subject } from '../grants/grant.ts'
 import { VERIFY_EVERY_MS } from '../grants/renewal/schedule.ts'
 import type { Vault } from '../grants/vault/vault.ts'
+import type { Clock } from '../shared/clock.ts'
 import { EVENT_ID_KEPT_MS, type WebhookEvent } from './event.ts'
 import type { FindCompany } from './find-company.ts'
 
@@ -46,16 +47,16 @@ interface Deps {
   /** Drops the cached schemas of a location. */
   dropCachedSchemas: (locationId: string) => void
   findCompany: FindCompany
-  now: () => number
+  clock: Clock
   log: BaseLogger
 }
 
 /** Handles events. Each is safe to repeat, and an event that is older than what is stored changes nothing. */
 export function createHandleEvent(deps: Deps) {
-  const { vault, appId, dropCachedToken, dropCachedSchemas, findCompany, now, log } = deps
+  const { vault, appId, dropCachedToken, dropCachedSchemas, findCompany, clock, log } = deps
 
   /** Caps a time at now: if HighLevel's clock is ahead, the event must not seem newer than events that follow it. */
-  const notAhead = (timestamp = now()) => Math.min(timestamp, now())
+  const notAhead = (timestamp = clock.now()) => Math.min(timestamp, clock.now())
 
   /**
    * If the location's company is connected, the renewal worker mints the location's token at once. If not, the location
@@ -70,9 +71,9 @@ export function createHandleEvent(deps: Deps) {
         : { companyId: event.companyId, isCertain: true }
     if (companyId === undefined) return false
     const company = await vault.loadGrant(`company:${companyId}`)
-    const isReady = company !== undefined && company.state !== 'uninstalled' && isUsable(company, now())
+    const isReady = company !== undefined && company.state !== 'uninstalled' && isUsable(company, clock.now())
     // If the company is a guess, the token is minted on the first call only: a refused mint would raise an alarm.
-    const schedule = { dueAt: isReady && isCertain ? now() : null, waitsForCompany: !isReady }
+    const schedule = { dueAt: isReady && isCertain ? clock.now() : null, waitsForCompany: !isReady }
     return vault.addMintedLocation(locationId, companyId, notAhead(timestamp), schedule)
   }
 
@@ -93,7 +94,7 @@ export function createHandleEvent(deps: Deps) {
    * process can carry out. If HighLevel has ended the grant, the uninstall is confirmed. Otherwise the grant is kept.
    */
   const verifyUninstall = async (event: WebhookEvent, isRepeated: boolean): Promise<Change> => {
-    const [subject, at] = [subjectOf(event), now()]
+    const [subject, at] = [subjectOf(event), clock.now()]
     const grant = subject && (await vault.loadGrant(subject))
     if (grant === undefined || grant.kind === 'private' || grant.state === 'uninstalled') return false
     // The same bytes may report another uninstall, so they count again. But HighLevel is not asked again for each.
@@ -113,7 +114,7 @@ export function createHandleEvent(deps: Deps) {
   return async function handleEvent(event: WebhookEvent): Promise<EventResult> {
     if (schemaEvents.has(event.type)) {
       // Nothing is stored, and nothing has to be: if an event is lost, the cached schema is still fetched again within minutes.
-      if (event.locationId === undefined || now() - (event.timestamp ?? now()) > SCHEMA_REFRESHED_AFTER_MS)
+      if (event.locationId === undefined || clock.now() - (event.timestamp ?? clock.now()) > SCHEMA_REFRESHED_AFTER_MS)
         return 'ignored'
       dropCachedSchemas(event.locationId)
       return 'done'
@@ -125,7 +126,7 @@ export function createHandleEvent(deps: Deps) {
 
     const hasChanged = await applyEvent(event, isRepeated)
     // After the change: if the process dies between the two, the repeated event is applied again and changes nothing.
-    await vault.addWebhook(event.id, now() - EVENT_ID_KEPT_MS)
+    await vault.addWebhook(event.id, clock.now() - EVENT_ID_KEPT_MS)
     if (event.locationId !== undefined && hasChanged !== 'pending') {
       dropCachedToken(event.locationId)
       dropCachedSchemas(event.locationId)

@@ -2,6 +2,7 @@ import type { KeyObject } from 'node:crypto'
 import type { FastifyInstance } from 'fastify'
 import { createFailureLimit } from '../callers/rate-limit.ts'
 import { Problem, vaultUnavailable } from '../problems/problem.ts'
+import type { Clock } from '../shared/clock.ts'
 import { isTimestampAcceptable, readEvent, type WebhookEvent } from './event.ts'
 import type { EventResult, HandleEvent } from './handle-event.ts'
 import { isSignatureValid } from './signature.ts'
@@ -10,14 +11,14 @@ interface Options {
   publicKey: KeyObject
   handleEvent: HandleEvent
   count: (type: string, result: EventResult) => void
-  now: () => number
+  clock: Clock
 }
 
 const unauthenticated = (detail: string) => new Problem('unauthenticated', detail)
 
 /** Receives HighLevel's webhooks. Answers once the event is stored. After an error, HighLevel delivers the event again. */
 export default async function webhookRoutes(app: FastifyInstance, options: Options) {
-  const { publicKey, handleEvent, count, now } = options
+  const { publicKey, handleEvent, count, clock } = options
   const failures = createFailureLimit(app)
   // The signature covers the raw bytes, whatever content type they claim.
   app.removeAllContentTypeParsers()
@@ -27,7 +28,7 @@ export default async function webhookRoutes(app: FastifyInstance, options: Optio
     if (!isSignatureValid(publicKey, rawBody, signature))
       throw unauthenticated('x-ghl-signature is not HighLevel’s signature of this body')
     const event = readEvent(rawBody)
-    if (!isTimestampAcceptable(event, now()))
+    if (!isTimestampAcceptable(event, clock.now()))
       throw unauthenticated('This delivery is more than a day old, or more than five minutes ahead')
     return event
   }

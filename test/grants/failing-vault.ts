@@ -4,6 +4,7 @@ import type { Grant } from '../../src/grants/grant.ts'
 import { createPendingSaves } from '../../src/grants/pending-saves.ts'
 import type { GrantStore } from '../../src/grants/vault/vault.ts'
 import { openLog } from '../../src/observability/log.ts'
+import { systemClock } from '../../src/shared/clock.ts'
 import { openStore } from '../support/stores.ts'
 import { install, issuedGrant } from './issued-grants.ts'
 
@@ -34,7 +35,7 @@ export async function openFailingVault(t: Test) {
     vault,
     url: database.url,
     lines,
-    saves: createPendingSaves(store, log),
+    saves: createPendingSaves(store, log, systemClock),
     /** Makes this many of the next writes fail. */
     failNextWrites: (times: number) => interceptors.push(...Array.from({ length: times }, () => fail)),
     /** Lets the test run the next write by itself, and then reports it as failed. */

@@ -3,7 +3,7 @@ import pg from 'pg'
 import type { Test } from 'tap'
 import type { VaultKey } from '../../src/grants/vault/cipher.ts'
 import { openVault } from '../../src/grants/vault/open.ts'
-import { createClock } from './clock.ts'
+import { createClock, withWallTime } from './clock.ts'
 import { type Scope, temporaryFolder } from './harness.ts'
 import { NO_POSTGRES, postgresDatabase } from './postgres.ts'
 
@@ -47,7 +47,7 @@ export async function openStore(t: Test, name: StoreName) {
     url,
     clock,
     async open(...keys: VaultKey[]) {
-      const vault = await openVault(url, keys.length > 0 ? keys : [key('k1', 1)], { now: clock.now })
+      const vault = await openVault(url, keys.length > 0 ? keys : [key('k1', 1)], { clock: withWallTime(clock.now) })
       t.teardown(() => vault.close())
       return vault
     },

@@ -3,6 +3,7 @@ import { Compile } from 'typebox/compile'
 import { type Answer, type Call, createCallRecord, type Send } from '../../highlevel/call.ts'
 import { createWriteState, isRefusal } from '../../highlevel/write-outcome.ts'
 import { Problem } from '../../problems/problem.ts'
+import type { Clock } from '../../shared/clock.ts'
 import type { Subject } from '../grant.ts'
 import { readRefusal, type TokenRequestKind } from './read-refusal.ts'
 import { TokenRefusal } from './token-refusal.ts'
@@ -24,7 +25,7 @@ interface Options {
   clientId: string
   clientSecret: string
   redirectUri: string
-  now: () => number
+  clock: Clock
   /** Called with the path when an answer belongs to another call. */
   onMismatchedAnswer: (path: string) => void
 }
@@ -58,12 +59,12 @@ const isKnownNotApplied = (failure: unknown, wasSent: boolean): boolean =>
   (failure instanceof TokenRefusal && failure.kind !== 'in-progress' && isRefusal(failure.status)) ||
   (failure instanceof Problem && failure.extras.upstream?.status === 429)
 
-const toCall = ({ path, form, accessToken }: TokenRequest): Call => ({
+const toCall = ({ path, form, accessToken }: TokenRequest, startedAt: number): Call => ({
   method: form ? 'POST' : 'GET',
   path,
   ...(form && { body: new URLSearchParams(form).toString(), contentType: 'application/x-www-form-urlencoded' }),
   ...(accessToken !== undefined && { authorization: `Bearer ${accessToken}` }),
-  deadlineAt: performance.now() + TOKEN_CALL_TIMEOUT_MS,
+  deadlineAt: startedAt + TOKEN_CALL_TIMEOUT_MS,
   callRecord: createCallRecord(),
   write: createWriteState(),
   isSent: false
@@ -74,17 +75,18 @@ const toCall = ({ path, form, accessToken }: TokenRequest): Call => ({
  * usable answer comes.
  */
 export function createOAuthClient(send: Send, options: Options) {
-  const { clientId, clientSecret, redirectUri, now, onMismatchedAnswer } = options
+  const { clientId, clientSecret, redirectUri, clock, onMismatchedAnswer } = options
+  const newCall = (tokenRequest: TokenRequest) => toCall(tokenRequest, clock.monotonic())
 
-  const request = async (tokenRequest: TokenRequest, call = toCall(tokenRequest)): Promise<unknown> => {
+  const request = async (tokenRequest: TokenRequest, call = newCall(tokenRequest)): Promise<unknown> => {
     const { kind, form, accessToken } = tokenRequest
     const answer = await send(call)
     if (answer.status < 200 || answer.status >= 300) throw readRefusal(kind, answer, form, accessToken)
     return parse(answer)
   }
 
-  const requestTokens = async (tokenRequest: TokenRequest, call = toCall(tokenRequest)): Promise<TokenResponse> => {
-    const issuedAt = now()
+  const requestTokens = async (tokenRequest: TokenRequest, call = newCall(tokenRequest)): Promise<TokenResponse> => {
+    const issuedAt = clock.now()
     const response = readTokenResponse(await request(tokenRequest, call), issuedAt)
     if (response === undefined) throw new Problem('upstream-unreadable', 'HighLevel’s token answer contains no token')
     if (!isMismatched(response, tokenRequest)) return response
@@ -110,7 +112,7 @@ export function createOAuthClient(send: Send, options: Options) {
 
     /** Rejects with an UnknownOutcome if HighLevel may have spent the refresh token and no new tokens arrived. */
     async refresh(refreshToken: string, subject: Subject): Promise<TokenResponse> {
-      const requestedAt = now()
+      const requestedAt = clock.now()
       const isCompany = subject.startsWith('company:')
       const id = subject.slice(subject.indexOf(':') + 1)
       const form = {
@@ -122,7 +124,7 @@ export function createOAuthClient(send: Send, options: Options) {
       }
       const owner = isCompany ? { companyId: id } : { locationId: id }
       const tokenRequest: TokenRequest = { kind: 'refresh', path: '/oauth/token', form, owner }
-      const call = toCall(tokenRequest)
+      const call = newCall(tokenRequest)
       try {
         return await requestTokens(tokenRequest, call)
       } catch (failure) {

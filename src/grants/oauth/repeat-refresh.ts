@@ -1,9 +1,10 @@
+import type { Clock } from '../../shared/clock.ts'
 import { GRACE_MS } from '../renewal/schedule.ts'
 import { mayEndGrant, TokenRefusal } from './token-refusal.ts'
 import { UnknownOutcome } from './unknown-outcome.ts'
 
 /** After this long without an answer the refresh is sent again: early enough for several answers within the grace. */
-const SILENCE_MS = 14_000
+export const SILENCE_MS = 14_000
 /** If these bring no tokens, the renewal worker repeats the refresh every few seconds while the grace lasts. */
 const MAX_ATTEMPTS = 3
 
@@ -28,20 +29,20 @@ function combineFailures(failures: readonly unknown[]): unknown {
  * the grace HighLevel answers with the same tokens. Earlier attempts stay open, and the first tokens to arrive are used.
  * A refusal counts only if no attempt brings tokens.
  */
-export function repeatRefresh<Answer>(refresh: () => Promise<Answer>, silenceMs = SILENCE_MS): Promise<Answer> {
-  const startedAt = performance.now()
+export function repeatRefresh<Answer>(refresh: () => Promise<Answer>, clock: Clock): Promise<Answer> {
+  const startedAt = clock.monotonic()
 
   const attempt = async (attemptsLeft: number): Promise<Answer> => {
     const answer = refresh()
     if (attemptsLeft === 1) return answer
     const { promise: silence, resolve } = Promise.withResolvers<'silence'>()
     // After the process was suspended, the timer fires before an answer that has already arrived is read.
-    const timer = setTimeout(() => setImmediate(resolve, 'silence'), silenceMs)
+    const timer = clock.after(SILENCE_MS, () => setImmediate(resolve, 'silence'))
     const isSilent = (await Promise.race([answer.catch(() => undefined), silence])) === 'silence'
-    clearTimeout(timer)
+    clock.cancel(timer)
 
     // The process was suspended beyond the grace: repeating is of no use, but the answer may still arrive.
-    if (performance.now() - startedAt >= GRACE_MS) return answer
+    if (clock.monotonic() - startedAt >= GRACE_MS) return answer
     if (isSilent) {
       return Promise.any([answer, attempt(attemptsLeft - 1)]).catch((error: unknown) => {
         throw error instanceof AggregateError ? combineFailures(error.errors) : error

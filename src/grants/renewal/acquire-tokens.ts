@@ -1,5 +1,6 @@
 import type { ProblemCode } from '../../problems/catalog.ts'
 import { Problem } from '../../problems/problem.ts'
+import type { Clock } from '../../shared/clock.ts'
 import { type Grant, type GrantKind, isUsable, type Lease, type Subject } from '../grant.ts'
 import type { OAuthClient, TokenResponse } from '../oauth/oauth-client.ts'
 import { repeatRefresh } from '../oauth/repeat-refresh.ts'
@@ -32,15 +33,20 @@ interface Deps {
   /** Absent if the gateway has no client credentials. Nothing can be renewed then. */
   oauth: OAuthClient | undefined
   recover: Recover
-  now: () => number
+  clock: Clock
 }
 
 /** Gets new tokens in the way of each kind of grant: `oauth` by a refresh, `minted` with the token of the company. */
-export function createAcquireTokens({ vault, saves, oauth, recover, now }: Deps): AcquireTokens {
+export function createAcquireTokens({ vault, saves, oauth, recover, clock }: Deps): AcquireTokens {
   /** The company's grant, with a usable token. `refused`: the company's access token that HighLevel has just refused. */
   const loadCompany = async (subject: Subject, renew: Renew, refused?: string): Promise<Grant> => {
     const company = await saves.load(subject)
-    if (company !== undefined && company.state !== 'uninstalled' && refused === undefined && isUsable(company, now()))
+    if (
+      company !== undefined &&
+      company.state !== 'uninstalled' &&
+      refused === undefined &&
+      isUsable(company, clock.now())
+    )
       return company
     return renew(subject, refused).catch((cause) => {
       throw (cause instanceof Problem && companyRefusals[cause.code]) || cause
@@ -53,7 +59,8 @@ export function createAcquireTokens({ vault, saves, oauth, recover, now }: Deps)
     const mintWith = async (company: Grant): Promise<TokenResponse> => {
       const minted = await api.mint(company.tokens?.accessToken ?? '', companyId, subject.slice('location:'.length))
       // If the vault cannot record it now, the next mint does.
-      if (!company.verified) await vault.markVerified(companySubject, company.generation, now()).catch(() => undefined)
+      if (!company.verified)
+        await vault.markVerified(companySubject, company.generation, clock.now()).catch(() => undefined)
       return minted
     }
 
@@ -67,7 +74,7 @@ export function createAcquireTokens({ vault, saves, oauth, recover, now }: Deps)
   }
 
   const refresh = async (api: OAuthClient, subject: Subject, refreshToken: string): Promise<TokenResponse> => {
-    const issued = await repeatRefresh(() => api.refresh(refreshToken, subject))
+    const issued = await repeatRefresh(() => api.refresh(refreshToken, subject), clock)
     // If the answer has no new refresh token, the old one stays valid (RFC 6749, section 6).
     return { ...issued, tokens: { refreshToken, ...issued.tokens } }
   }

@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { BaseLogger } from 'pino'
+import type { Clock } from '../../shared/clock.ts'
 
 const FIRST_PAUSE_MS = 100
 const LONGEST_PAUSE_MS = 5_000
@@ -7,13 +7,14 @@ const LONGEST_PAUSE_MS = 5_000
 const MAX_TRIES = 120
 
 interface Deps {
+  clock: Clock
   log: BaseLogger
   /** Aborted when the process shuts down: each piece of work then gets one last try. */
   ending: AbortSignal
 }
 
 /** Retries work that has to follow a save, such as rescheduling a company's locations, until the vault accepts it. */
-export function createBackgroundRetries({ log, ending }: Deps) {
+export function createBackgroundRetries({ clock, log, ending }: Deps) {
   const running = new Set<Promise<void>>()
 
   const retry = async (message: string, work: () => Promise<unknown>): Promise<void> => {
@@ -27,7 +28,7 @@ export function createBackgroundRetries({ log, ending }: Deps) {
         log.warn({ err, isLast }, message)
         if (isLast) return
       }
-      await sleep(pauseMs)
+      await clock.sleep(pauseMs)
       pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)
     }
   }

@@ -1,5 +1,6 @@
 import type { BaseLogger } from 'pino'
 import { Problem } from '../../problems/problem.ts'
+import type { Clock } from '../../shared/clock.ts'
 import { type Grant, type GrantState, isUsable, type Lease, type RenewalFailure } from '../grant.ts'
 import { type RefusalKind, TokenRefusal } from '../oauth/token-refusal.ts'
 import { causeOf, UnknownOutcome } from '../oauth/unknown-outcome.ts'
@@ -15,7 +16,7 @@ type FailedState = Extract<GrantState, 'backing-off' | 'paused' | 'reconnect-req
 interface Deps {
   vault: Pick<GrantStore, 'recordFailure' | 'confirmUninstall'>
   saves: Pick<PendingSaves, 'load'>
-  now: () => number
+  clock: Clock
   log: BaseLogger
   count: (result: RenewalResult) => void
 }
@@ -74,21 +75,22 @@ const unknownSince = ({ kind, priorIntentAt }: Grant, failure: unknown): number 
   kind !== 'oauth' ? null : failure instanceof UnknownOutcome ? failure.requestedAt : priorIntentAt
 
 /** Records failed renewals. A grant ends only if nothing is left that could renew it: see `stateAfter`. */
-export function createFailureHandler({ vault, saves, now, log, count }: Deps) {
+export function createFailureHandler({ vault, saves, clock, log, count }: Deps) {
   const toRecord = (grant: Grant, failure: unknown): RenewalFailure & { state: FailedState } => {
     const cause = causeOf(failure)
     const refusal = cause instanceof TokenRefusal ? cause : undefined
     const state = refusal ? stateAfter[refusal.kind] : 'backing-off'
-    const stateSince = grant.state === state ? grant.stateSince : now()
+    const stateSince = grant.state === state ? grant.stateSince : clock.now()
     const intentAt = unknownSince(grant, failure)
     return {
       state,
       stateSince,
       stateReason: stateReasonOf(cause),
       failures: grant.failures + 1,
-      triedAt: now(),
+      triedAt: clock.now(),
       intentAt,
-      dueAt: state === 'reconnect-required' ? reviewAt(refusal, now()) : retryAt(stateSince, now(), intentAt)
+      dueAt:
+        state === 'reconnect-required' ? reviewAt(refusal, clock.now()) : retryAt(stateSince, clock.now(), intentAt)
     }
   }
 
@@ -108,7 +110,7 @@ export function createFailureHandler({ vault, saves, now, log, count }: Deps) {
   const isUninstalled = async ({ subject }: Grant, { state }: RenewalFailure): Promise<boolean> => {
     if (state !== 'reconnect-required') return false
     try {
-      const isConfirmed = await vault.confirmUninstall(subject, now())
+      const isConfirmed = await vault.confirmUninstall(subject, clock.now())
       if (isConfirmed) log.info({ subject }, 'HighLevel confirms that the app was uninstalled')
       return isConfirmed
     } catch (err) {
@@ -125,7 +127,7 @@ export function createFailureHandler({ vault, saves, now, log, count }: Deps) {
     async handle(grant: Grant, lease: Lease, error: unknown): Promise<Grant> {
       const cause = causeOf(error)
       const failure = toRecord(grant, error)
-      const at = now()
+      const at = clock.now()
       const retryAfterSeconds = secondsUntil(callMayRetryAt(failure, at), at)
       const problem = problems[failure.state](failure.stateSince, retryAfterSeconds, cause)
       try {
@@ -135,7 +137,8 @@ export function createFailureHandler({ vault, saves, now, log, count }: Deps) {
           throw problem
         }
         const current = await saves.load(grant.subject)
-        if (current !== undefined && current.generation !== grant.generation && isUsable(current, now())) return current
+        if (current !== undefined && current.generation !== grant.generation && isUsable(current, clock.now()))
+          return current
       } catch (err) {
         if (err !== problem) log.warn({ subject: grant.subject, err }, 'a failed renewal could not be recorded')
       }

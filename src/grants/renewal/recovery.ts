@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { Problem } from '../../problems/problem.ts'
+import type { Clock } from '../../shared/clock.ts'
 import type { Grant, Lease } from '../grant.ts'
 import { mayEndGrant, type TokenRefusal, toInvalidGrant } from '../oauth/token-refusal.ts'
 import type { PendingSaves } from '../pending-saves.ts'
@@ -34,7 +34,7 @@ export type Recover = (refused: RefusedRefresh) => Promise<AcquiredTokens | Gran
 
 interface Deps {
   saves: Pick<PendingSaves, 'load'>
-  now: () => number
+  clock: Clock
   /** Aborted when the process shuts down: another process can do the waiting. */
   ending: AbortSignal
 }
@@ -43,16 +43,16 @@ interface Deps {
 const othersAskedAt = (stored: Grant, lease: Lease): number | null =>
   stored.leaseOwner === lease.owner ? stored.priorIntentAt : (stored.intentAt ?? stored.priorIntentAt)
 
-export function createRecovery({ saves, now, ending }: Deps): Recover {
+export function createRecovery({ saves, clock, ending }: Deps): Recover {
   /** Returns a check whether the wait is over, by either clock: the wall clock may be set back during the wait. */
   const waitUntil = (at: number, longestMs: number) => {
-    const startedAt = performance.now()
-    return () => now() >= at || performance.now() - startedAt >= longestMs
+    const startedAt = clock.monotonic()
+    return () => clock.now() >= at || clock.monotonic() - startedAt >= longestMs
   }
 
   const pause = async (): Promise<void> => {
     if (ending.aborted) throw new Problem('shutting-down', 'The gateway process shut down during a renewal')
-    await sleep(POLL_MS)
+    await clock.sleep(POLL_MS)
   }
 
   /**
@@ -67,7 +67,8 @@ export function createRecovery({ saves, now, ending }: Deps): Recover {
       if (stored === undefined || stored.generation !== claimed.generation)
         return stored ?? { ...claimed, tokens: null }
       const askedAt = othersAskedAt(stored, lease)
-      if (askedAt === null || isTooLong() || (now() >= askedAt + GRACE_MS && haveOthersRetried())) return undefined
+      if (askedAt === null || isTooLong() || (clock.now() >= askedAt + GRACE_MS && haveOthersRetried()))
+        return undefined
       await pause()
     }
   }
@@ -77,10 +78,10 @@ export function createRecovery({ saves, now, ending }: Deps): Recover {
     first: TokenRefusal,
     repeat: () => Promise<AcquiredTokens>
   ): Promise<AcquiredTokens | TokenRefusal> => {
-    const isGraceOver = waitUntil(now() + GRACE_MS, GRACE_MS)
+    const isGraceOver = waitUntil(clock.now() + GRACE_MS, GRACE_MS)
     let refusal = first
     while (refusal.kind === 'unrecognized' && !isGraceOver()) {
-      const isDue = waitUntil(now() + REPEAT_EVERY_MS, REPEAT_EVERY_MS)
+      const isDue = waitUntil(clock.now() + REPEAT_EVERY_MS, REPEAT_EVERY_MS)
       while (!isDue()) await pause()
       try {
         return await repeat()

@@ -1,6 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { BaseLogger } from 'pino'
 import { Problem, vaultUnavailable } from '../../problems/problem.ts'
+import type { Clock } from '../../shared/clock.ts'
 import { createSingleFlight } from '../../shared/single-flight.ts'
 import { type Grant, type IssuedGrant, isUsable, type Lease, type Subject } from '../grant.ts'
 import type { Leases } from '../leases.ts'
@@ -30,7 +30,7 @@ interface Deps {
   leases: Pick<Leases, 'create' | 'keepAlive'>
   acquireTokens: AcquireTokens
   failureHandler: FailureHandler
-  now: () => number
+  clock: Clock
   log: BaseLogger
   /** Aborted when the process shuts down: no renewal is started then, and none of another process is waited for. */
   ending: AbortSignal
@@ -47,7 +47,7 @@ const notConnected = () => new Problem('location-not-connected', 'This location 
  * has been lost by then (docs/tokens.md).
  */
 export function createRenewal(deps: Deps) {
-  const { vault, saves, leases, acquireTokens, failureHandler, now, log, ending, count, onRenewed } = deps
+  const { vault, saves, leases, acquireTokens, failureHandler, clock, log, ending, count, onRenewed } = deps
   const singleFlight = createSingleFlight<Grant>()
   const workerRenewals = new Set<Promise<unknown>>()
 
@@ -65,7 +65,7 @@ export function createRenewal(deps: Deps) {
       kind,
       scopes,
       tokens: hasRotated ? { ...tokens, previousRefreshToken: spent } : tokens,
-      stateSince: grant.state === 'connected' ? grant.stateSince : now(),
+      stateSince: grant.state === 'connected' ? grant.stateSince : clock.now(),
       verified: grant.verified && !isForced,
       dueAt: renewAt(tokens)
     }
@@ -92,7 +92,7 @@ export function createRenewal(deps: Deps) {
       saved.then(stopKeepAlive, stopKeepAlive)
     }
     // The grant may have been removed meanwhile.
-    if (current === undefined || !isUsable(current, now())) throw notConnected()
+    if (current === undefined || !isUsable(current, clock.now())) throw notConnected()
     onRenewed(current, saved)
     return current
   }
@@ -102,15 +102,15 @@ export function createRenewal(deps: Deps) {
       const grant = await saves.load(subject)
       if (grant === undefined || grant.state === 'uninstalled') throw notConnected()
       const isRefused = refused !== undefined && grant.tokens?.accessToken === refused
-      if (isUsable(grant, now()) && !isRefused) return grant
-      if (isRefused && wasJustForced(grant, now())) return grant
-      assertRetryDue(grant, now())
+      if (isUsable(grant, clock.now()) && !isRefused) return grant
+      if (isRefused && wasJustForced(grant, clock.now())) return grant
+      assertRetryDue(grant, clock.now())
 
       const lease = leases.create()
       const claimed = await claim(grant, lease)
       if (claimed !== undefined) return renewUnderLease(claimed, lease, isRefused)
       // Another process holds the lease or has just saved. Wait, then read again: what was read before is stale.
-      await sleep(POLL_MS * (1 + Math.random()))
+      await clock.sleep(POLL_MS * (1 + Math.random()))
     }
     throw new Problem('shutting-down', 'This process takes no new calls', { retryAfterSeconds: 1 })
   }

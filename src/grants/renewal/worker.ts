@@ -1,4 +1,5 @@
 import type { BaseLogger } from 'pino'
+import type { Clock } from '../../shared/clock.ts'
 import type { Grant, Lease } from '../grant.ts'
 import type { Leases } from '../leases.ts'
 import type { GrantStore } from '../vault/vault.ts'
@@ -16,7 +17,7 @@ interface Deps {
   vault: Pick<GrantStore, 'claimDue' | 'claimUnknownOutcome' | 'clearFutureTimes'>
   leases: Pick<Leases, 'create'>
   renewClaimed: (grant: Grant, lease: Lease) => Promise<void>
-  now: () => number
+  clock: Clock
   log: BaseLogger
 }
 
@@ -68,7 +69,7 @@ function createPool(concurrency: number, claim: Claim, { leases, renewClaimed, l
  * HighLevel's grace. So these grants have a worker pool of their own and do not wait behind a thousand others.
  */
 export function startRenewalWorker(deps: Deps) {
-  const { vault, now, log } = deps
+  const { vault, clock, log } = deps
   const pools = [
     createPool(UNKNOWN_OUTCOME_CONCURRENCY, (lease) => vault.claimUnknownOutcome(lease, lease.at - GRACE_MS), deps),
     createPool(DUE_CONCURRENCY, (lease) => vault.claimDue(lease), deps)
@@ -77,9 +78,9 @@ export function startRenewalWorker(deps: Deps) {
     for (const pool of pools) pool.start()
   }
   const clearFutureTimes = () => {
-    vault.clearFutureTimes(now()).catch((err) => log.debug({ err }, 'times in the future could not be cleared'))
+    vault.clearFutureTimes(clock.now()).catch((err) => log.debug({ err }, 'times in the future could not be cleared'))
   }
-  const timers = [setInterval(start, CHECK_EVERY_MS), setInterval(clearFutureTimes, CLEAR_FUTURE_TIMES_EVERY_MS)]
+  const timers = [clock.every(CHECK_EVERY_MS, start), clock.every(CLEAR_FUTURE_TIMES_EVERY_MS, clearFutureTimes)]
   clearFutureTimes()
   start()
 
@@ -87,7 +88,7 @@ export function startRenewalWorker(deps: Deps) {
     /** Claims nothing more. Renewals in progress go on. */
     stop(): void {
       for (const pool of pools) pool.stop()
-      for (const timer of timers) clearInterval(timer)
+      for (const timer of timers) clock.cancel(timer)
     },
     /** Resolves when the renewals in progress have ended. */
     async settled(): Promise<void> {

@@ -1,4 +1,5 @@
 import type { Kysely, Selectable } from 'kysely'
+import type { Clock } from '../../shared/clock.ts'
 import type { Tables } from './tables.ts'
 import type { ApiKey, ApiKeyStore } from './vault.ts'
 
@@ -12,14 +13,14 @@ const toApiKey = (row: Selectable<Tables['api_keys']>): ApiKey => ({
 })
 
 /** API keys, of which the vault sees only hashes. */
-export const createApiKeyStore = (db: Kysely<Tables>, now: () => number): ApiKeyStore => ({
+export const createApiKeyStore = (db: Kysely<Tables>, clock: Pick<Clock, 'now'>): ApiKeyStore => ({
   async findKey(hash) {
     const row = await db.selectFrom('api_keys').selectAll().where('hash', '=', hash).executeTakeFirst()
     return row && toApiKey(row)
   },
 
   async addKey({ id, name, hash, locations }) {
-    const row = { id, name, hash, locations: JSON.stringify(locations), created_at: now(), revoked_at: null }
+    const row = { id, name, hash, locations: JSON.stringify(locations), created_at: clock.now(), revoked_at: null }
     await db.insertInto('api_keys').values(row).execute()
   },
 
@@ -31,7 +32,7 @@ export const createApiKeyStore = (db: Kysely<Tables>, now: () => number): ApiKey
   async revokeKey(id) {
     const result = await db
       .updateTable('api_keys')
-      .set(({ fn, val }) => ({ revoked_at: fn.coalesce('revoked_at', val(now())) }))
+      .set(({ fn, val }) => ({ revoked_at: fn.coalesce('revoked_at', val(clock.now())) }))
       .where('id', '=', id)
       .executeTakeFirst()
     return result.numUpdatedRows === 1n

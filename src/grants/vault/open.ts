@@ -1,5 +1,6 @@
 import { Kysely } from 'kysely'
 import type { BaseLogger } from 'pino'
+import { type Clock, systemClock } from '../../shared/clock.ts'
 import { createApiKeyStore } from './api-keys.ts'
 import { type Cipher, CipherError, createCipher, type VaultKey } from './cipher.ts'
 import { type Database, OpenError, type Purpose, withAttempts } from './database.ts'
@@ -44,24 +45,24 @@ async function verifyKeys(db: Kysely<Tables>, cipher: Cipher) {
 }
 
 interface Options {
-  now?: () => number
+  clock?: Clock
   /** Default `serving`. */
   purpose?: Purpose
   log?: Pick<BaseLogger, 'debug'>
 }
 
 /** Imports the driver only when it is used: each one costs a good part of the start-up time. */
-async function openDatabase(url: string, purpose: Purpose, log: Options['log']): Promise<Database> {
+async function openDatabase(url: string, purpose: Purpose, clock: Clock, log: Options['log']): Promise<Database> {
   if (url.startsWith('sqlite:')) {
     const { openSqlite } = await import('./sqlite.ts')
-    return openSqlite(url.slice('sqlite:'.length), purpose)
+    return openSqlite(url.slice('sqlite:'.length), purpose, clock)
   }
   const { openPostgres } = await import('./postgres.ts')
   return openPostgres(url, purpose, log)
 }
 
-async function prepare(url: string, cipher: Cipher, log: Options['log']): Promise<void> {
-  const database = await openDatabase(url, 'setup', log)
+async function prepare(url: string, cipher: Cipher, clock: Clock, log: Options['log']): Promise<void> {
+  const database = await openDatabase(url, 'setup', clock, log)
   const db = new Kysely<Tables>({ dialect: database.dialect })
   try {
     await database.attempt(() => migrate(db, database.lockTables))
@@ -79,15 +80,15 @@ async function prepare(url: string, cipher: Cipher, log: Options['log']): Promis
 export async function openVault(
   url: string,
   keys: readonly VaultKey[],
-  { now = Date.now, purpose = 'serving', log }: Options = {}
+  { clock = systemClock, purpose = 'serving', log }: Options = {}
 ): Promise<Vault> {
   const cipher = createCipher(keys)
   const rethrow = (error: unknown) => {
     throw error instanceof CipherError || error instanceof SchemaError ? error : new OpenError(url, error)
   }
-  await prepare(url, cipher, log).catch(rethrow)
+  await prepare(url, cipher, clock, log).catch(rethrow)
 
-  const database = await openDatabase(url, purpose, log)
+  const database = await openDatabase(url, purpose, clock, log)
   const db = new Kysely<Tables>({ dialect: database.dialect })
   const methods: Omit<Vault, 'close'> = {
     ...createGrantQueries(db, cipher),
@@ -96,8 +97,8 @@ export async function openVault(
     ...createGrantUninstalls(db),
     ...createTokenStatus(db),
     ...createRekey(db, cipher),
-    ...createApiKeyStore(db, now),
-    ...createWebhookStore(db, now),
+    ...createApiKeyStore(db, clock),
+    ...createWebhookStore(db, clock),
     ping: async () => void (await db.selectFrom('grants').select('subject').limit(1).execute()),
     // Matches no row, and is still refused if the database is read-only.
     assertWritable: async () => void (await db.updateTable('vault_keys').set({ id: '' }).where('id', '=', '').execute())

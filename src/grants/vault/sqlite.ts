@@ -1,8 +1,8 @@
 import { chmodSync, closeSync, existsSync, mkdirSync, openSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import BetterSqlite from 'better-sqlite3'
 import { type DialectAdapter, type Kysely, type MigrationLockOptions, SqliteAdapter, SqliteDialect, sql } from 'kysely'
+import type { Clock } from '../../shared/clock.ts'
 import type { Database, Purpose } from './database.ts'
 
 /**
@@ -65,7 +65,7 @@ function restrictToOwner(file: string): void {
   }
 }
 
-export function openSqlite(path: string, purpose: Purpose): Database {
+export function openSqlite(path: string, purpose: Purpose, clock: Clock): Database {
   const file = resolve(path)
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
   restrictToOwner(file)
@@ -84,11 +84,11 @@ export function openSqlite(path: string, purpose: Purpose): Database {
         throw new Error(`The vault file was deleted or replaced: ${file}`)
     },
     async attempt(work) {
-      for (const giveUpAt = performance.now() + RETRY_FOR_MS[purpose]; ; await sleep(RETRY_PAUSE_MS)) {
+      for (const giveUpAt = clock.monotonic() + RETRY_FOR_MS[purpose]; ; await clock.sleep(RETRY_PAUSE_MS)) {
         try {
           return await work()
         } catch (error) {
-          if (!isBusy(error) || performance.now() > giveUpAt) throw error
+          if (!isBusy(error) || clock.monotonic() > giveUpAt) throw error
         }
       }
     }

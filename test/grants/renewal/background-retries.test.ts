@@ -1,23 +1,27 @@
 import t from 'tap'
 import { createBackgroundRetries } from '../../../src/grants/renewal/background-retries.ts'
 import { openLog } from '../../../src/observability/log.ts'
+import { createClock } from '../../support/clock.ts'
 
 function setup() {
   const lines: string[] = []
   const { log } = openLog('debug', { write: (line: string) => void lines.push(line) })
   const ending = new AbortController()
-  return { lines, ending, ...createBackgroundRetries({ log, ending: ending.signal }) }
+  const clock = createClock()
+  return { lines, ending, clock, ...createBackgroundRetries({ clock, log, ending: ending.signal }) }
 }
 
 t.test('work that fails is repeated until it succeeds, and drain waits for it', async (t) => {
-  const { start, drain, lines } = setup()
+  const { start, drain, clock, lines } = setup()
   let tries = 0
 
   start('the locations could not be rescheduled', async () => {
     tries += 1
     if (tries < 3) throw new Error('the vault is down')
   })
-  await drain()
+  const drained = drain()
+  await clock.pass(1_000)
+  await drained
 
   t.equal(tries, 3)
   t.match(

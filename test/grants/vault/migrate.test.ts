@@ -5,6 +5,7 @@ import { createCipher } from '../../../src/grants/vault/cipher.ts'
 import { grantsAndKeys } from '../../../src/grants/vault/migrations/001-grants-and-keys.ts'
 import { openPostgres } from '../../../src/grants/vault/postgres.ts'
 import { openSqlite } from '../../../src/grants/vault/sqlite.ts'
+import { systemClock } from '../../../src/shared/clock.ts'
 import { key, onEachStore, type Store } from '../../support/stores.ts'
 import { install, issuedGrant, ONE, tokens } from '../issued-grants.ts'
 
@@ -13,7 +14,9 @@ const FIRST = { '001-grants-and-keys': grantsAndKeys }
 /** Creates the tables of an earlier release, with an OAuth grant and a private one. */
 async function createEarlierTables({ url }: Store) {
   const path = url.slice('sqlite:'.length)
-  const { dialect } = url.startsWith('sqlite:') ? openSqlite(path, 'setup') : openPostgres(url, 'setup', undefined)
+  const { dialect } = url.startsWith('sqlite:')
+    ? openSqlite(path, 'setup', systemClock)
+    : openPostgres(url, 'setup', undefined)
   const db = new Kysely<Record<string, Record<string, unknown>>>({ dialect })
   await new Migrator({ db, provider: { getMigrations: async () => FIRST } }).migrateToLatest()
   const { seal } = createCipher([key('k1', 1)])

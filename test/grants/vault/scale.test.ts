@@ -7,6 +7,7 @@ import { openPostgres } from '../../../src/grants/vault/postgres.ts'
 import { openSqlite } from '../../../src/grants/vault/sqlite.ts'
 import type { Tables } from '../../../src/grants/vault/tables.ts'
 import { createTokenStatus } from '../../../src/grants/vault/token-status.ts'
+import { systemClock } from '../../../src/shared/clock.ts'
 import { key, onEachStore, type Store } from '../../support/stores.ts'
 import { issuedGrant, lease } from '../issued-grants.ts'
 
@@ -27,7 +28,7 @@ const insertGrants = ({ url, sql }: Store) => {
 function openRecorded({ url }: Store) {
   const queries: CompiledQuery[] = []
   const { dialect, skipsLocked } = url.startsWith('sqlite:')
-    ? openSqlite(url.slice('sqlite:'.length), 'serving')
+    ? openSqlite(url.slice('sqlite:'.length), 'serving', systemClock)
     : openPostgres(url, 'serving', undefined)
   const db = new Kysely<Tables>({ dialect, log: ({ query }) => void queries.push(query) })
   const cipher = createCipher([key('k1', 1)])
