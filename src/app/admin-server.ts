@@ -9,6 +9,7 @@ import { createServer } from '../http/server.ts'
 import validation from '../http/validation.ts'
 import logging from '../observability/request-log.ts'
 import { Problem, vaultUnavailable } from '../problems/problem.ts'
+import type { Clock } from '../shared/clock.ts'
 import { ID } from '../shared/ids.ts'
 import { healthOptions, httpOptions, type ServerOptions } from './public-server.ts'
 
@@ -31,16 +32,16 @@ const LocationsQuery = Type.Object(
 
 interface Options {
   vault: Pick<Vault, 'listLocations' | 'findGrant'>
-  now: () => number
+  clock: Clock
 }
 
 /** Lists the state of each location's grant, since when and why. Never shows a token. */
-const locationRoutes: FastifyPluginAsyncTypebox<Options> = async (app, { vault, now }) => {
+const locationRoutes: FastifyPluginAsyncTypebox<Options> = async (app, { vault, clock }) => {
   app.get('/locations', { schema: { querystring: LocationsQuery } }, async ({ query }) => {
     const page = await vault.listLocations({ ...query, limit: PAGE_SIZE }).catch((cause) => {
       throw vaultUnavailable('The database does not answer', cause)
     })
-    const locations = page.map((grant) => describeLocation(grant, now()))
+    const locations = page.map((grant) => describeLocation(grant, clock.now()))
     const next = locations.length === PAGE_SIZE ? locations.at(-1)?.id : undefined
     return {
       locations,
@@ -53,7 +54,7 @@ const locationRoutes: FastifyPluginAsyncTypebox<Options> = async (app, { vault, 
       throw vaultUnavailable('The database does not answer', cause)
     })
     if (grant === undefined) throw new Problem('location-not-connected', 'The gateway has no grant for this location')
-    return describeLocation(grant, now())
+    return describeLocation(grant, clock.now())
   })
 }
 
@@ -66,7 +67,7 @@ export async function buildAdminServer(options: ServerOptions): Promise<FastifyI
   await app.register(validation)
   await app.register(methodGuard.collectRoutes)
   await app.register(health, healthOptions(options))
-  await app.register(locationRoutes, { vault: container.vault, now: clock.now })
+  await app.register(locationRoutes, { vault: container.vault, clock })
 
   app.get('/metrics', { config: { quiet: true } }, async (_, reply) =>
     reply.header('content-type', container.metrics.contentType).send(await container.metrics.render())

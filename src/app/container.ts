@@ -57,12 +57,11 @@ const openRedis = async (url: string, log: BaseLogger, clock: Clock) =>
 
 /** Opens everything that has a lifetime: vault, Redis, connections, renewal worker. `close` closes it in order. */
 export async function openContainer(config: Config, log: BaseLogger, clock: Clock) {
-  const { now } = clock
   const { queueMax, ...limits } = config.quota
   const connections = shareConnections(openFileLimit())
   const vault = await openVault(config.vault.url, config.vault.keys, { clock, log })
   const redis = config.redisUrl === undefined ? undefined : await openRedis(config.redisUrl, log, clock)
-  const metrics = createMetrics({ countGrants: vault.countGrants, now })
+  const metrics = createMetrics({ countGrants: vault.countGrants, clock })
   const onMismatchedAnswer = (path: string) => {
     log.error({ path }, 'HighLevel’s answer belongs to another call')
     metrics.upstream.countMismatched()

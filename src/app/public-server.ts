@@ -105,12 +105,13 @@ function buildUpdateRecord({ config, container, clock }: ServerOptions) {
 const connectUrl = ({ publicServer, highLevel }: Config) =>
   highLevel.app === undefined ? undefined : `${publicServer.url}/oauth/install`
 
-export const httpOptions = ({ config, log, isDraining }: ServerOptions, maxConnections: number) => ({
+export const httpOptions = ({ config, log, clock, isDraining }: ServerOptions, maxConnections: number) => ({
   connectUrl: connectUrl(config),
   bodyLimitBytes: config.bodyLimitBytes,
   trustProxy: config.publicServer.trustProxy,
   requestDeadlineMs: config.requestDeadlineMs,
   log,
+  clock,
   isDraining,
   maxConnections
 })

@@ -1,4 +1,5 @@
 import closeWithGrace from 'close-with-grace'
+import { systemClock } from '../shared/clock.ts'
 
 /**
  * In a process that npm started, one press of Ctrl-C arrives twice: from the terminal, which signals the whole process
@@ -27,7 +28,7 @@ export function shutDownOnSignal(close: (reason: ShutdownReason) => Promise<void
   })
   for (const signal of SIGNALS) {
     process.on(signal, () => {
-      const at = performance.now()
+      const at = systemClock.monotonic()
       if (signal === first?.signal && at - first.at < DUPLICATE_MS) return
       if (isShuttingDown) process.exit(1)
       first = { signal, at }

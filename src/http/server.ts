@@ -1,6 +1,7 @@
 import Fastify, { type FastifyInstance, LogController } from 'fastify'
 import type { Logger } from 'pino'
 import { Problem } from '../problems/problem.ts'
+import type { Clock } from '../shared/clock.ts'
 import { createClientErrorHandler, MAX_URI_CHARS, rejectConnect } from './connections/client-errors.ts'
 import { limitConnections } from './connections/connection-limit.ts'
 import { sendContinueOnRead } from './connections/expect-continue.ts'
@@ -20,6 +21,7 @@ interface Options {
   trustProxy: boolean | string[]
   requestDeadlineMs: number
   log: Logger
+  clock: Clock
   isDraining: () => boolean
   /** The most connections that may be open at a time. */
   maxConnections: number
@@ -36,7 +38,7 @@ function withoutChildLoggers(log: Logger): Logger {
 
 /** The base of both servers: what must be set before any plugin is registered. */
 export function createServer(options: Options): FastifyInstance {
-  const { log, isDraining, maxConnections } = options
+  const { log, clock, isDraining, maxConnections } = options
   const sendProblem = createSendProblem({ connectUrl: options.connectUrl })
   const app = Fastify({
     loggerInstance: withoutChildLoggers(log),
@@ -53,7 +55,7 @@ export function createServer(options: Options): FastifyInstance {
       sendProblem(request, reply, problem)
       log.info({ requestId: request.id, method: request.method, status: problem.status, code: problem.code }, 'call')
     },
-    clientErrorHandler: createClientErrorHandler(log),
+    clientErrorHandler: createClientErrorHandler(log, clock),
     return503OnClosing: false,
     forceCloseConnections: 'idle',
     // Limits how long a client that sends slowly, or does not read, can hold a socket.
@@ -71,9 +73,9 @@ export function createServer(options: Options): FastifyInstance {
   }) as unknown as FastifyInstance
 
   app.register(errors, { sendProblem })
-  limitConnections(app.server, maxConnections, log)
+  limitConnections(app.server, maxConnections, log, clock)
   dropRequestsAfterClose(app.server)
-  rejectConnect(app.server, log)
+  rejectConnect(app.server, log, clock)
   // Node would answer an unknown Expect without a body. Passed on, it is rejected in `findHeaderProblem`.
   app.server.on('checkExpectation', (request, response) => void app.server.emit('request', request, response))
   sendContinueOnRead(app.server)

@@ -1,19 +1,20 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import type { RenewalResult } from '../grants/renewal/failures.ts'
 import type { Vault } from '../grants/vault/vault.ts'
+import type { Clock } from '../shared/clock.ts'
 import { createHighLevelMetrics } from './highlevel-metrics.ts'
 import { createTimeHistogram } from './time-histogram.ts'
 
 interface Deps {
   countGrants: Vault['countGrants']
-  now: () => number
+  clock: Pick<Clock, 'now'>
 }
 
 /** The events that the gateway handles. All others are counted as `other`, since labels must be a closed set. */
 const webhookTypes = new Set(['INSTALL', 'UNINSTALL', 'ObjectSchemaCreate', 'ObjectSchemaUpdate'])
 
 /** Prometheus metrics. Labels come from closed sets: one with location or record ids would grow without limit. */
-export function createMetrics({ countGrants, now }: Deps) {
+export function createMetrics({ countGrants, clock }: Deps) {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const registers = [registry]
@@ -65,7 +66,7 @@ export function createMetrics({ countGrants, now }: Deps) {
     overdue.remove()
     const { states, oldestDueAt } = await countGrants()
     for (const { state, count } of states) grants.set({ state }, count)
-    overdue.set(oldestDueAt === null ? 0 : Math.max(0, now() - oldestDueAt) / 1_000)
+    overdue.set(oldestDueAt === null ? 0 : Math.max(0, clock.now() - oldestDueAt) / 1_000)
   }
 
   return {

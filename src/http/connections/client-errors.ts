@@ -3,6 +3,7 @@ import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } 
 import type { Socket } from 'node:net'
 import type { BaseLogger } from 'pino'
 import { Problem, problemDocument } from '../../problems/problem.ts'
+import type { Clock } from '../../shared/clock.ts'
 import { PROBLEM_MEDIA_TYPE } from '../error-handler.ts'
 
 /** A longer URL is rejected with `uri-too-long`. */
@@ -61,16 +62,16 @@ export function formatAnswer(problem: Problem, requestId: string): string {
 }
 
 /** Ends a socket, then destroys it: the client may never close its half, and shutdown would wait for it. */
-function endAndDestroy(socket: Socket): void {
+function endAndDestroy(socket: Socket, clock: Clock): void {
   socket.end()
-  setTimeout(() => socket.destroy(), LINGER_MS).unref()
+  clock.after(LINGER_MS, () => socket.destroy()).unref()
 }
 
 /** Lets the socket's calls in flight be answered first. */
-function endAfterAnswers(socket: HttpSocket): void {
+function endAfterAnswers(socket: HttpSocket, clock: Clock): void {
   // By the time this listener runs, Node has put the next response into `_httpMessage`.
-  if (socket._httpMessage) socket._httpMessage.once('finish', () => endAfterAnswers(socket))
-  else endAndDestroy(socket)
+  if (socket._httpMessage) socket._httpMessage.once('finish', () => endAfterAnswers(socket, clock))
+  else endAndDestroy(socket, clock)
 }
 
 /**
@@ -86,7 +87,7 @@ function failBodyRead(request: IncomingMessage, problem: Problem): void {
  * request. An error after a complete request gets no answer: the client could take it for the answer to a later
  * request.
  */
-export function createClientErrorHandler(log: BaseLogger) {
+export function createClientErrorHandler(log: BaseLogger, clock: Clock) {
   /** The parser reports every further packet too: only a socket's first error counts. */
   const ending = new WeakSet<Socket>()
 
@@ -107,12 +108,12 @@ export function createClientErrorHandler(log: BaseLogger) {
     else log.info({ code: problem.code, reason: problem.extras.reason }, 'invalid HTTP after a complete request')
     // Its headers then announce the close.
     if (pendingResponse != null && pendingResponse.req === lastRequest) pendingResponse.shouldKeepAlive = false
-    endAfterAnswers(socket)
+    endAfterAnswers(socket, clock)
   }
 }
 
 /** Rejects CONNECT. Node would close the connection at once, and lose the answers to calls in flight. */
-export function rejectConnect(server: Server, log: BaseLogger): void {
+export function rejectConnect(server: Server, log: BaseLogger, clock: Clock): void {
   server.on('connect', (_, stream) => {
     const socket: HttpSocket = stream as Socket
     // Node has removed its own listeners together with the parser.
@@ -124,6 +125,6 @@ export function rejectConnect(server: Server, log: BaseLogger): void {
       log.info({ requestId, method: 'CONNECT', status: problem.status, code: problem.code }, 'call')
       socket.write(formatAnswer(problem, requestId))
     }
-    endAfterAnswers(socket)
+    endAfterAnswers(socket, clock)
   })
 }

@@ -3,12 +3,13 @@ import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
 import type { BaseLogger } from 'pino'
 import { Problem } from '../../problems/problem.ts'
+import type { Clock } from '../../shared/clock.ts'
 import { formatAnswer } from './client-errors.ts'
 
 /** Connections that may receive a rejection at the same time; further ones are closed without an answer. */
-const MAX_REJECTING = 16
+export const MAX_REJECTING = 16
 /** Time for the request to arrive and the answer to be read. */
-const REJECTION_MS = 1_000
+export const REJECTION_MS = 1_000
 const RETRY_AFTER_SECONDS = 1
 /** At most one log line in this time. */
 const LOG_EVERY_MS = 10_000
@@ -19,7 +20,7 @@ const LOG_EVERY_MS = 10_000
  * the connections being rejected. Open connections are never closed to make room, not even idle ones: their client may
  * just be sending a request.
  */
-export function limitConnections(server: Server, max: number, log: BaseLogger): void {
+export function limitConnections(server: Server, max: number, log: BaseLogger, clock: Clock): void {
   const acceptListeners = server.listeners('connection') as ((socket: Socket) => void)[]
   let openCount = 0
   let rejectingCount = 0
@@ -28,7 +29,7 @@ export function limitConnections(server: Server, max: number, log: BaseLogger): 
 
   const logRejection = () => {
     refused += 1
-    const at = performance.now()
+    const at = clock.monotonic()
     if (at - loggedAt < LOG_EVERY_MS) return
     log.warn({ refused, max }, 'connections are refused: the limit of open files leaves no room for more')
     loggedAt = at
@@ -39,10 +40,10 @@ export function limitConnections(server: Server, max: number, log: BaseLogger): 
     logRejection()
     if (rejectingCount >= MAX_REJECTING) return void socket.destroy()
     rejectingCount += 1
-    const timer = setTimeout(() => socket.destroy(), REJECTION_MS)
+    const timer = clock.after(REJECTION_MS, () => socket.destroy())
     socket.once('close', () => {
       rejectingCount -= 1
-      clearTimeout(timer)
+      clock.cancel(timer)
     })
     socket.on('error', () => socket.destroy())
     // Wait for the request: clients treat an unrequested answer as an error.

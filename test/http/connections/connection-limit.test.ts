@@ -3,8 +3,9 @@ import { createServer } from 'node:http'
 import { type AddressInfo, connect, type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
-import { limitConnections } from '../../../src/http/connections/connection-limit.ts'
+import { limitConnections, MAX_REJECTING, REJECTION_MS } from '../../../src/http/connections/connection-limit.ts'
 import { openLog } from '../../../src/observability/log.ts'
+import { createClock } from '../../support/clock.ts'
 import { until } from '../../support/harness.ts'
 
 const REQUEST = 'POST /records HTTP/1.1\r\nHost: gateway\r\nContent-Length: 2\r\n\r\n{}'
@@ -17,7 +18,8 @@ async function start(t: Test, max: number) {
     served.push(request.url ?? '')
     response.end('served')
   })
-  limitConnections(server, max, openLog('info', { write: (line: string) => void lines.push(line) }).log)
+  const clock = createClock()
+  limitConnections(server, max, openLog('info', { write: (line: string) => void lines.push(line) }).log, clock)
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   t.teardown(() => {
@@ -31,7 +33,7 @@ async function start(t: Test, max: number) {
     await once(socket, 'connect')
     return socket
   }
-  return { served, lines, open }
+  return { served, lines, clock, open }
 }
 
 async function ask(socket: Socket): Promise<string> {
@@ -73,19 +75,24 @@ t.test('connections within the limit are served, and each closed one makes room 
 })
 
 t.test('a connection beyond the limit that sends nothing is closed', async (t) => {
-  const { open } = await start(t, 0)
-
+  const { lines, clock, open } = await start(t, 0)
   const silent = await open()
+  await until(() => lines.length === 1)
+
+  clock.move(REJECTION_MS)
 
   t.equal(await text(silent), '')
 })
 
 t.test('of many connections beyond the limit, most are closed at once, with one log line', async (t) => {
-  const { lines, open } = await start(t, 0)
+  const { lines, clock, open } = await start(t, 0)
   const sockets = await Promise.all(Array.from({ length: 60 }, open))
-  const ends = sockets.map((socket) => new Promise((resolve) => socket.once('close', resolve).resume()))
+  let closed = 0
+  for (const socket of sockets) socket.once('close', () => (closed += 1)).resume()
 
-  await Promise.all(ends)
+  await until(() => closed === 60 - MAX_REJECTING)
+  clock.move(REJECTION_MS)
+  await until(() => closed === 60)
 
   t.equal(lines.length, 1)
   t.match(JSON.parse(lines[0] ?? ''), { level: 40, max: 0, msg: /connections are refused/ })
