@@ -88,7 +88,7 @@ export function createHighLevelClient(
       markSucceeded(call)
       return result
     }
-    const problem = withWriteOutcome(call, upstreamProblem(call, answer, sent))
+    const problem = withWriteOutcome(call, upstreamProblem(call, answer, sent, clock.now()))
     call.callRecord.upstreamTraceId = problem.extras.upstream?.traceId
     throw problem
   }

@@ -16,20 +16,20 @@ export const isTokenFault = (answer: Answer): boolean =>
 const DEFAULT_INTERVAL_MS = 10_000
 
 /** For a 429. Without a Retry-After from HighLevel the caller waits for the end of the day, or for one window. */
-function quotaExhausted(answer: Answer): { code: ProblemCode; detail: string; retryAfterSeconds: number } {
+function quotaExhausted(answer: Answer, now: number): { code: ProblemCode; detail: string; retryAfterSeconds: number } {
   if (integerHeader(answer, 'x-ratelimit-daily-remaining', 0, 0) === 0) {
-    const resetMs = integerHeader(answer, 'x-ratelimit-daily-reset', 0, DAY_MS) ?? untilDayEndMs(Date.now())
+    const resetMs = integerHeader(answer, 'x-ratelimit-daily-reset', 0, DAY_MS) ?? untilDayEndMs(now)
     return {
       code: 'location-daily-exhausted',
       detail: 'The daily quota of this location is used up at HighLevel',
-      retryAfterSeconds: toRetryAfterSeconds(retryAfterMs(answer, resetMs))
+      retryAfterSeconds: toRetryAfterSeconds(retryAfterMs(answer, resetMs, now))
     }
   }
   const intervalMs = integerHeader(answer, 'x-ratelimit-interval-milliseconds', 1, DAY_MS) ?? DEFAULT_INTERVAL_MS
   return {
     code: 'location-burst-exhausted',
     detail: 'The burst quota of this location is used up at HighLevel',
-    retryAfterSeconds: toRetryAfterSeconds(retryAfterMs(answer, intervalMs))
+    retryAfterSeconds: toRetryAfterSeconds(retryAfterMs(answer, intervalMs, now))
   }
 }
 
@@ -53,9 +53,9 @@ function kindOf(call: AnyCall): CallKind {
 
 /**
  * The problem for an answer outside 2xx. `sent` is what the caller sent: HighLevel repeats values in its messages, and
- * they are removed. Sources of the messages: HighLevel's documentation and measurements by its users.
+ * they are removed. `now` is in epoch milliseconds. Sources of the messages: HighLevel's documentation and measurements by its users.
  */
-export function upstreamProblem(call: AnyCall, answer: Answer, sent: unknown): Problem {
+export function upstreamProblem(call: AnyCall, answer: Answer, sent: unknown, now = Date.now()): Problem {
   const upstreamError = readUpstreamError(answer)
   const message = upstreamError.message === undefined ? undefined : withoutValues(upstreamError.message, sent)
   const upstream = {
@@ -64,7 +64,7 @@ export function upstreamProblem(call: AnyCall, answer: Answer, sent: unknown): P
     ...(upstreamError.traceId !== undefined && { traceId: upstreamError.traceId })
   }
   if (answer.status === 429) {
-    const { code, detail, retryAfterSeconds } = quotaExhausted(answer)
+    const { code, detail, retryAfterSeconds } = quotaExhausted(answer, now)
     return new Problem(code, detail, { upstream, retryAfterSeconds })
   }
   const applied = appliedAfter(call, answer, upstreamError)
