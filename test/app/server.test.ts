@@ -3,105 +3,71 @@ import { createConnection, createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { loadConfig } from '../../src/app/config.ts'
-import { credentialHash } from '../../src/grants/vault/credential-hash.ts'
-import { openVault } from '../../src/grants/vault/open.ts'
-import { environment, RECORD, startSimulator } from '../support/harness.ts'
+import { type GatewayProcess, openCluster } from '../support/gateway-process.ts'
+import { environment, startSimulator } from '../support/harness.ts'
 import { NO_POSTGRES, postgresDatabase } from '../support/postgres.ts'
 import { startProcess } from '../support/process.ts'
 import { startProxy } from '../support/proxy.ts'
 
 const SERVER = join(import.meta.dirname, '../../src/server.ts')
-const KEY = 'rgk_of-a-process'
 
-type GatewayProcess = ReturnType<typeof startProcess>
-
+/** A gateway process that is connected to the seed location. */
 async function start(t: Test, env: Record<string, string> = {}) {
   const simulator = await startSimulator(t)
-  const variables = environment(t, simulator, env)
-  const config = loadConfig(variables)
-  const vault = await openVault(config.vault.url, config.vault.keys)
-  await vault.addKey({ id: 'key_all', name: 'all', hash: credentialHash(KEY), locations: ['*'] })
-  await vault.close()
-  const process = startProcess(t, SERVER, variables)
-  const [, origin = ''] = await process.waitForOutput(/"origin":"([^"]+)"/)
-  const patch = (init: RequestInit = {}) =>
-    fetch(origin + RECORD, {
-      method: 'PATCH',
-      headers: { authorization: `Bearer ${KEY}`, 'content-type': 'application/json' },
-      body: '{"properties":{"customer_number":5}}',
-      ...init
-    })
-  const connect = () => fetch(`${origin}/oauth/callback?code=${simulator.connect().code}`)
-  return { simulator, process, origin, patch, connect }
+  const cluster = await openCluster(t, 'sqlite', simulator, env)
+  if (cluster === undefined) throw new Error('SQLite is always available')
+  const gateway = await cluster.start()
+  await gateway.install(simulator.connect().code)
+  return { simulator, cluster, gateway }
 }
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   t.test(`the process exits with 0 on ${signal}, after calls in flight were answered`, async (t) => {
-    const { simulator, process, patch, connect } = await start(t)
-    await connect()
+    const { simulator, gateway } = await start(t)
     simulator.failNext({ kind: 'slow', delayMs: 300, method: 'PUT' })
-    const reply = patch()
+    const reply = gateway.patch()
     while (simulator.received({ method: 'PUT' }).length === 0) await new Promise(setImmediate)
 
-    process.kill(signal)
+    gateway.kill(signal)
 
     const answer = await reply
     t.equal(answer.status, 200)
     t.equal(answer.headers.get('connection'), 'close')
-    t.equal(await process.ended, 0)
-    t.match(process.output.stdout, /"msg":"shutdown complete"/)
+    t.equal(await gateway.ended, 0)
+    t.match(gateway.output.stdout, /"msg":"shutdown complete"/)
   })
 }
 
 t.test('a duplicate signal is ignored, and a later or different one exits with 1 at once', async (t) => {
   const secondSignals = {
-    'a different signal': (process: GatewayProcess) => process.kill('SIGINT'),
+    'a different signal': (gateway: GatewayProcess) => gateway.kill('SIGINT'),
     // Later than a duplicate could arrive.
-    'the same signal later': (process: GatewayProcess) => sleep(1_200).then(() => process.kill('SIGTERM'))
+    'the same signal later': (gateway: GatewayProcess) => sleep(1_200).then(() => gateway.kill('SIGTERM'))
   }
   for (const [second, send] of Object.entries(secondSignals)) {
-    const { simulator, process, patch, connect } = await start(t)
-    await connect()
+    const { simulator, gateway } = await start(t)
     simulator.failNext({ kind: 'slow', delayMs: 9_000, method: 'PUT' })
-    void patch().catch(() => undefined)
+    void gateway.patch().catch(() => undefined)
     while (simulator.received({ method: 'PUT' }).length === 0) await new Promise(setImmediate)
 
-    process.kill('SIGTERM')
-    await process.waitForOutput(/"msg":"shutting down"/)
-    process.kill('SIGTERM')
-    await send(process)
+    gateway.kill('SIGTERM')
+    await gateway.waitForOutput(/"msg":"shutting down"/)
+    gateway.kill('SIGTERM')
+    await send(gateway)
 
-    t.equal(await process.ended, 1, second)
-    t.notMatch(process.output.stdout, /"msg":"shutdown complete"/)
+    t.equal(await gateway.ended, 1, second)
+    t.notMatch(gateway.output.stdout, /"msg":"shutdown complete"/)
   }
 })
 
 t.test('grants and keys survive a kill', async (t) => {
-  const simulator = await startSimulator(t)
-  const variables = environment(t, simulator)
-  const run = async () => {
-    const process = startProcess(t, SERVER, variables)
-    const [, origin = ''] = await process.waitForOutput(/"origin":"([^"]+)"/)
-    return { process, origin }
-  }
-  const first = await run()
-  await fetch(`${first.origin}/oauth/callback?code=${simulator.connect().code}`)
-  first.process.kill('SIGKILL')
-  await first.process.ended
-  const config = loadConfig(variables)
-  const vault = await openVault(config.vault.url, config.vault.keys)
-  await vault.addKey({ id: 'key_all', name: 'all', hash: credentialHash(KEY), locations: ['*'] })
-  await vault.close()
+  const { cluster, gateway: first } = await start(t)
+  first.kill('SIGKILL')
+  await first.ended
 
-  const second = await run()
-  const reply = await fetch(second.origin + RECORD, {
-    method: 'PATCH',
-    headers: { authorization: `Bearer ${KEY}`, 'content-type': 'application/json' },
-    body: '{"properties":{"customer_number":5}}'
-  })
+  const second = await cluster.start()
 
-  t.equal(reply.status, 200)
+  t.equal((await second.patch()).status, 200)
 })
 
 t.test('an invalid configuration is reported in full, opens nothing and exits with 1', async (t) => {
@@ -126,25 +92,23 @@ t.test('a port in use is named, with what to do', async (t) => {
 })
 
 t.test('a vault sealed with a key that is missing does not open, and the key is named', async (t) => {
-  const simulator = await startSimulator(t)
-  const variables = environment(t, simulator)
-  const before = startProcess(t, SERVER, variables)
-  const [, origin = ''] = await before.waitForOutput(/"origin":"([^"]+)"/)
-  await fetch(`${origin}/oauth/callback?code=${simulator.connect().code}`)
+  const { cluster, gateway: before } = await start(t)
   before.kill('SIGTERM')
   await before.ended
 
-  const after = startProcess(t, SERVER, { ...variables, VAULT_KEYS: `k2:${Buffer.alloc(32, 2).toString('base64')}` })
+  const after = startProcess(t, SERVER, {
+    ...cluster.variables,
+    VAULT_KEYS: `k2:${Buffer.alloc(32, 2).toString('base64')}`
+  })
 
   t.equal(await after.ended, 1)
   t.match(after.output.stderr, /VAULT_KEYS lacks k1/)
 })
 
 t.test('only the admin listener serves metrics, and they name no location', async (t) => {
-  const { process, origin, patch, connect } = await start(t)
-  await connect()
-  await patch()
-  const [, adminOrigin = ''] = await process.waitForOutput(/"adminOrigin":"([^"]+)"/)
+  const { gateway } = await start(t)
+  const { origin, adminOrigin } = gateway
+  await gateway.patch()
 
   const metrics = await (await fetch(`${adminOrigin}/metrics`)).text()
 
@@ -160,9 +124,8 @@ t.test('only the admin listener serves metrics, and they name no location', asyn
 })
 
 t.test('half-sent requests do not keep the process from a clean shutdown', async (t) => {
-  const { process, origin, connect } = await start(t, { SHUTDOWN_GRACE_MS: '3000' })
-  await connect()
-  const { hostname, port } = new URL(origin)
+  const { gateway } = await start(t, { SHUTDOWN_GRACE_MS: '3000' })
+  const { hostname, port } = new URL(gateway.origin)
   const open = async (bytes: string) => {
     const socket = createConnection({ port: Number(port), host: hostname, allowHalfOpen: true })
     t.teardown(() => socket.destroy())
@@ -173,12 +136,12 @@ t.test('half-sent requests do not keep the process from a clean shutdown', async
   await open('PATCH /records/a/b HTTP/1.1\r\nHost:')
   await open('PATCH /records/a/b HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{')
   await open('GARBAGE\r\n\r\n')
-  await process.waitForOutput(/"code":"unauthenticated"/)
+  await gateway.waitForOutput(/"code":"unauthenticated"/)
 
-  process.kill('SIGTERM')
+  gateway.kill('SIGTERM')
 
-  t.equal(await process.ended, 0)
-  t.match(process.output.stdout, /"msg":"shutdown complete"/)
+  t.equal(await gateway.ended, 0)
+  t.match(gateway.output.stdout, /"msg":"shutdown complete"/)
 })
 
 t.test('a database that cannot be opened is named, without its password, and the process exits at once', async (t) => {
