@@ -49,7 +49,7 @@ t.test('a fault in the answer does not undo the write', async (t) => {
     simulator.failNext(fault)
     t.match(await put({ properties: { ticket_name: fault.kind } }), expected, fault.kind)
     t.equal(properties()['ticket_name'], fault.kind)
-    if ('delayMs' in fault) t.ok(performance.now() - from >= fault.delayMs - 2, 'late')
+    if ('delayMs' in fault) t.ok(performance.now() - from >= fault.delayMs - 2, 'the answer is delayed')
   }
   simulator.failNext({ kind: 'reset-after' })
   await t.rejects(put(WRITE))
@@ -71,10 +71,10 @@ t.test('an answer can be cut after any byte, and the write is stored all the sam
     t.equal(properties()['ticket_name'], `${bytes} ${framing}`)
   }
   simulator.failNext({ kind: 'cut', bytes: 600, framing: 'close' })
-  t.match(await put(WRITE), { status: 200, body: /^\{"record":/ }, 'nothing tells that there was more')
+  t.match(await put(WRITE), { status: 200, body: /^\{"record":/ }, 'a cut answer without a length looks complete')
   t.equal(simulator.stored().length, 5)
   t.match(await put({ properties: { no_such_field: 1 } }), { status: 400 })
-  t.equal(simulator.stored().length, 5, 'what is refused is not stored')
+  t.equal(simulator.stored().length, 5, 'rejected writes are not stored')
 })
 
 t.test('a fault hits the next matching requests and no others', async (t) => {
@@ -87,7 +87,7 @@ t.test('a fault hits the next matching requests and no others', async (t) => {
   const repaired = await refresh()
 
   t.strictSame(statuses, [200, 500, 500, 200])
-  t.equal(repaired.status, 200, 'a lost token answer is repaired within the grace')
+  t.equal(repaired.status, 200, 'a repeated refresh within the grace gets the lost tokens')
   t.match(simulator.tokenCalls(), [
     { status: 200, withinGrace: false },
     { status: 200, withinGrace: true }

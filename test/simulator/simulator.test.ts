@@ -23,12 +23,12 @@ t.test('every answer says how much of the burst and day quota is left', async (t
   const fifth = await get()
 
   t.strictSame(left(first.headers), [2, 1, 10_000, 3, 2])
-  t.strictSame(left(second.headers), [2, 0, 10_000, 3, 1], 'a refused request spends too')
+  t.strictSame(left(second.headers), [2, 0, 10_000, 3, 1], 'a request that is answered with 404 uses quota too')
   t.match(third, { status: 429, body: { statusCode: 429, message: 'Too Many Requests' } })
-  t.strictSame(left(third.headers), [2, 0, 10_000, 3, 1], 'one over the limit spends nothing')
+  t.strictSame(left(third.headers), [2, 0, 10_000, 3, 1], 'a request over the limit uses no quota')
   t.equal(third.headers.get('retry-after'), null)
-  t.equal(fourth.status, 200, 'the window slides')
-  t.equal(fifth.status, 429, 'the day is spent')
+  t.equal(fourth.status, 200, 'the window has moved on')
+  t.equal(fifth.status, 429, 'the day quota is used up')
   t.equal(simulator.countInWindow(SEED.locationId), 3)
   simulator.setDaily(4)
   t.equal((await get()).status, 200)
@@ -95,7 +95,7 @@ t.test('the consent page redirects back with a code and the unchanged state', as
   const install = await token({ grant_type: 'authorization_code', code: chosen['code'] ?? '' })
   t.equal(textIn(install.body, 'locationId'), SEED.secondLocationId)
   t.strictSame(await choose({ cancel: '1' }), { keep: '1', error: 'access_denied', state: form.state })
-  t.strictSame(Object.keys(bulk), ['keep', 'code'], 'an agency’s bulk install brings no state')
+  t.strictSame(Object.keys(bulk), ['keep', 'code'], 'an agency’s bulk install has no state')
 })
 
 t.test('the consent page rejects an invalid link', async (t) => {

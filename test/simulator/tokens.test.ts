@@ -36,7 +36,7 @@ t.test('a code yields the tokens of a location once, and only for the right clie
   t.match(textIn(first.body, 'access_token'), /^[\w-]+\.[\w-]+\.[\w-]{342}$/)
   t.ok(textIn(first.body, 'access_token').length >= 700 && textIn(first.body, 'access_token').length <= 900)
   t.match(second, NO_CODE)
-  t.match(await token({ ...form, client_id: 'wrong' }), NO_CODE, 'the code is looked at before the client')
+  t.match(await token({ ...form, client_id: 'wrong' }), NO_CODE, 'the code is checked before the client')
   t.equal(
     (await call(`/objects/business?locationId=${SEED.secondLocationId}`, { token: textIn(first.body, 'access_token') }))
       .status,
