@@ -67,7 +67,8 @@ export function environment(
   }
 }
 
-interface Call {
+interface CallOptions {
+  /** The API key; `null` sends none. */
   key?: string | null
   method?: string
   headers?: Record<string, string>
@@ -81,6 +82,25 @@ export interface Reply {
   text: string
   json: Record<string, unknown>
 }
+
+/** Returns a function that calls the gateway at `origin`, with `defaultKey` unless the call says otherwise. */
+const createCall =
+  (origin: string, defaultKey: string) =>
+  async (path: string, { key = defaultKey, method = 'GET', headers = {}, body }: CallOptions = {}): Promise<Reply> => {
+    const isJson = typeof body === 'object' && !Buffer.isBuffer(body)
+    const response = await fetch(origin + path, {
+      method,
+      redirect: 'manual',
+      headers: {
+        ...(key !== null && { authorization: `Bearer ${key}` }),
+        ...(body !== undefined && { 'content-type': 'application/json' }),
+        ...headers
+      },
+      ...(body !== undefined && { body: isJson ? JSON.stringify(body) : (body as string | Buffer<ArrayBuffer>) })
+    })
+    const text = await response.text()
+    return { status: response.status, headers: response.headers, text, json: parse(text) }
+  }
 
 /** Starts a gateway with real listeners that is closed when the test ends. `key` may use every location. */
 export async function startGateway(t: Test, { simulator, env = {}, now, connected = true }: GatewayOptions = {}) {
@@ -101,48 +121,20 @@ export async function startGateway(t: Test, { simulator, env = {}, now, connecte
   // Another gateway of the same test may have added the key to the same vault.
   if ((await gateway.vault.findKey(credentialHash(key))) === undefined) await addKey('key_all', key, ['*'])
 
-  const call = async (
-    path: string,
-    { key: credential = key, method = 'GET', headers = {}, body }: Call = {}
-  ): Promise<Reply> => {
-    const isJson = typeof body === 'object' && !Buffer.isBuffer(body)
-    const response = await fetch(gateway.origin + path, {
-      method,
-      redirect: 'manual',
-      headers: {
-        ...(credential !== null && { authorization: `Bearer ${credential}` }),
-        ...(body !== undefined && { 'content-type': 'application/json' }),
-        ...headers
-      },
-      ...(body !== undefined && { body: isJson ? JSON.stringify(body) : (body as string | Buffer<ArrayBuffer>) })
-    })
-    const text = await response.text()
-    return { status: response.status, headers: response.headers, text, json: parse(text) }
-  }
-
+  const call = createCall(gateway.origin, key)
   /** Sends a PATCH to the seed record. */
-  const patch = (body: object | string | Buffer, options: Call = {}, path = RECORD) =>
+  const patch = (body: object | string | Buffer, options: CallOptions = {}, path = RECORD) =>
     call(path, { method: 'PATCH', body, ...options })
-
   /** Opens the OAuth callback, as a browser does at the end of an install. */
-  const install = async (code: string) => call(`/oauth/callback?${new URLSearchParams({ code })}`, { key: null })
+  const install = (code: string) => call(`/oauth/callback?${new URLSearchParams({ code })}`, { key: null })
+
   if (simulator && connected) {
     const reply = await install(simulator.connect().code)
     if (reply.status !== 200) throw new Error(`The seed location could not be connected: ${reply.text}`)
     simulator.clearReceived()
   }
-  return {
-    ...gateway,
-    close,
-    config,
-    key,
-    addKey,
-    call,
-    patch,
-    install,
-    lines,
-    logged: () => lines.map((line) => parse(line))
-  }
+  const logged = () => lines.map((line) => parse(line))
+  return { ...gateway, close, config, key, addKey, call, patch, install, lines, logged }
 }
 
 export type TestGateway = Awaited<ReturnType<typeof startGateway>>
