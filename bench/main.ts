@@ -62,7 +62,7 @@ function readOptions(): Options {
     ...(values.redis !== undefined && { 'gateway with Redis': gatewayWithRedis(values.redis) }),
     ...(values.against !== undefined && { [`gateway of ${values.against}`]: gatewayOf(values.against) })
   }
-  // Commits are compared over several processes, because V8 optimizes each process differently.
+  // Commits are compared over several processes: V8 optimizes each one differently, by more than some changes cost.
   const [rounds, processes] = values.against === undefined ? [6, 1] : [2, 8]
   return {
     chosen,
@@ -109,7 +109,6 @@ async function run({ chosen, rounds, seconds, processes }: Options, dir: string)
   const throughput = new Map<string, Round[]>(Object.keys(chosen).map((name) => [name, []]))
   let latencies = new Map<string, (readonly number[])[]>()
   const sideBySide = new Map<string, number[]>()
-  // V8 optimizes each process differently, and the difference can exceed that of a code change.
   for (let i = 1; i <= processes; i++) {
     const running: RunningContestant[] = []
     for (const [name, contestant] of prepared) running.push(await startContestant(bench, name, contestant))
