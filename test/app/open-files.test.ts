@@ -46,15 +46,15 @@ async function openIdle(t: Test, origin: string, count: number): Promise<Socket[
 
 t.test('idle connections beyond the open-file limit leave room for connections to HighLevel', async (t) => {
   const simulator = await startSimulator(t, { burstMax: 100_000 })
-  const site = await openCluster(t, 'sqlite', simulator, { LOCATION_BURST_MAX: '100000' })
-  if (site === undefined) return
-  const gateway = await site.start({}, OPEN_FILES)
+  const cluster = await openCluster(t, 'sqlite', simulator, { LOCATION_BURST_MAX: '100000' })
+  if (cluster === undefined) return
+  const gateway = await cluster.start({}, OPEN_FILES)
   await gateway.install(simulator.connect().code)
   const paths = putRecords(simulator, KEEP_ALIVE)
   const pool = new Pool(gateway.origin, { connections: KEEP_ALIVE })
   t.teardown(() => pool.destroy())
   const call = async (path: string) => {
-    const headers = { authorization: `Bearer ${site.key}`, 'content-type': 'application/json' }
+    const headers = { authorization: `Bearer ${cluster.key}`, 'content-type': 'application/json' }
     const answer = await pool.request({ method: 'PATCH', path, headers, body: JSON.stringify(CHANGE) })
     await answer.body.dump()
     return answer.statusCode

@@ -62,18 +62,18 @@ function createBalancer() {
 t.test('a rolling restart under load fails no call', async (t) => {
   const simulator = await startSimulator(t, { burstMax: 100_000 })
   const REDIS_URL = await redisUrl()
-  const site = await openCluster(t, 'postgres', simulator, {
+  const cluster = await openCluster(t, 'postgres', simulator, {
     LOCATION_BURST_MAX: '100000',
     SHUTDOWN_GRACE_MS: '3000',
     ...(REDIS_URL && { REDIS_URL })
   })
-  if (site === undefined) {
+  if (cluster === undefined) {
     t.pass('not run', { skip: NO_POSTGRES })
     return
   }
   const balancer = createBalancer()
   t.teardown(() => balancer.close())
-  const running: GatewayProcess[] = [await site.start(), await site.start()]
+  const running: GatewayProcess[] = [await cluster.start(), await cluster.start()]
   await running[0]?.install(simulator.connect().code)
   for (const { origin } of running) balancer.add(origin)
   await balancer.probe()
@@ -81,13 +81,13 @@ t.test('a rolling restart under load fails no call', async (t) => {
   const outcomes: Promise<number | string>[] = []
   const timer = setInterval(() => {
     const path = paths[outcomes.length % paths.length] ?? ''
-    outcomes.push(balancer.patch(path, site.key))
+    outcomes.push(balancer.patch(path, cluster.key))
   }, 1_000 / RATE)
 
   for (let n = 0; n < RESTARTS; n += 1) {
     const old = running.shift()
     if (old === undefined) break
-    const fresh = await site.start()
+    const fresh = await cluster.start()
     running.push(fresh)
     balancer.add(fresh.origin)
     old.kill('SIGTERM')

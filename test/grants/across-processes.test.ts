@@ -1,10 +1,10 @@
 import t, { type Test } from 'tap'
 import { SEED } from '../simulator/seed.ts'
 import type { Simulator } from '../simulator/simulator.ts'
+import { DATABASE_KINDS, type DatabaseKind } from '../support/databases.ts'
 import { type Cluster, LOCATION, openCluster } from '../support/gateway-process.ts'
 import { startSimulator, until } from '../support/harness.ts'
 import { NO_POSTGRES } from '../support/postgres.ts'
-import { STORES, type StoreName } from '../support/stores.ts'
 
 t.jobs = 8
 
@@ -13,24 +13,24 @@ const refreshes = (simulator: Simulator) =>
 const spentTwice = (simulator: Simulator) =>
   refreshes(simulator).filter(({ status, withinGrace }) => status >= 400 || withinGrace)
 
-type Scenario = (t: Test, parts: { simulator: Simulator; site: Cluster }) => Promise<void>
+type Scenario = (t: Test, parts: { simulator: Simulator; cluster: Cluster }) => Promise<void>
 
-function withSite(name: string, stores: readonly StoreName[], scenario: Scenario, options = {}): void {
-  for (const store of stores) {
-    t.test(`${name} (${store})`, async (t) => {
+function onEachCluster(name: string, kinds: readonly DatabaseKind[], scenario: Scenario, options = {}): void {
+  for (const kind of kinds) {
+    t.test(`${name} (${kind})`, async (t) => {
       const simulator = await startSimulator(t, options)
-      const site = await openCluster(t, store, simulator)
-      if (site === undefined) t.pass('not run', { skip: NO_POSTGRES })
-      else await scenario(t, { simulator, site })
+      const cluster = await openCluster(t, kind, simulator)
+      if (cluster === undefined) t.pass('not run', { skip: NO_POSTGRES })
+      else await scenario(t, { simulator, cluster })
     })
   }
 }
 
-withSite(
+onEachCluster(
   'three processes with thirty calls each renew an expired token once',
   ['postgres'],
-  async (t, { simulator, site }) => {
-    const gateways = await Promise.all([site.start(), site.start(), site.start()])
+  async (t, { simulator, cluster }) => {
+    const gateways = await Promise.all([cluster.start(), cluster.start(), cluster.start()])
     await gateways[0]?.install(simulator.connect().code)
     await Promise.all(gateways.map(({ outcome }) => outcome()))
     simulator.expireTokens()
@@ -44,11 +44,13 @@ withSite(
   }
 )
 
-withSite(
+onEachCluster(
   'a token endpoint slower than a lease is asked once, and calls with an earlier deadline get their 504',
-  STORES,
-  async (t, { simulator, site }) => {
-    const gateways = await Promise.all(site.url.startsWith('sqlite:') ? [site.start()] : [site.start(), site.start()])
+  DATABASE_KINDS,
+  async (t, { simulator, cluster }) => {
+    const gateways = await Promise.all(
+      cluster.url.startsWith('sqlite:') ? [cluster.start()] : [cluster.start(), cluster.start()]
+    )
     await gateways[0]?.install(simulator.connect().code)
     await Promise.all(gateways.map(({ outcome }) => outcome()))
     simulator.expireTokens()
@@ -58,18 +60,18 @@ withSite(
     const long = gateways.map(({ outcome }) => outcome())
 
     t.strictSame(new Set(await Promise.all(short)), new Set(['504 deadline-exceeded']))
-    t.match(await site.grant(), { generation: 1, leaseOwner: String, intentAt: Number })
+    t.match(await cluster.grant(), { generation: 1, leaseOwner: String, intentAt: Number })
     t.strictSame(new Set(await Promise.all(long)), new Set(['200']))
     t.equal(refreshes(simulator).length, 1)
-    t.match(await site.grant(), { generation: 2, leaseOwner: null, intentAt: null })
+    t.match(await cluster.grant(), { generation: 2, leaseOwner: null, intentAt: null })
   }
 )
 
-withSite(
+onEachCluster(
   'a lasting 401 costs one renewal across all processes, and at most two writes for each call',
   ['postgres'],
-  async (t, { simulator, site }) => {
-    const gateways = await Promise.all([site.start(), site.start(), site.start()])
+  async (t, { simulator, cluster }) => {
+    const gateways = await Promise.all([cluster.start(), cluster.start(), cluster.start()])
     await gateways[0]?.install(simulator.connect().code)
     const body = { statusCode: 401, message: 'Invalid JWT' }
     // Reads of the object fail too: an accepted read would verify the token.
@@ -81,11 +83,11 @@ withSite(
     t.strictSame(new Set(outcomes), new Set(['409 location-reconnect-required']))
     t.equal(refreshes(simulator).length, 1)
     t.ok(simulator.received({ method: 'PUT' }).length <= 2 * outcomes.length)
-    t.match(await site.grant(), { verified: false, state: 'connected' })
+    t.match(await cluster.grant(), { verified: false, state: 'connected' })
 
     simulator.clearFaults()
     t.equal(await gateways[1]?.outcome(), '200')
-    await until(async () => (await site.grant())?.verified === true)
+    await until(async () => (await cluster.grant())?.verified === true)
     simulator.expireTokens()
     t.equal(await gateways[2]?.outcome(), '200', 'a token that has worked since may be renewed again')
   }
@@ -102,8 +104,8 @@ const moments = {
 type Moment = keyof typeof moments
 
 /** Starts a gateway, brings its renewal to this moment and kills the process there. */
-async function killAt(t: Test, moment: Moment, simulator: Simulator, site: Cluster): Promise<void> {
-  const victim = await site.start()
+async function killAt(t: Test, moment: Moment, simulator: Simulator, cluster: Cluster): Promise<void> {
+  const victim = await cluster.start()
   await victim.install(simulator.connect().code)
   t.equal(await victim.outcome(), '200')
   simulator.expireTokens()
@@ -111,7 +113,7 @@ async function killAt(t: Test, moment: Moment, simulator: Simulator, site: Clust
 
   const cut = victim.outcome().catch(() => 'cut off')
   await until(() => simulator.received({ path: '/oauth/token' }).some(({ body }) => body.includes('refresh_token=')))
-  const unlock = moment === 'after the answer, before the save' ? await lockStore(t, site) : async () => undefined
+  const unlock = moment === 'after the answer, before the save' ? await lockStore(t, cluster) : async () => undefined
   if (moment === 'after the answer, before the save') await until(() => refreshes(simulator).length === 1)
   // The answer is on its way, and its save waits for the lock.
   if (moment === 'after the answer, before the save') await new Promise((resolve) => setTimeout(resolve, 1_200))
@@ -120,7 +122,7 @@ async function killAt(t: Test, moment: Moment, simulator: Simulator, site: Clust
   await unlock()
 
   t.equal(await cut, 'cut off')
-  t.match(await site.grant(), { generation: 1, intentAt: Number })
+  t.match(await cluster.grant(), { generation: 1, intentAt: Number })
 }
 
 /** Blocks all writes until the returned function is called. */
@@ -145,15 +147,15 @@ async function lockStore(t: Test, { url }: Cluster): Promise<() => Promise<void>
 }
 
 for (const moment of Object.keys(moments) as Moment[]) {
-  withSite(
+  onEachCluster(
     `killed ${moment}, the restarted process finishes the renewal within the grace and without a call`,
-    STORES,
-    async (t, { simulator, site }) => {
-      await killAt(t, moment, simulator, site)
+    DATABASE_KINDS,
+    async (t, { simulator, cluster }) => {
+      await killAt(t, moment, simulator, cluster)
       const diedAt = Date.now()
 
-      const restarted = await site.start()
-      await until(async () => (await site.grant())?.generation === 2)
+      const restarted = await cluster.start()
+      await until(async () => (await cluster.grant())?.generation === 2)
 
       t.ok(Date.now() - diedAt < 30_000)
       t.equal(await restarted.outcome(), '200')
@@ -164,15 +166,15 @@ for (const moment of Object.keys(moments) as Moment[]) {
     }
   )
 
-  withSite(
+  onEachCluster(
     `killed ${moment}, another process finishes the renewal within the grace and without a call`,
     ['postgres'],
-    async (t, { simulator, site }) => {
-      const other = await site.start()
-      await killAt(t, moment, simulator, site)
+    async (t, { simulator, cluster }) => {
+      const other = await cluster.start()
+      await killAt(t, moment, simulator, cluster)
       const diedAt = Date.now()
 
-      await until(async () => (await site.grant())?.generation === 2)
+      await until(async () => (await cluster.grant())?.generation === 2)
 
       t.ok(Date.now() - diedAt < 30_000)
       t.equal(await other.outcome(), '200')
@@ -187,30 +189,30 @@ for (const moment of Object.keys(moments) as Moment[]) {
 const WITHOUT_GRACE = { graceMs: 0 }
 const LOST: Moment = 'after HighLevel rotated, before its answer'
 
-withSite(
+onEachCluster(
   'if HighLevel gives no grace, the token is minted from the company',
-  STORES,
-  async (t, { simulator, site }) => {
-    await killAt(t, LOST, simulator, site)
-    const restarted = await site.start()
+  DATABASE_KINDS,
+  async (t, { simulator, cluster }) => {
+    await killAt(t, LOST, simulator, cluster)
+    const restarted = await cluster.start()
     await restarted.install(simulator.connectCompany({ approvedLocations: [SEED.locationId] }).code)
 
-    await until(async () => (await site.grant())?.kind === 'minted')
+    await until(async () => (await cluster.grant())?.kind === 'minted')
 
     t.equal(await restarted.outcome(), '200')
-    t.match(await site.grant(), { state: 'connected', generation: 2 })
+    t.match(await cluster.grant(), { state: 'connected', generation: 2 })
   },
   WITHOUT_GRACE
 )
 
-withSite(
+onEachCluster(
   'with neither grace nor company the location has to be reconnected, with one alarm and no more refreshes',
   ['postgres'],
-  async (t, { simulator, site }) => {
-    const other = await site.start()
-    await killAt(t, LOST, simulator, site)
+  async (t, { simulator, cluster }) => {
+    const other = await cluster.start()
+    await killAt(t, LOST, simulator, cluster)
 
-    await until(async () => (await site.grant())?.state === 'reconnect-required')
+    await until(async () => (await cluster.grant())?.state === 'reconnect-required')
     const callsBefore = simulator.tokenCalls().length
     const outcomes = [await other.outcome(), await other.outcome(), await other.outcome()]
 

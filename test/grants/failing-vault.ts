@@ -5,14 +5,14 @@ import { createPendingSaves } from '../../src/grants/pending-saves.ts'
 import type { GrantStore } from '../../src/grants/vault/vault.ts'
 import { openLog } from '../../src/observability/log.ts'
 import { systemClock } from '../../src/shared/clock.ts'
-import { openStore } from '../support/stores.ts'
+import { openTestDatabase } from '../support/databases.ts'
 import { install, issuedGrant } from './issued-grants.ts'
 
 const fail = () => Promise.reject(new Error('the disk is full'))
 
 /** A real vault that holds generation 1 of one grant. The test decides what happens to each of the next writes. */
 export async function openFailingVault(t: Test) {
-  const database = await openStore(t, 'sqlite')
+  const database = await openTestDatabase(t, 'sqlite')
   if (database === undefined) throw new Error('SQLite is always there')
   const vault = await database.open()
   await vault.installGrant(issuedGrant('first'), install(1))

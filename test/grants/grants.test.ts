@@ -2,8 +2,8 @@ import Database from 'better-sqlite3'
 import t from 'tap'
 import { SEED } from '../simulator/seed.ts'
 import { createClock } from '../support/clock.ts'
+import { onEachDatabase } from '../support/databases.ts'
 import { startGateway, startSimulator, until } from '../support/harness.ts'
-import { onEachStore } from '../support/stores.ts'
 import { install } from './issued-grants.ts'
 
 const CHANGE = { properties: { customer_number: 5 } }
@@ -12,20 +12,24 @@ const LOCATION = `location:${SEED.locationId}` as const
 const refreshes = (simulator: { tokenCalls(): { grantType: string }[] }) =>
   simulator.tokenCalls().filter(({ grantType }) => grantType === 'refresh_token')
 
-onEachStore(t, 'fifty calls that meet an expired token renew it once, and all of them succeed', async (t, { url }) => {
-  for (const how of ['refused', 'expired'] as const) {
-    const clock = createClock()
-    const simulator = await startSimulator(t, { now: clock.now })
-    const { patch } = await startGateway(t, { simulator, now: clock.now, env: { DATABASE_URL: url } })
-    if (how === 'refused') simulator.expireTokens()
-    else clock.move(25 * HOUR)
+onEachDatabase(
+  t,
+  'fifty calls that meet an expired token renew it once, and all of them succeed',
+  async (t, { url }) => {
+    for (const how of ['refused', 'expired'] as const) {
+      const clock = createClock()
+      const simulator = await startSimulator(t, { now: clock.now })
+      const { patch } = await startGateway(t, { simulator, now: clock.now, env: { DATABASE_URL: url } })
+      if (how === 'refused') simulator.expireTokens()
+      else clock.move(25 * HOUR)
 
-    const replies = await Promise.all(Array.from({ length: 50 }, () => patch(CHANGE)))
+      const replies = await Promise.all(Array.from({ length: 50 }, () => patch(CHANGE)))
 
-    t.strictSame(new Set(replies.map(({ status }) => status)), new Set([200]), how)
-    t.equal(refreshes(simulator).length, 1, how)
+      t.strictSame(new Set(replies.map(({ status }) => status)), new Set([200]), how)
+      t.equal(refreshes(simulator).length, 1, how)
+    }
   }
-})
+)
 
 t.test('a token that HighLevel refuses again and again is renewed each time', async (t) => {
   const simulator = await startSimulator(t)

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { sql } from '../support/stores.ts'
+import { sql } from '../support/databases.ts'
 import { accessTokenOf, openFailingVault } from './failing-vault.ts'
 import { install, issuedGrant, ONE } from './issued-grants.ts'
 

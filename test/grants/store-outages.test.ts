@@ -4,11 +4,11 @@ import t, { type Test } from 'tap'
 import { SEED } from '../simulator/seed.ts'
 import type { Simulator } from '../simulator/simulator.ts'
 import { createClock } from '../support/clock.ts'
+import { createDatabaseUrl, DATABASE_KINDS, sql } from '../support/databases.ts'
 import { type Cluster, type GatewayProcess, openCluster } from '../support/gateway-process.ts'
 import { startGateway, startSimulator, until } from '../support/harness.ts'
 import { NO_POSTGRES, postgresDatabase } from '../support/postgres.ts'
 import { startProxy } from '../support/proxy.ts'
-import { STORES, sql, storeUrl } from '../support/stores.ts'
 
 t.jobs = 6
 
@@ -41,22 +41,22 @@ async function refuseTokens({ url }: Cluster): Promise<() => Promise<unknown>> {
   return () => sql(url, 'drop trigger refuse on grants')
 }
 
-for (const store of STORES) {
+for (const kind of DATABASE_KINDS) {
   t.test(
-    `tokens whose save fails five times are used meanwhile, and SIGTERM in between loses nothing (${store})`,
+    `tokens whose save fails five times are used meanwhile, and SIGTERM in between loses nothing (${kind})`,
     async (t) => {
       const simulator = await startSimulator(t)
-      const site = await openCluster(t, store, simulator, { SHUTDOWN_GRACE_MS: '1500' })
-      if (site === undefined) return void t.pass('not run', { skip: NO_POSTGRES })
-      const gateway = await site.start()
+      const cluster = await openCluster(t, kind, simulator, { SHUTDOWN_GRACE_MS: '1500' })
+      if (cluster === undefined) return void t.pass('not run', { skip: NO_POSTGRES })
+      const gateway = await cluster.start()
       await gateway.install(simulator.connect().code)
       simulator.expireTokens()
-      const acceptTokens = await refuseTokens(site)
+      const acceptTokens = await refuseTokens(cluster)
 
       const outcomes = [await gateway.outcome()]
       await until(() => failedSaves(gateway) >= 5)
       outcomes.push(await gateway.outcome())
-      const before = await site.grant()
+      const before = await cluster.grant()
       gateway.kill('SIGTERM')
       await sleep(3_000)
       const hasWaited = gateway.child.exitCode === null
@@ -66,19 +66,19 @@ for (const store of STORES) {
       t.strictSame(outcomes, ['200', '200'])
       t.match(before, { generation: 1, intentAt: Number, leaseOwner: String })
       t.ok(hasWaited, 'the process waits for the vault beyond SHUTDOWN_GRACE_MS')
-      t.match(await site.grant(), { generation: 2, intentAt: null })
+      t.match(await cluster.grant(), { generation: 2, intentAt: null })
       t.equal(refreshes(simulator).length, 1)
-      const again = await site.start()
+      const again = await cluster.start()
       t.equal(await again.outcome(), '200')
       t.equal(refreshes(simulator).length, 1)
     }
   )
 
-  t.test(`a process that shuts down during a refresh leaves it to the next process (${store})`, async (t) => {
+  t.test(`a process that shuts down during a refresh leaves it to the next process (${kind})`, async (t) => {
     const simulator = await startSimulator(t)
-    const site = await openCluster(t, store, simulator, { SHUTDOWN_GRACE_MS: '1500' })
-    if (site === undefined) return void t.pass('not run', { skip: NO_POSTGRES })
-    const gateway = await site.start()
+    const cluster = await openCluster(t, kind, simulator, { SHUTDOWN_GRACE_MS: '1500' })
+    if (cluster === undefined) return void t.pass('not run', { skip: NO_POSTGRES })
+    const gateway = await cluster.start()
     await gateway.install(simulator.connect().code)
     simulator.expireTokens()
     simulator.failNext({ kind: 'slow', delayMs: 60_000, path: '/oauth/token' })
@@ -89,9 +89,9 @@ for (const store of STORES) {
 
     t.equal(await gateway.ended, 0)
     t.equal(await late, '504 deadline-exceeded')
-    t.match(await site.grant(), { generation: 1, leaseOwner: null, state: 'backing-off', failures: 1 })
-    const again = await site.start()
-    await until(async () => (await site.grant())?.generation === 2)
+    t.match(await cluster.grant(), { generation: 1, leaseOwner: null, state: 'backing-off', failures: 1 })
+    const again = await cluster.start()
+    await until(async () => (await cluster.grant())?.generation === 2)
     t.equal(await again.outcome(), '200')
     t.ok(refreshes(simulator).every(({ status }) => status === 200))
   })
@@ -114,9 +114,9 @@ for (const mode of ['cut', 'hang'] as const) {
   t.test(
     `while the connection to the database is ${mode}, calls go on with cached tokens, and the gateway recovers by itself`,
     async (t) => {
-      const site = await behindProxy(t)
-      if (site === undefined) return void t.pass('not run', { skip: NO_POSTGRES })
-      const { proxy, clock, simulator, patch, call } = site
+      const gateway = await behindProxy(t)
+      if (gateway === undefined) return void t.pass('not run', { skip: NO_POSTGRES })
+      const { proxy, clock, simulator, patch, call } = gateway
       const other = `/records/${SEED.schemaKey}/${SEED.recordId}?locationId=${SEED.secondLocationId}`
       await patch(CHANGE)
 
@@ -146,7 +146,7 @@ for (const mode of ['cut', 'hang'] as const) {
       }
       t.equal(sent, 0, 'no refresh token is spent while its successor could not be saved')
       await until(async () => (await patch(CHANGE)).status === 200)
-      t.match(await site.vault.loadGrant(`location:${SEED.locationId}`), { generation: 2 })
+      t.match(await gateway.vault.loadGrant(`location:${SEED.locationId}`), { generation: 2 })
     }
   )
 }
@@ -185,9 +185,9 @@ t.test(
 )
 
 t.test('a shutdown keeps to its grace time while the database hangs and nothing is unsaved', async (t) => {
-  const site = await behindProxy(t, { SHUTDOWN_GRACE_MS: '1000' })
-  if (site === undefined) return void t.pass('not run', { skip: NO_POSTGRES })
-  const { proxy, simulator, patch, call, close } = site
+  const gateway = await behindProxy(t, { SHUTDOWN_GRACE_MS: '1000' })
+  if (gateway === undefined) return void t.pass('not run', { skip: NO_POSTGRES })
+  const { proxy, simulator, patch, call, close } = gateway
   simulator.expireTokens()
   simulator.failNext({ kind: 'hang', path: '/oauth/token' })
   const cut = Promise.allSettled([patch(CHANGE), call('/readyz')])
@@ -255,8 +255,8 @@ t.test('a gateway whose SQLite file was replaced renews no tokens that it could 
 })
 
 t.test('unusual characters and numbers in HighLevel’s token answers are stored and shown', async (t) => {
-  for (const store of STORES) {
-    const DATABASE_URL = await storeUrl(t, store)
+  for (const kind of DATABASE_KINDS) {
+    const DATABASE_URL = await createDatabaseUrl(t, kind)
     if (DATABASE_URL === undefined) return void t.pass('not run', { skip: NO_POSTGRES })
     const simulator = await startSimulator(t)
     const gateway = await startGateway(t, { simulator, env: { DATABASE_URL } })
@@ -278,19 +278,19 @@ t.test('unusual characters and numbers in HighLevel’s token answers are stored
       return (await grant())?.state === 'backing-off'
     })
 
-    t.match(renewed, { generation: 2, tokens: { refreshToken: issued.refreshToken } }, store)
+    t.match(renewed, { generation: 2, tokens: { refreshToken: issued.refreshToken } }, kind)
     t.equal(shown.status, 200)
-    t.match(await grant(), { stateReason: /a b \[31mc/, failures: 1 }, store)
+    t.match(await grant(), { stateReason: /a b \[31mc/, failures: 1 }, kind)
   }
 })
 
 t.test('a call whose API key cannot be looked up in time is answered in time', async (t) => {
-  const site = await behindProxy(t)
-  if (site === undefined) return void t.pass('not run', { skip: NO_POSTGRES })
-  site.proxy.set('hang')
+  const gateway = await behindProxy(t)
+  if (gateway === undefined) return void t.pass('not run', { skip: NO_POSTGRES })
+  gateway.proxy.set('hang')
   const startedAt = performance.now()
 
-  const reply = await site.patch(CHANGE, { key: 'rgk_unknown', headers: { 'x-request-timeout-ms': '300' } })
+  const reply = await gateway.patch(CHANGE, { key: 'rgk_unknown', headers: { 'x-request-timeout-ms': '300' } })
 
   t.match(reply.json, { code: 'vault-unavailable', applied: 'no' })
   t.ok(performance.now() - startedAt < 600)

@@ -6,9 +6,9 @@ import type { Vault } from '../../src/grants/vault/vault.ts'
 import { SEED } from '../simulator/seed.ts'
 import type { Simulator } from '../simulator/simulator.ts'
 import { CHANGE } from './calls.ts'
+import { createDatabaseUrl, type DatabaseKind } from './databases.ts'
 import { environment, RECORD, type Scope } from './harness.ts'
 import { startProcess } from './process.ts'
-import { type StoreName, storeUrl } from './stores.ts'
 
 const SERVER = join(import.meta.dirname, '../../src/server.ts')
 const KEY = 'rgk_of-a-process'
@@ -52,8 +52,13 @@ export async function startGatewayProcess(t: Scope, variables: Record<string, st
 export type GatewayProcess = Awaited<ReturnType<typeof startGatewayProcess>>
 
 /** A vault with an API key for all locations, shared by any number of gateway processes that the test starts. */
-export async function openCluster(t: Scope, store: StoreName, simulator: Simulator, env: Record<string, string> = {}) {
-  const DATABASE_URL = await storeUrl(t, store)
+export async function openCluster(
+  t: Scope,
+  kind: DatabaseKind,
+  simulator: Simulator,
+  env: Record<string, string> = {}
+) {
+  const DATABASE_URL = await createDatabaseUrl(t, kind)
   if (DATABASE_URL === undefined) return undefined
   const variables = environment(t, simulator, { DATABASE_URL, ...env })
   const config = loadConfig(variables)

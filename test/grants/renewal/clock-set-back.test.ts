@@ -1,8 +1,8 @@
 import t, { type Test } from 'tap'
 import { SEED } from '../../simulator/seed.ts'
 import { createClock } from '../../support/clock.ts'
+import { onEachDatabase } from '../../support/databases.ts'
 import { startGateway, startSimulator, until } from '../../support/harness.ts'
-import { onEachStore } from '../../support/stores.ts'
 import { install, issuedGrant, lease, ONE } from '../issued-grants.ts'
 
 const CHANGE = { properties: { customer_number: 5 } }
@@ -64,8 +64,8 @@ t.test('a refused token is replaced even if it was issued in the future', async 
   t.equal((await patch(CHANGE)).status, 200)
 })
 
-onEachStore(t, 'a lease that ends later than any process could have set it does not count', async (t, store) => {
-  const vault = await store.open()
+onEachDatabase(t, 'a lease that ends later than any process could have set it does not count', async (t, database) => {
+  const vault = await database.open()
   const now = 10 * HOUR
   await vault.installGrant(issuedGrant('a', { dueAt: now }), install(1))
   await vault.claimGrant(ONE, 1, lease('ahead', now + HOUR))
@@ -74,31 +74,35 @@ onEachStore(t, 'a lease that ends later than any process could have set it does 
   t.equal(await vault.claimGrant(ONE, 1, lease('you', now)), undefined)
 })
 
-onEachStore(t, 'grants that wait for a time set by a wrong clock are made due, and no others', async (t, store) => {
-  const vault = await store.open()
-  const now = 10 * HOUR
-  await vault.installGrant(issuedGrant('a', { dueAt: now + 1 }), install(1))
-  await vault.clearFutureTimes(now)
-  t.match(await vault.loadGrant(ONE), { dueAt: now + 1 })
+onEachDatabase(
+  t,
+  'grants that wait for a time set by a wrong clock are made due, and no others',
+  async (t, database) => {
+    const vault = await database.open()
+    const now = 10 * HOUR
+    await vault.installGrant(issuedGrant('a', { dueAt: now + 1 }), install(1))
+    await vault.clearFutureTimes(now)
+    t.match(await vault.loadGrant(ONE), { dueAt: now + 1 })
 
-  // A valid lease by a clock that is slightly ahead is left alone, too.
-  await vault.claimGrant(ONE, 1, lease('me', now + 5_000))
-  await vault.clearFutureTimes(now)
-  t.match(await vault.loadGrant(ONE), { leaseOwner: 'me', intentAt: now + 5_000 })
+    // A valid lease by a clock that is slightly ahead is left alone, too.
+    await vault.claimGrant(ONE, 1, lease('me', now + 5_000))
+    await vault.clearFutureTimes(now)
+    t.match(await vault.loadGrant(ONE), { leaseOwner: 'me', intentAt: now + 5_000 })
 
-  const failure = { stateSince: now, stateReason: '', failures: 9, intentAt: null }
-  const later = { ...failure, state: 'backing-off', dueAt: now + HOUR, triedAt: now + 5_000 } as const
-  await vault.recordFailure(ONE, 1, 'me', later)
-  await vault.clearFutureTimes(now)
-  t.match(await vault.loadGrant(ONE), { dueAt: now + HOUR })
+    const failure = { stateSince: now, stateReason: '', failures: 9, intentAt: null }
+    const later = { ...failure, state: 'backing-off', dueAt: now + HOUR, triedAt: now + 5_000 } as const
+    await vault.recordFailure(ONE, 1, 'me', later)
+    await vault.clearFutureTimes(now)
+    t.match(await vault.loadGrant(ONE), { dueAt: now + HOUR })
 
-  await vault.claimGrant(ONE, 1, lease('ahead', now + HOUR))
-  t.equal(await vault.claimDue(lease('you', now)), undefined)
-  await vault.clearFutureTimes(now)
-  t.match(await vault.loadGrant(ONE), { leaseOwner: null, intentAt: now, dueAt: now })
+    await vault.claimGrant(ONE, 1, lease('ahead', now + HOUR))
+    t.equal(await vault.claimDue(lease('you', now)), undefined)
+    await vault.clearFutureTimes(now)
+    t.match(await vault.loadGrant(ONE), { leaseOwner: null, intentAt: now, dueAt: now })
 
-  await vault.claimGrant(ONE, 1, lease('me', now))
-  await vault.recordFailure(ONE, 1, 'me', { ...later, triedAt: now + HOUR, dueAt: now + 2 * HOUR })
-  await vault.clearFutureTimes(now)
-  t.match(await vault.claimDue(lease('you', now)), { leaseOwner: 'you' })
-})
+    await vault.claimGrant(ONE, 1, lease('me', now))
+    await vault.recordFailure(ONE, 1, 'me', { ...later, triedAt: now + HOUR, dueAt: now + 2 * HOUR })
+    await vault.clearFutureTimes(now)
+    t.match(await vault.claimDue(lease('you', now)), { leaseOwner: 'you' })
+  }
+)

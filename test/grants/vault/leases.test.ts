@@ -1,5 +1,5 @@
 import t from 'tap'
-import { onEachStore, type Store } from '../../support/stores.ts'
+import { onEachDatabase, type TestDatabase } from '../../support/databases.ts'
 import { install, issuedGrant, lease, ONE } from '../issued-grants.ts'
 
 const AT = 10_000
@@ -13,37 +13,41 @@ const FAILURE = {
   intentAt: null
 } as const
 
-async function openWithGrant({ open }: Store) {
+async function openWithGrant({ open }: TestDatabase) {
   const vault = await open()
   await vault.installGrant(issuedGrant('a', { dueAt: AT }), install(1))
   return vault
 }
 
-onEachStore(t, 'a claim commits lease and intent, and no one else can claim while the lease runs', async (t, store) => {
-  const vault = await openWithGrant(store)
-  const other = await store.open()
+onEachDatabase(
+  t,
+  'a claim commits lease and intent, and no one else can claim while the lease runs',
+  async (t, database) => {
+    const vault = await openWithGrant(database)
+    const other = await database.open()
 
-  const claimed = await vault.claimGrant(ONE, 1, lease('me', AT))
-  const refused = [
-    await other.claimGrant(ONE, 1, lease('you', AT + 7_999)),
-    await other.claimDue(lease('you', AT + 7_999)),
-    await vault.claimGrant(ONE, 1, lease('me', AT + 1))
-  ]
+    const claimed = await vault.claimGrant(ONE, 1, lease('me', AT))
+    const refused = [
+      await other.claimGrant(ONE, 1, lease('you', AT + 7_999)),
+      await other.claimDue(lease('you', AT + 7_999)),
+      await vault.claimGrant(ONE, 1, lease('me', AT + 1))
+    ]
 
-  t.match(claimed, {
-    generation: 1,
-    intentAt: AT,
-    leaseOwner: 'me',
-    leaseUntil: AT + 8_000,
-    tokens: { accessToken: 'a' }
-  })
-  t.match(await other.loadGrant(ONE), { intentAt: AT, leaseOwner: 'me', leaseUntil: AT + 8_000 })
-  t.strictSame(refused, [undefined, undefined, undefined])
-})
+    t.match(claimed, {
+      generation: 1,
+      intentAt: AT,
+      leaseOwner: 'me',
+      leaseUntil: AT + 8_000,
+      tokens: { accessToken: 'a' }
+    })
+    t.match(await other.loadGrant(ONE), { intentAt: AT, leaseOwner: 'me', leaseUntil: AT + 8_000 })
+    t.strictSame(refused, [undefined, undefined, undefined])
+  }
+)
 
-onEachStore(t, 'of many concurrent claims exactly one gets the lease', async (t, store) => {
-  const vault = await openWithGrant(store)
-  const others = [vault, await store.open(), await store.open()]
+onEachDatabase(t, 'of many concurrent claims exactly one gets the lease', async (t, database) => {
+  const vault = await openWithGrant(database)
+  const others = [vault, await database.open(), await database.open()]
 
   const claims = await Promise.all(
     Array.from({ length: 30 }, (_, n) => {
@@ -55,8 +59,8 @@ onEachStore(t, 'of many concurrent claims exactly one gets the lease', async (t,
   t.equal(claims.filter((claim) => claim !== undefined).length, 1)
 })
 
-onEachStore(t, 'an expired lease is taken over, and the intent of its owner is remembered', async (t, store) => {
-  const vault = await openWithGrant(store)
+onEachDatabase(t, 'an expired lease is taken over, and the intent of its owner is remembered', async (t, database) => {
+  const vault = await openWithGrant(database)
   await vault.claimGrant(ONE, 1, lease('dead', AT))
 
   const swept = await vault.claimDue(lease('next', AT + 8_000))
@@ -69,8 +73,8 @@ onEachStore(t, 'an expired lease is taken over, and the intent of its owner is r
   })
 })
 
-onEachStore(t, 'only its owner can extend a lease', async (t, store) => {
-  const vault = await openWithGrant(store)
+onEachDatabase(t, 'only its owner can extend a lease', async (t, database) => {
+  const vault = await openWithGrant(database)
   await vault.claimGrant(ONE, 1, lease('me', AT))
 
   const extended = [await vault.extendLease(ONE, 'me', AT + 20_000), await vault.extendLease(ONE, 'you', AT + 90_000)]
@@ -81,11 +85,11 @@ onEachStore(t, 'only its owner can extend a lease', async (t, store) => {
   t.equal(await vault.extendLease(ONE, 'me', AT + 90_000), false)
 })
 
-onEachStore(
+onEachDatabase(
   t,
   'tokens of the current generation are saved without the lease, and end the lease and intent of others',
-  async (t, store) => {
-    const vault = await openWithGrant(store)
+  async (t, database) => {
+    const vault = await openWithGrant(database)
     await vault.claimGrant(ONE, 1, lease('me', AT))
     await vault.claimGrant(ONE, 1, lease('you', AT + 8_000))
 
@@ -104,31 +108,35 @@ onEachStore(
   }
 )
 
-onEachStore(t, 'a failure keeps the generation, so tokens that arrive late can still be saved', async (t, store) => {
-  const vault = await openWithGrant(store)
-  await vault.claimGrant(ONE, 1, lease('me', AT))
-  const end = { ...FAILURE, state: 'reconnect-required', dueAt: null } as const
+onEachDatabase(
+  t,
+  'a failure keeps the generation, so tokens that arrive late can still be saved',
+  async (t, database) => {
+    const vault = await openWithGrant(database)
+    await vault.claimGrant(ONE, 1, lease('me', AT))
+    const end = { ...FAILURE, state: 'reconnect-required', dueAt: null } as const
 
-  const recorded = await vault.recordFailure(ONE, 1, 'me', end)
-  const ended = await vault.loadGrant(ONE)
-  const claims = [await vault.claimGrant(ONE, 1, lease('you', AT)), await vault.claimDue(lease('you', AT + 1e9))]
-  const late = await vault.saveIssued(issuedGrant('late'), 1)
+    const recorded = await vault.recordFailure(ONE, 1, 'me', end)
+    const ended = await vault.loadGrant(ONE)
+    const claims = [await vault.claimGrant(ONE, 1, lease('you', AT)), await vault.claimDue(lease('you', AT + 1e9))]
+    const late = await vault.saveIssued(issuedGrant('late'), 1)
 
-  t.equal(recorded, true)
-  t.match(ended, { generation: 1, ...end, tokens: { accessToken: 'a' }, leaseOwner: null, intentAt: null })
-  t.strictSame(claims, [undefined, undefined])
-  t.equal(late, true)
-  t.match(await vault.loadGrant(ONE), {
-    generation: 2,
-    state: 'connected',
-    failures: 0,
-    triedAt: null,
-    stateReason: null
-  })
-})
+    t.equal(recorded, true)
+    t.match(ended, { generation: 1, ...end, tokens: { accessToken: 'a' }, leaseOwner: null, intentAt: null })
+    t.strictSame(claims, [undefined, undefined])
+    t.equal(late, true)
+    t.match(await vault.loadGrant(ONE), {
+      generation: 2,
+      state: 'connected',
+      failures: 0,
+      triedAt: null,
+      stateReason: null
+    })
+  }
+)
 
-onEachStore(t, 'an owner that has lost the lease cannot record a failure', async (t, store) => {
-  const vault = await openWithGrant(store)
+onEachDatabase(t, 'an owner that has lost the lease cannot record a failure', async (t, database) => {
+  const vault = await openWithGrant(database)
   await vault.claimGrant(ONE, 1, lease('me', AT))
   await vault.claimGrant(ONE, 1, lease('you', AT + 8_000))
 
@@ -136,11 +144,11 @@ onEachStore(t, 'an owner that has lost the lease cannot record a failure', async
   t.match(await vault.loadGrant(ONE), { state: 'connected', leaseOwner: 'you' })
 })
 
-onEachStore(
+onEachDatabase(
   t,
   'due grants are claimed in the order of their due times, each once, and no grant that is not due',
-  async (t, store) => {
-    const [vault, other] = [await store.open(), await store.open()]
+  async (t, database) => {
+    const [vault, other] = [await database.open(), await database.open()]
     for (const [id, dueAt] of [
       ['c', 3],
       ['a', 1],
@@ -164,11 +172,11 @@ onEachStore(
   }
 )
 
-onEachStore(
+onEachDatabase(
   t,
   'a token can be verified, and a refused private token is shown as such until it is accepted again',
-  async (t, store) => {
-    const vault = await store.open()
+  async (t, database) => {
+    const vault = await database.open()
     await vault.installGrant(issuedGrant('a', { verified: false }), install(1))
     await vault.installGrant(issuedGrant('p', { subject: 'location:pit', kind: 'private' }), install(1))
 
@@ -189,11 +197,11 @@ onEachStore(
   }
 )
 
-onEachStore(
+onEachDatabase(
   t,
   'renewals with an unknown outcome are claimed ahead of other due grants, while their time lasts',
-  async (t, store) => {
-    const vault = await store.open()
+  async (t, database) => {
+    const vault = await database.open()
     for (let n = 0; n < 20; n += 1)
       await vault.installGrant(issuedGrant(`${n}`, { subject: `location:due${n}`, dueAt: n }), install(1))
     for (const [id, at] of [
@@ -216,11 +224,11 @@ onEachStore(
   }
 )
 
-onEachStore(
+onEachDatabase(
   t,
   'a recorded failure with an unknown outcome is claimed again once its pause is over',
-  async (t, store) => {
-    const vault = await openWithGrant(store)
+  async (t, database) => {
+    const vault = await openWithGrant(database)
     await vault.claimGrant(ONE, 1, lease('me', AT))
 
     await vault.recordFailure(ONE, 1, 'me', { ...FAILURE, dueAt: AT + 700, intentAt: AT })
@@ -233,11 +241,11 @@ onEachStore(
   }
 )
 
-onEachStore(
+onEachDatabase(
   t,
   'a mint is not claimed as an unknown outcome, because it has no refresh token to lose',
-  async (t, store) => {
-    const vault = await store.open()
+  async (t, database) => {
+    const vault = await database.open()
     await vault.installGrant(issuedGrant('m', { subject: 'location:minted', kind: 'minted', dueAt: 1 }), install(1))
     await vault.claimGrant('location:minted', 1, lease('dead', AT - 20_000))
 

@@ -6,13 +6,13 @@ import { grantsAndKeys } from '../../../src/grants/vault/migrations/001-grants-a
 import { openPostgres } from '../../../src/grants/vault/postgres.ts'
 import { openSqlite } from '../../../src/grants/vault/sqlite.ts'
 import { systemClock } from '../../../src/shared/clock.ts'
-import { key, onEachStore, type Store } from '../../support/stores.ts'
+import { key, onEachDatabase, type TestDatabase } from '../../support/databases.ts'
 import { install, issuedGrant, ONE, tokens } from '../issued-grants.ts'
 
 const FIRST = { '001-grants-and-keys': grantsAndKeys }
 
 /** Creates the tables of an earlier release, with an OAuth grant and a private one. */
-async function createEarlierTables({ url }: Store) {
+async function createEarlierTables({ url }: TestDatabase) {
   const path = url.slice('sqlite:'.length)
   const { dialect } = url.startsWith('sqlite:')
     ? openSqlite(path, 'setup', systemClock)
@@ -34,10 +34,10 @@ async function createEarlierTables({ url }: Store) {
   await db.destroy()
 }
 
-onEachStore(t, 'grants of an earlier release are kept, and are due before they expire', async (t, store) => {
-  await createEarlierTables(store)
+onEachDatabase(t, 'grants of an earlier release are kept, and are due before they expire', async (t, database) => {
+  await createEarlierTables(database)
 
-  const vault = await store.open()
+  const vault = await database.open()
 
   t.match(await vault.loadGrant(ONE), {
     generation: 4,
@@ -46,58 +46,58 @@ onEachStore(t, 'grants of an earlier release are kept, and are due before they e
     tokens: { accessToken: 'a' }
   })
   t.match(await vault.loadGrant('location:pit'), { dueAt: null })
-  t.match(await store.sql('select name from kysely_migration order by name'), [
+  t.match(await database.sql('select name from kysely_migration order by name'), [
     { name: '001-grants-and-keys' },
     { name: '002-leases-and-webhooks' },
     { name: '003-installs-and-uninstalls' }
   ])
 })
 
-onEachStore(
+onEachDatabase(
   t,
   'processes that open a new vault at the same moment all succeed, and migrate it once',
-  async (t, store) => {
-    const opened = await Promise.allSettled(Array.from({ length: 6 }, () => store.open()))
+  async (t, database) => {
+    const opened = await Promise.allSettled(Array.from({ length: 6 }, () => database.open()))
 
     t.strictSame(
       opened.map((outcome) => (outcome.status === 'fulfilled' ? 'open' : String(outcome.reason))),
       Array(6).fill('open')
     )
-    t.equal((await store.sql('select name from kysely_migration')).length, 3)
+    t.equal((await database.sql('select name from kysely_migration')).length, 3)
   }
 )
 
-onEachStore(t, 'a reopened vault still holds everything', async (t, store) => {
-  const first = await store.open()
+onEachDatabase(t, 'a reopened vault still holds everything', async (t, database) => {
+  const first = await database.open()
   await first.installGrant(issuedGrant('a'), install(1))
   await first.addKey({ id: 'key_1', name: 'One', hash: 'hash-1', locations: ['*'] })
   await first.close()
 
-  for (const vault of [await store.open(), await store.open()]) {
+  for (const vault of [await database.open(), await database.open()]) {
     t.match(await vault.loadGrant(ONE), { generation: 1, tokens: { accessToken: 'a' } })
     t.match(await vault.listKeys(), [{ id: 'key_1' }])
   }
 })
 
-onEachStore(t, 'a release that is older than the tables does not start, and says why', async (t, store) => {
-  await store.open()
-  await store.sql("insert into kysely_migration (name, timestamp) values ('004-of-tomorrow', '2027-01-01')")
+onEachDatabase(t, 'a release that is older than the tables does not start, and says why', async (t, database) => {
+  await database.open()
+  await database.sql("insert into kysely_migration (name, timestamp) values ('004-of-tomorrow', '2027-01-01')")
 
-  await t.rejects(store.open(), {
+  await t.rejects(database.open(), {
     name: 'SchemaError',
     message: 'The database belongs to a newer release (004-of-tomorrow): run that release or a later one'
   })
 })
 
-onEachStore(t, 'if a migration fails, the missing migrations are named and none is applied', async (t, store) => {
-  await createEarlierTables(store)
+onEachDatabase(t, 'if a migration fails, the missing migrations are named and none is applied', async (t, database) => {
+  await createEarlierTables(database)
   // The migration fails because a table that it creates exists already.
-  await store.sql('create table webhooks (id text)')
+  await database.sql('create table webhooks (id text)')
 
-  await t.rejects(store.open(), {
+  await t.rejects(database.open(), {
     name: 'SchemaError',
     message:
       /^The database lacks 002-leases-and-webhooks, 003-installs-and-uninstalls and cannot be migrated: .*webhooks/
   })
-  t.notOk(JSON.stringify(await store.sql('select * from grants')).includes('due_at'), 'no part of it was applied')
+  t.notOk(JSON.stringify(await database.sql('select * from grants')).includes('due_at'), 'no part of it was applied')
 })

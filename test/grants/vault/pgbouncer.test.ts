@@ -1,8 +1,8 @@
 import t, { type Test } from 'tap'
 import { openVault } from '../../../src/grants/vault/open.ts'
+import { key, sql } from '../../support/databases.ts'
 import { hasPgBouncer, NO_PGBOUNCER, startPgBouncer } from '../../support/pgbouncer.ts'
 import { NO_POSTGRES, postgresClient, postgresDatabase } from '../../support/postgres.ts'
-import { key, sql } from '../../support/stores.ts'
 import { install, issuedGrant, lease, ONE } from '../issued-grants.ts'
 
 const KEYS = [key('k1', 1)]

@@ -8,14 +8,14 @@ import { openSqlite } from '../../../src/grants/vault/sqlite.ts'
 import type { Tables } from '../../../src/grants/vault/tables.ts'
 import { createTokenStatus } from '../../../src/grants/vault/token-status.ts'
 import { systemClock } from '../../../src/shared/clock.ts'
-import { key, onEachStore, type Store } from '../../support/stores.ts'
+import { key, onEachDatabase, type TestDatabase } from '../../support/databases.ts'
 import { issuedGrant, lease } from '../issued-grants.ts'
 
 const GRANTS = 100_000
 const NOW = 1_000_000_000
 
 /** Inserts 100,000 grants that become due one after another. */
-const insertGrants = ({ url, sql }: Store) => {
+const insertGrants = ({ url, sql }: TestDatabase) => {
   const numbers = url.startsWith('sqlite:')
     ? `with recursive numbers(n) as (select 1 union all select n + 1 from numbers where n < ${GRANTS})`
     : `with numbers as (select n from generate_series(1, ${GRANTS}) n)`
@@ -25,7 +25,7 @@ const insertGrants = ({ url, sql }: Store) => {
 }
 
 /** The vault's own code on a connection that records each statement. */
-function openRecorded({ url }: Store) {
+function openRecorded({ url }: TestDatabase) {
   const queries: CompiledQuery[] = []
   const { dialect, skipsLocked } = url.startsWith('sqlite:')
     ? openSqlite(url.slice('sqlite:'.length), 'serving', systemClock)
@@ -45,11 +45,11 @@ function openRecorded({ url }: Store) {
   return { db, store, queries, planOf }
 }
 
-onEachStore(t, 'with 100,000 grants neither the renewal worker nor a call scans the table', async (t, site) => {
-  await site.open()
-  await insertGrants(site)
-  await site.sql('analyze')
-  const { db, store, queries, planOf } = openRecorded(site)
+onEachDatabase(t, 'with 100,000 grants neither the renewal worker nor a call scans the table', async (t, database) => {
+  await database.open()
+  await insertGrants(database)
+  await database.sql('analyze')
+  const { db, store, queries, planOf } = openRecorded(database)
   t.teardown(() => db.destroy())
 
   await store.loadGrant('location:l7')

@@ -3,15 +3,15 @@ import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import Database from 'better-sqlite3'
 import t from 'tap'
+import { key, onEachDatabase, openTestDatabase, type TestDatabase } from '../../support/databases.ts'
 import { NO_POSTGRES } from '../../support/postgres.ts'
-import { key, onEachStore, openStore, type Store } from '../../support/stores.ts'
 import { install, issuedGrant, lease, ONE, tokens } from '../issued-grants.ts'
 
 const [K1, K2] = [key('k1', 1), key('k2', 2)]
 const AT = 1_500
 
 /** Everything that a thief of the database would have: its files, or every row of every table. */
-async function readEverything({ url, sql }: Store): Promise<Buffer> {
+async function readEverything({ url, sql }: TestDatabase): Promise<Buffer> {
   if (!url.startsWith('sqlite:')) {
     const rows = []
     for (const table of ['grants', 'api_keys', 'vault_keys', 'webhooks']) rows.push(await sql(`select * from ${table}`))
@@ -21,20 +21,20 @@ async function readEverything({ url, sql }: Store): Promise<Buffer> {
   return Buffer.concat(readdirSync(folder).map((name) => readFileSync(join(folder, name))))
 }
 
-onEachStore(t, 'no token is stored in clear', async (t, store) => {
-  const vault = await store.open()
+onEachDatabase(t, 'no token is stored in clear', async (t, database) => {
+  const vault = await database.open()
 
   await vault.installGrant(issuedGrant('clear-access-token'), install(AT))
   const rotated = { ...tokens('clear-access-token-2'), previousRefreshToken: 'clear-access-token-refresh' }
   await vault.saveIssued(issuedGrant('', { tokens: rotated }), 1)
 
-  const bytes = await readEverything(store)
+  const bytes = await readEverything(database)
   t.ok(bytes.includes(ONE), 'the searched bytes include the row')
   for (const secret of ['clear-access', Buffer.from('clear-access').toString('base64url')])
     t.notOk(bytes.includes(secret), secret)
 })
 
-onEachStore(t, 'tokens sealed for one row do not open in another', async (t, { open, sql }) => {
+onEachDatabase(t, 'tokens sealed for one row do not open in another', async (t, { open, sql }) => {
   const vault = await open()
   await vault.installGrant(issuedGrant('a'), install(AT))
   await vault.installGrant(issuedGrant('b', { subject: 'location:two' }), install(AT))
@@ -51,14 +51,14 @@ onEachStore(t, 'tokens sealed for one row do not open in another', async (t, { o
   t.match(await vault.loadGrant('location:two'), { tokens: { accessToken: 'b' } })
 })
 
-onEachStore(t, 'a vault does not open if a key in use is missing, and names the key', async (t, { open }) => {
+onEachDatabase(t, 'a vault does not open if a key in use is missing, and names the key', async (t, { open }) => {
   const vault = await open(K1)
   await vault.installGrant(issuedGrant('a'), install(AT))
 
   await t.rejects(open(K2), { name: 'CipherError', message: 'VAULT_KEYS lacks k1: grants are sealed with it' })
 })
 
-onEachStore(t, 'a key can be removed once no grant is sealed with it', async (t, { open }) => {
+onEachDatabase(t, 'a key can be removed once no grant is sealed with it', async (t, { open }) => {
   const vault = await open(K1)
   await vault.installGrant(issuedGrant('a'), install(AT))
   await vault.markUninstalled(ONE, 'removed', AT)
@@ -68,7 +68,7 @@ onEachStore(t, 'a key can be removed once no grant is sealed with it', async (t,
   t.match(await opened.loadGrant(ONE), { generation: 2, tokens: null })
 })
 
-onEachStore(t, 'a different key with a known id does not open the vault, even an empty one', async (t, { open }) => {
+onEachDatabase(t, 'a different key with a known id does not open the vault, even an empty one', async (t, { open }) => {
   await open(K1)
 
   for (const keys of [[key('k1', 9)], [K2, key('k1', 9)]])
@@ -76,7 +76,7 @@ onEachStore(t, 'a different key with a known id does not open the vault, even an
   t.ok(await open(K1), 'the right key still does')
 })
 
-onEachStore(
+onEachDatabase(
   t,
   'rekeying seals every row with the first key while others save, and the old key can then be removed',
   async (t, { open, sql }) => {
@@ -103,7 +103,7 @@ onEachStore(
   }
 )
 
-onEachStore(t, 'rekeying skips a row that does not open, and counts it', async (t, { open, sql }) => {
+onEachDatabase(t, 'rekeying skips a row that does not open, and counts it', async (t, { open, sql }) => {
   const old = await open(K1)
   await old.installGrant(issuedGrant('a'), install(AT))
   await old.installGrant(issuedGrant('b', { subject: 'location:two' }), install(AT))
@@ -114,7 +114,7 @@ onEachStore(t, 'rekeying skips a row that does not open, and counts it', async (
   t.strictSame(await vault.rekeyGrants(), { resealed: 1, damaged: 1 })
 })
 
-onEachStore(
+onEachDatabase(
   t,
   'with a new first key, old grants still open and new saves are sealed with the new key',
   async (t, { open, sql }) => {
@@ -136,12 +136,12 @@ onEachStore(
 )
 
 t.test('a dump of PostgreSQL contains no token', async (t) => {
-  const store = await openStore(t, 'postgres')
-  if (store === undefined) return void t.pass('not run', { skip: NO_POSTGRES })
-  const vault = await store.open()
+  const database = await openTestDatabase(t, 'postgres')
+  if (database === undefined) return void t.pass('not run', { skip: NO_POSTGRES })
+  const vault = await database.open()
   await vault.installGrant(issuedGrant('clear-access-token'), install(AT))
 
-  const { status, stdout } = spawnSync('pg_dump', ['--inserts', store.url], { encoding: 'utf8' })
+  const { status, stdout } = spawnSync('pg_dump', ['--inserts', database.url], { encoding: 'utf8' })
 
   t.equal(status, 0, 'pg_dump is on the PATH')
   t.match(stdout, /location:one/)
@@ -149,18 +149,18 @@ t.test('a dump of PostgreSQL contains no token', async (t) => {
 })
 
 t.test('the folder created for a vault is accessible to its owner only', async (t) => {
-  const store = await openStore(t, 'sqlite')
+  const database = await openTestDatabase(t, 'sqlite')
 
-  await store?.open()
+  await database?.open()
 
-  t.equal(statSync(dirname((store?.url ?? '').slice('sqlite:'.length))).mode & 0o777, 0o700)
+  t.equal(statSync(dirname((database?.url ?? '').slice('sqlite:'.length))).mode & 0o777, 0o700)
 })
 
 t.test('a saved grant survives a power cut: the write-ahead log is synced before a save resolves', async (t) => {
-  const store = await openStore(t, 'sqlite')
+  const database = await openTestDatabase(t, 'sqlite')
   const pragmas = t.capture(Database.prototype, 'pragma', Database.prototype.pragma)
 
-  await store?.open()
+  await database?.open()
 
   const connection = pragmas().at(-1)?.receiver as unknown as Database.Database
   const FULL = 2
@@ -169,16 +169,16 @@ t.test('a saved grant survives a power cut: the write-ahead log is synced before
 })
 
 t.test('a vault that cannot be opened leaves no connection open', async (t) => {
-  const store = await openStore(t, 'sqlite')
-  await store?.open(K1)
+  const database = await openTestDatabase(t, 'sqlite')
+  await database?.open(K1)
   const closed = t.capture(Database.prototype, 'close', Database.prototype.close)
 
-  await t.rejects(async () => store?.open(key('k1', 9)))
+  await t.rejects(async () => database?.open(key('k1', 9)))
 
   t.equal(closed().length, 1)
 })
 
-onEachStore(
+onEachDatabase(
   t,
   'a grant sealed with a key that this process lacks is left to the processes that have the key',
   async (t, { open }) => {

@@ -1,8 +1,8 @@
 import { chmodSync, statSync } from 'node:fs'
 import t from 'tap'
 import { openVault } from '../../../src/grants/vault/open.ts'
+import { key } from '../../support/databases.ts'
 import { temporaryFolder } from '../../support/harness.ts'
-import { key } from '../../support/stores.ts'
 
 const modeOf = (file: string) => (statSync(file).mode & 0o777).toString(8)
 

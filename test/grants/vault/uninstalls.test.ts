@@ -1,5 +1,5 @@
 import t from 'tap'
-import { onEachStore } from '../../support/stores.ts'
+import { onEachDatabase } from '../../support/databases.ts'
 import { install, issuedGrant, lease, mintOptions, ONE, tokens } from '../issued-grants.ts'
 
 const AT = 10_000
@@ -14,7 +14,7 @@ const ended = (reason: string) => ({
   intentAt: null
 })
 
-onEachStore(t, 'a reported uninstall makes the grant due, and changes nothing else', async (t, { open }) => {
+onEachDatabase(t, 'a reported uninstall makes the grant due, and changes nothing else', async (t, { open }) => {
   const vault = await open()
   await vault.installGrant(issuedGrant('a', { dueAt: AT + 500 }), install(1))
 
@@ -31,7 +31,7 @@ onEachStore(t, 'a reported uninstall makes the grant due, and changes nothing el
   t.match(await vault.claimDue(lease('me', AT)), { subject: ONE, uninstallReportedAt: AT + 5 })
 })
 
-onEachStore(t, 'tokens disprove an uninstall that was reported before they were requested', async (t, { open }) => {
+onEachDatabase(t, 'tokens disprove an uninstall that was reported before they were requested', async (t, { open }) => {
   const vault = await open()
   await vault.installGrant(issuedGrant('a'), install(1))
   await vault.reportUninstall(ONE, AT, AT)
@@ -45,7 +45,7 @@ onEachStore(t, 'tokens disprove an uninstall that was reported before they were 
   t.match(after, { uninstallReportedAt: null, dueAt: AT * 9 })
 })
 
-onEachStore(
+onEachDatabase(
   t,
   'a grant is uninstalled once its uninstall was reported and HighLevel has ended it',
   async (t, { open }) => {
@@ -69,7 +69,7 @@ onEachStore(
   }
 )
 
-onEachStore(t, 'an install after the report closes the report', async (t, { open }) => {
+onEachDatabase(t, 'an install after the report closes the report', async (t, { open }) => {
   const vault = await open()
   await vault.installGrant(issuedGrant('a'), install(1))
   await vault.reportUninstall(ONE, AT, AT)
@@ -79,11 +79,11 @@ onEachStore(t, 'an install after the report closes the report', async (t, { open
   t.equal(await vault.confirmUninstall(ONE, AT + 2), false)
 })
 
-onEachStore(
+onEachDatabase(
   t,
   'after a clock ran ahead, an uninstall can still be reported, disproved and confirmed',
-  async (t, store) => {
-    const vault = await store.open()
+  async (t, database) => {
+    const vault = await database.open()
     const hour = 3_600_000
     await vault.installGrant(issuedGrant('a'), install(AT + hour))
     await vault.reportUninstall(ONE, AT + hour, AT)
@@ -99,17 +99,21 @@ onEachStore(
   }
 )
 
-onEachStore(t, 'the uninstall of a company also ends the grants minted from it, and no others', async (t, { open }) => {
-  const vault = await open()
-  const subject = 'company:company1'
-  await vault.installGrant(issuedGrant('c', { subject }), install(1))
-  await vault.addMintedLocation('minted', 'company1', 2, mintOptions())
-  await vault.installGrant(issuedGrant('own'), install(2))
-  await vault.reportUninstall(subject, AT, AT)
-  await vault.claimGrant(subject, 1, lease('me', AT))
-  await vault.recordFailure(subject, 1, 'me', ended('spent'))
+onEachDatabase(
+  t,
+  'the uninstall of a company also ends the grants minted from it, and no others',
+  async (t, { open }) => {
+    const vault = await open()
+    const subject = 'company:company1'
+    await vault.installGrant(issuedGrant('c', { subject }), install(1))
+    await vault.addMintedLocation('minted', 'company1', 2, mintOptions())
+    await vault.installGrant(issuedGrant('own'), install(2))
+    await vault.reportUninstall(subject, AT, AT)
+    await vault.claimGrant(subject, 1, lease('me', AT))
+    await vault.recordFailure(subject, 1, 'me', ended('spent'))
 
-  t.equal(await vault.confirmUninstall(subject, AT), true)
-  t.match(await vault.loadGrant('location:minted'), { state: 'uninstalled' })
-  t.match(await vault.loadGrant(ONE), { state: 'connected' })
-})
+    t.equal(await vault.confirmUninstall(subject, AT), true)
+    t.match(await vault.loadGrant('location:minted'), { state: 'uninstalled' })
+    t.match(await vault.loadGrant(ONE), { state: 'connected' })
+  }
+)

@@ -1,10 +1,10 @@
 import t from 'tap'
-import { onEachStore } from '../../support/stores.ts'
+import { onEachDatabase } from '../../support/databases.ts'
 import { install, issuedGrant, lease, mintOptions, ONE } from '../issued-grants.ts'
 
 const AT = 1_500
 
-onEachStore(t, 'a grant is loaded as it was installed, connected and without a lease', async (t, { open }) => {
+onEachDatabase(t, 'a grant is loaded as it was installed, connected and without a lease', async (t, { open }) => {
   const vault = await open()
   const company = issuedGrant('b', { subject: 'company:two', companyId: null })
   const bare = issuedGrant('c', { subject: 'location:bare', kind: 'minted', tokens: null, dueAt: null })
@@ -32,7 +32,7 @@ onEachStore(t, 'a grant is loaded as it was installed, connected and without a l
   t.equal(await vault.loadGrant('location:unknown'), undefined)
 })
 
-onEachStore(t, 'of two saves of one generation one succeeds, and the other changes nothing', async (t, { open }) => {
+onEachDatabase(t, 'of two saves of one generation one succeeds, and the other changes nothing', async (t, { open }) => {
   const vault = await open()
   await vault.installGrant(issuedGrant('a'), install(AT))
 
@@ -47,11 +47,11 @@ onEachStore(t, 'of two saves of one generation one succeeds, and the other chang
   )
 })
 
-onEachStore(
+onEachDatabase(
   t,
   'an install replaces the current grant, and a save of the replaced generation is rejected',
-  async (t, store) => {
-    const [one, two] = [await store.open(), await store.open()]
+  async (t, database) => {
+    const [one, two] = [await database.open(), await database.open()]
     await one.installGrant(issuedGrant('a'), install(AT))
     await one.claimGrant(ONE, 1, lease('me', 100))
 
@@ -62,11 +62,11 @@ onEachStore(
   }
 )
 
-onEachStore(
+onEachDatabase(
   t,
   'an uninstalled grant has no tokens, says why, and is not restored by a save in progress',
-  async (t, store) => {
-    const vault = await store.open()
+  async (t, database) => {
+    const vault = await database.open()
     await vault.installGrant(issuedGrant('a'), install(AT))
     await vault.claimGrant(ONE, 1, lease('me', 100))
 
@@ -87,13 +87,13 @@ onEachStore(
       dueAt: null,
       leaseOwner: null
     })
-    t.strictSame(await store.sql('select sealed, key_id, expires_at from grants'), [
+    t.strictSame(await database.sql('select sealed, key_id, expires_at from grants'), [
       { sealed: null, key_id: null, expires_at: null }
     ])
   }
 )
 
-onEachStore(t, 'an uninstall from before the current install changes nothing', async (t, { open }) => {
+onEachDatabase(t, 'an uninstall from before the current install changes nothing', async (t, { open }) => {
   const vault = await open()
   await vault.installGrant(issuedGrant('a'), install(AT))
 
@@ -101,7 +101,7 @@ onEachStore(t, 'an uninstall from before the current install changes nothing', a
   t.match(await vault.loadGrant(ONE), { generation: 1, state: 'connected', tokens: { accessToken: 'a' } })
 })
 
-onEachStore(
+onEachDatabase(
   t,
   'a minted location is added unless it has working tokens or was uninstalled later',
   async (t, { open }) => {
@@ -136,7 +136,7 @@ onEachStore(
   }
 )
 
-onEachStore(
+onEachDatabase(
   t,
   'an install is saved once, and a repeated one gives way to what happened after it',
   async (t, { open }) => {
@@ -165,7 +165,7 @@ onEachStore(
   }
 )
 
-onEachStore(t, 'a repeated install replaces a location that only waits for its company', async (t, { open }) => {
+onEachDatabase(t, 'a repeated install replaces a location that only waits for its company', async (t, { open }) => {
   const vault = await open()
   await vault.addMintedLocation('one', 'company1', AT + 9, mintOptions({ waitsForCompany: true }))
 
@@ -174,7 +174,7 @@ onEachStore(t, 'a repeated install replaces a location that only waits for its c
   t.match(await vault.loadGrant(ONE), { kind: 'oauth', tokens: { accessToken: 'a' } })
 })
 
-onEachStore(t, 'an uninstall is remembered even for a location that was never added', async (t, { open }) => {
+onEachDatabase(t, 'an uninstall is remembered even for a location that was never added', async (t, { open }) => {
   const vault = await open()
   await vault.recordUninstall(ONE, AT)
   await vault.recordUninstall(ONE, AT + 20)
@@ -188,7 +188,7 @@ onEachStore(t, 'an uninstall is remembered even for a location that was never ad
   t.match(await vault.loadGrant(ONE), { state: 'connected' }, 'recording an uninstall does not end a grant')
 })
 
-onEachStore(t, 'rescheduling a company makes its waiting locations due, and no others', async (t, { open }) => {
+onEachDatabase(t, 'rescheduling a company makes its waiting locations due, and no others', async (t, { open }) => {
   const vault = await open()
   await vault.addMintedLocation('waiting', 'company1', AT, mintOptions({ waitsForCompany: true }))
   await vault.addMintedLocation('elsewhere', 'company2', AT, mintOptions({ waitsForCompany: true }))
@@ -208,7 +208,7 @@ onEachStore(t, 'rescheduling a company makes its waiting locations due, and no o
   )
 })
 
-onEachStore(
+onEachDatabase(
   t,
   'uninstalling a company also uninstalls the locations minted from it, and no others',
   async (t, { open }) => {
@@ -233,7 +233,7 @@ onEachStore(
   }
 )
 
-onEachStore(
+onEachDatabase(
   t,
   'locations are listed in pages ordered by id, filtered by state, and without tokens',
   async (t, { open }) => {
@@ -253,7 +253,7 @@ onEachStore(
   }
 )
 
-onEachStore(t, 'grants are counted by state, with the earliest due time', async (t, { open }) => {
+onEachDatabase(t, 'grants are counted by state, with the earliest due time', async (t, { open }) => {
   const vault = await open()
   t.strictSame(await vault.countGrants(), { states: [], oldestDueAt: null })
   for (const [id, dueAt] of [
@@ -273,7 +273,7 @@ onEachStore(t, 'grants are counted by state, with the earliest due time', async 
   t.equal(oldestDueAt, 10)
 })
 
-onEachStore(
+onEachDatabase(
   t,
   'an API key is found only by its hash, and neither its id nor its hash can be added twice',
   async (t, { open, clock }) => {
@@ -292,7 +292,7 @@ onEachStore(
   }
 )
 
-onEachStore(
+onEachDatabase(
   t,
   'a revoked key keeps the time of its first revocation, and an unknown id is reported',
   async (t, { open, clock }) => {
@@ -309,7 +309,7 @@ onEachStore(
   }
 )
 
-onEachStore(t, 'a webhook is known once it was added, and deleted when it is old', async (t, { open, clock }) => {
+onEachDatabase(t, 'a webhook is known once it was added, and deleted when it is old', async (t, { open, clock }) => {
   const vault = await open()
   await vault.addWebhook('one', 0)
   await vault.addWebhook('one', 0)
@@ -321,7 +321,7 @@ onEachStore(t, 'a webhook is known once it was added, and deleted when it is old
   t.strictSame([...known, await vault.hasWebhook('one'), await vault.hasWebhook('two')], [true, false, false, true])
 })
 
-onEachStore(t, 'a closed vault rejects a ping and a load', async (t, { open }) => {
+onEachDatabase(t, 'a closed vault rejects a ping and a load', async (t, { open }) => {
   const vault = await open()
   await vault.ping()
 

@@ -7,26 +7,26 @@ import { createClock, withWallTime } from './clock.ts'
 import { type Scope, temporaryFolder } from './harness.ts'
 import { NO_POSTGRES, postgresDatabase } from './postgres.ts'
 
-export type StoreName = 'sqlite' | 'postgres'
-export const STORES: readonly StoreName[] = ['sqlite', 'postgres']
+export type DatabaseKind = 'sqlite' | 'postgres'
+export const DATABASE_KINDS: readonly DatabaseKind[] = ['sqlite', 'postgres']
 
 export const key = (id: string, fill: number): VaultKey => ({ id, bytes: Buffer.alloc(32, fill) })
 
 /** The URL of a new database of this kind, removed when the test ends; `undefined` if the kind is not available. */
-export const storeUrl = async (t: Scope, name: StoreName): Promise<string | undefined> =>
-  name === 'sqlite' ? `sqlite:${temporaryFolder(t)}/deep/gateway.db` : postgresDatabase(t)
+export const createDatabaseUrl = async (t: Scope, kind: DatabaseKind): Promise<string | undefined> =>
+  kind === 'sqlite' ? `sqlite:${temporaryFolder(t)}/deep/gateway.db` : postgresDatabase(t)
 
 /** Runs a statement on the database directly, without the vault. */
 export async function sql(url: string, statement: string): Promise<Record<string, unknown>[]> {
   if (url.startsWith('sqlite:')) {
-    const database = new Database(url.slice('sqlite:'.length))
+    const sqlite = new Database(url.slice('sqlite:'.length))
     try {
-      const prepared = database.prepare(statement)
+      const prepared = sqlite.prepare(statement)
       if (prepared.reader) return prepared.all() as Record<string, unknown>[]
       prepared.run()
       return []
     } finally {
-      database.close()
+      sqlite.close()
     }
   }
   const client = new pg.Client({ connectionString: url })
@@ -39,8 +39,8 @@ export async function sql(url: string, statement: string): Promise<Record<string
 }
 
 /** A new database on which a test can open vaults. They are closed when the test ends. */
-export async function openStore(t: Test, name: StoreName) {
-  const url = await storeUrl(t, name)
+export async function openTestDatabase(t: Test, kind: DatabaseKind) {
+  const url = await createDatabaseUrl(t, kind)
   if (url === undefined) return undefined
   const clock = createClock()
   return {
@@ -55,15 +55,15 @@ export async function openStore(t: Test, name: StoreName) {
   }
 }
 
-export type Store = NonNullable<Awaited<ReturnType<typeof openStore>>>
+export type TestDatabase = NonNullable<Awaited<ReturnType<typeof openTestDatabase>>>
 
 /** Runs a test on each kind of database. Skipped with a message if a kind is not available. */
-export function onEachStore(t: Test, guarantee: string, run: (t: Test, store: Store) => Promise<void>): void {
-  for (const name of STORES) {
-    t.test(`${guarantee} (${name})`, async (t) => {
-      const store = await openStore(t, name)
-      if (store === undefined) t.pass('not run', { skip: NO_POSTGRES })
-      else await run(t, store)
+export function onEachDatabase(t: Test, name: string, run: (t: Test, database: TestDatabase) => Promise<void>): void {
+  for (const kind of DATABASE_KINDS) {
+    t.test(`${name} (${kind})`, async (t) => {
+      const database = await openTestDatabase(t, kind)
+      if (database === undefined) t.pass('not run', { skip: NO_POSTGRES })
+      else await run(t, database)
     })
   }
 }
