@@ -111,7 +111,9 @@ async function run({ chosen, rounds, seconds, processes }: Options, dir: string)
   const sideBySide = new Map<string, number[]>()
   for (let i = 1; i <= processes; i++) {
     const running: RunningContestant[] = []
-    for (const [name, contestant] of prepared) running.push(await startContestant(bench, name, contestant))
+    // In turns, because whoever was warmed up last is measured a little warmer.
+    const order = i % 2 === 1 ? [...prepared] : [...prepared].reverse()
+    for (const [name, contestant] of order) running.push(await startContestant(bench, name, contestant))
     const measured = await measureThroughput(bench, running, { rounds, seconds })
     for (const [name, its] of measured) throughput.get(name)?.push(...its)
     const own = running.find(({ name }) => name === 'gateway')

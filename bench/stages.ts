@@ -9,6 +9,7 @@ import { type StartProcess, stop } from './processes.ts'
 
 const CONNECTIONS = 50
 const WARM_UP_SECONDS = 15
+const SIDE_BY_SIDE_WARM_UP_SECONDS = 3
 const SIDE_BY_SIDE_SECONDS = 8
 /** Few, so that the load process is not the bottleneck. */
 const SIDE_BY_SIDE_CONNECTIONS = 8
@@ -111,14 +112,10 @@ export async function measureSideBySide(
   other: RunningContestant
 ): Promise<number> {
   const flood = async ({ child, target }: RunningContestant, from: ChildProcess): Promise<number> => {
+    const task = { kind: 'flood', target, connections: SIDE_BY_SIDE_CONNECTIONS } as const
+    await runTask(from, { ...task, seconds: SIDE_BY_SIDE_WARM_UP_SECONDS })
     const before = cpuSeconds(child)
-    const task = {
-      kind: 'flood',
-      target,
-      seconds: SIDE_BY_SIDE_SECONDS,
-      connections: SIDE_BY_SIDE_CONNECTIONS
-    } as const
-    const { requests } = await runTask(from, task)
+    const { requests } = await runTask(from, { ...task, seconds: SIDE_BY_SIDE_SECONDS })
     return (cpuSeconds(child) - before) / requests
   }
   const [cost, otherCost] = await Promise.all([flood(one, load), flood(other, otherLoad)])
