@@ -2,7 +2,7 @@ import type { KeyObject } from 'node:crypto'
 import type { JwtOptions } from '../callers/jwt.ts'
 import { parseVaultKeys, type VaultKey } from '../grants/vault/cipher.ts'
 import { parseWebhookKey } from '../webhooks/signature.ts'
-import { type Environment, readEnvironment } from './environment.ts'
+import { type Environment, readEnvironment } from './environment-variables.ts'
 import { parseOrigins, parseTrustProxy } from './setting-formats.ts'
 
 /** All settings, read once from the environment. */

@@ -13,7 +13,7 @@ import type { Clock } from '../shared/clock.ts'
 import { waitAtMost } from '../shared/timeout.ts'
 import { version } from '../version.ts'
 import type { Config } from './config.ts'
-import { openFileLimit, shareConnections } from './open-files.ts'
+import { openFileLimit, shareConnections } from './open-file-limit.ts'
 
 /** The last steps of closing get at least this long, even after the grace time: enough for a few database writes. */
 const MIN_STEP_MS = 500

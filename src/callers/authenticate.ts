@@ -5,7 +5,7 @@ import { withDeadline } from '../highlevel/deadline.ts'
 import { Problem } from '../problems/problem.ts'
 import type { Clock } from '../shared/clock.ts'
 import type { Caller } from './caller.ts'
-import type { Callers } from './callers.ts'
+import type { Callers } from './identify-caller.ts'
 import type { FailureLimit } from './rate-limit.ts'
 
 declare module 'fastify' {

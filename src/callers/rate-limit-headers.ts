@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { DAY_MS } from '../highlevel/quota/day.ts'
-import type { QuotaReport } from '../highlevel/quota/layer.ts'
+import { DAY_MS } from '../highlevel/quota/day-quota.ts'
+import type { QuotaReport } from '../highlevel/quota/quota.ts'
 import type { ProblemCode } from '../problems/catalog.ts'
 
 interface Options {

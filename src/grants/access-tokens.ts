@@ -3,9 +3,8 @@ import type { TokenSource } from '../highlevel/bearer.ts'
 import { Problem } from '../problems/problem.ts'
 import type { Clock } from '../shared/clock.ts'
 import { createFreshCache } from '../shared/fresh-cache.ts'
-import type { Grant, Subject } from './grant.ts'
+import type { Grant, Renew, Subject } from './grant.ts'
 import type { PendingSaves } from './pending-saves.ts'
-import type { Renew } from './renewal/renewal.ts'
 import type { GrantStore } from './vault/vault.ts'
 
 /** How long a process may go on using a grant that another process has removed or replaced. */

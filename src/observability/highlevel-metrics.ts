@@ -1,5 +1,5 @@
 import { Counter, Gauge, type Registry } from 'prom-client'
-import type { Scope } from '../highlevel/breaker/guard.ts'
+import type { Scope } from '../highlevel/breaker/breaker.ts'
 import type { RetryReason } from '../highlevel/retry.ts'
 import type { UnavailableReason } from '../schemas/schema-unavailable.ts'
 

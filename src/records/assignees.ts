@@ -1,4 +1,4 @@
-import type { Assignees, RecordPatch } from './schemas.ts'
+import type { Assignees, RecordPatch } from './request-schemas.ts'
 
 /** A change to owners or followers, in HighLevel's form. */
 export interface AssigneesDelta {

@@ -2,7 +2,7 @@ import { type FieldError, Problem } from '../problems/problem.ts'
 import type { Field } from '../schemas/fields/field.ts'
 import { fieldOf, type ObjectSchema } from '../schemas/object-schema.ts'
 import { escapePointerToken, unescapePointerToken } from '../shared/json.ts'
-import type { RecordPatch } from './schemas.ts'
+import type { RecordPatch } from './request-schemas.ts'
 
 /** One member of a patch's properties, with its field if that is known. */
 interface Member {

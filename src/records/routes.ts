@@ -8,8 +8,8 @@ import { toProblem } from '../http/error-handler.ts'
 import { matchesWeakly } from '../http/etag.ts'
 import type { FieldError } from '../problems/problem.ts'
 import { bodyLimitErrors } from './body-limits.ts'
-import { etagOf, verifyMatch } from './etag.ts'
-import { ReadHeaders, RecordPatch, RecordPath, RecordQuery, WriteHeaders, WriteQuery } from './schemas.ts'
+import { etagOf, verifyMatch } from './record-etag.ts'
+import { ReadHeaders, RecordPatch, RecordPath, RecordQuery, WriteHeaders, WriteQuery } from './request-schemas.ts'
 import type { UpdateRecord } from './update-record.ts'
 
 interface Options extends CallOptions {

@@ -2,7 +2,7 @@ import type { CallContext } from '../highlevel/call.ts'
 import { objectPath, type RecordRef } from '../highlevel/record-ref.ts'
 import type { KnownSchema, SchemaCatalog } from '../schemas/schema-catalog.ts'
 import type { Clock } from '../shared/clock.ts'
-import type { RecordPatch } from './schemas.ts'
+import type { RecordPatch } from './request-schemas.ts'
 import type { WriteRules } from './write-plan.ts'
 
 /** For writes that need no schema. */

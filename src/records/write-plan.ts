@@ -9,7 +9,7 @@ import {
   resolveWanted
 } from '../schemas/plan-properties.ts'
 import { type AssigneesDelta, assigneesDelta, followersOf, hasConflict, isWantedList, ownersOf } from './assignees.ts'
-import type { RecordPatch } from './schemas.ts'
+import type { RecordPatch } from './request-schemas.ts'
 
 /** Which of the two steps of a write are switched on. */
 export interface WriteRules {

@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto'
 import t from 'tap'
 import { loadConfig } from '../../src/app/config.ts'
-import { Env } from '../../src/app/environment.ts'
+import { Env } from '../../src/app/environment-variables.ts'
 
 const key = (id: string, fill = 1, bytes = 32) => `${id}:${Buffer.alloc(bytes, fill).toString('base64')}`
 const VAULT_KEYS = key('k1')

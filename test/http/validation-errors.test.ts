@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
 import type { TSchema } from 'typebox'
 import { compileValidator } from '../../src/http/validation-errors.ts'
-import { RecordPatch, RecordPath, RecordQuery, WriteHeaders } from '../../src/records/schemas.ts'
+import { RecordPatch, RecordPath, RecordQuery, WriteHeaders } from '../../src/records/request-schemas.ts'
 
 type Row = [value: unknown, errors: [location: string, code: string, detail: string][]]
 

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { parseEnv } from 'node:util'
 import t from 'tap'
 import { loadConfig } from '../../src/app/config.ts'
-import { Env } from '../../src/app/environment.ts'
+import { Env } from '../../src/app/environment-variables.ts'
 import { VAULT_KEYS } from '../support/harness.ts'
 
 /** The schema as the JSON Schema that it is. */

@@ -1,6 +1,7 @@
 import type { ProblemCode } from '../../problems/catalog.ts'
 import { Problem } from '../../problems/problem.ts'
 import type { Clock } from '../../shared/clock.ts'
+import type { AcquiredTokens, Renew } from '../grant.ts'
 import { type Grant, type GrantKind, isUsable, type Lease, type Subject } from '../grant.ts'
 import type { OAuthClient, TokenResponse } from '../oauth/oauth-client.ts'
 import { repeatRefresh } from '../oauth/repeat-refresh.ts'
@@ -8,7 +9,6 @@ import { mayEndGrant, TokenRefusal } from '../oauth/token-refusal.ts'
 import type { PendingSaves } from '../pending-saves.ts'
 import type { GrantStore } from '../vault/vault.ts'
 import type { Recover } from './recovery.ts'
-import type { AcquiredTokens, Renew } from './renewal.ts'
 
 /**
  * Asks HighLevel for new tokens of a grant that this process has claimed with `lease`. If another process has renewed it

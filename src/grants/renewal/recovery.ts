@@ -1,9 +1,8 @@
 import { Problem } from '../../problems/problem.ts'
 import type { Clock } from '../../shared/clock.ts'
-import type { Grant, Lease } from '../grant.ts'
+import type { AcquiredTokens, Grant, Lease } from '../grant.ts'
 import { mayEndGrant, type TokenRefusal, toInvalidGrant } from '../oauth/token-refusal.ts'
 import type { PendingSaves } from '../pending-saves.ts'
-import type { AcquiredTokens } from './renewal.ts'
 import { GRACE_MS } from './schedule.ts'
 
 /** Once the vault is back, a process with a pending save retries it within this time. Longer than its longest pause. */

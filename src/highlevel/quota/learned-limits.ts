@@ -1,6 +1,6 @@
 import { integerHeader, retryAfterMs } from '../answer-headers.ts'
 import type { Answer } from '../call.ts'
-import { learnDay } from './day.ts'
+import { learnDay } from './day-quota.ts'
 import type { LearnedLimits, Permit } from './limits.ts'
 
 const MAX_CALLS = 1_000_000_000

@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { Answer } from '../../../src/highlevel/call.ts'
-import { dayHasRoom, dayLeft, rollOverDay } from '../../../src/highlevel/quota/day.ts'
+import { dayHasRoom, dayLeft, rollOverDay } from '../../../src/highlevel/quota/day-quota.ts'
 import { burstLimit, learn as learnAt, updateOthersUsage } from '../../../src/highlevel/quota/learned-limits.ts'
 import { createLearnedLimits, type LearnedLimits, type Permit } from '../../../src/highlevel/quota/limits.ts'
 

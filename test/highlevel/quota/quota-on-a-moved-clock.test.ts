@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
 import type { Answer, LocationCall } from '../../../src/highlevel/call.ts'
-import { createQuota } from '../../../src/highlevel/quota/layer.ts'
+import { createQuota } from '../../../src/highlevel/quota/quota.ts'
 import { createClock } from '../../support/clock.ts'
 import { createLocationCall } from '../calls.ts'
 

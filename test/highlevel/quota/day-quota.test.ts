@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { Answer } from '../../../src/highlevel/call.ts'
-import { dayHasRoom, dayLeft, rollOverDay, untilDayEndMs } from '../../../src/highlevel/quota/day.ts'
+import { dayHasRoom, dayLeft, rollOverDay, untilDayEndMs } from '../../../src/highlevel/quota/day-quota.ts'
 import { learn } from '../../../src/highlevel/quota/learned-limits.ts'
 import { createLearnedLimits, type Permit } from '../../../src/highlevel/quota/limits.ts'
 

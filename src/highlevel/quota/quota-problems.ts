@@ -1,6 +1,6 @@
 import { Problem } from '../../problems/problem.ts'
 import { toRetryAfterSeconds } from '../answer-headers.ts'
-import { untilDayEndMs } from './day.ts'
+import { untilDayEndMs } from './day-quota.ts'
 
 /** Both in epoch milliseconds. */
 export function dayProblem(now: number, dayEndsAt: number): Problem {

@@ -2,8 +2,8 @@ import { Problem } from '../../problems/problem.ts'
 import type { Clock } from '../../shared/clock.ts'
 import { toRetryAfterSeconds } from '../answer-headers.ts'
 import type { Answer, Layer, LocationCall, Send } from '../call.ts'
+import { createBreakerStats, type Failure } from './failure-stats.ts'
 import { createInFlight } from './in-flight.ts'
-import { createBreakerStats, type Failure } from './stats.ts'
 
 /** An open circuit lets one probe through this often. */
 const PROBE_INTERVAL_MS = 1_000
