@@ -12,7 +12,7 @@ const ERROR_1010 = `<!DOCTYPE html>
 /** Executes the request and returns the answer. Not called by faults that keep a request from reaching HighLevel. */
 export type Execute = () => Answer
 
-type FaultInjector<K extends FaultKind> = (response: ServerResponse, carryOut: Execute, fault: Fault<K>) => void
+type FaultInjector<K extends FaultKind> = (response: ServerResponse, execute: Execute, fault: Fault<K>) => void
 
 let answers = 0
 
@@ -55,48 +55,48 @@ function sendStatus(
 }
 
 const INJECTORS: { [K in FaultKind]: FaultInjector<K> } = {
-  status: (response, _carryOut, fault) => sendStatus(response, fault),
-  'status-after'(response, carryOut, fault) {
-    carryOut()
+  status: (response, _execute, fault) => sendStatus(response, fault),
+  'status-after'(response, execute, fault) {
+    execute()
     sendStatus(response, fault)
   },
   html: (response) => send(response, 403, 'text/html; charset=UTF-8', ERROR_1010),
-  slow(response, carryOut, { delayMs }) {
-    const answer = carryOut()
+  slow(response, execute, { delayMs }) {
+    const answer = execute()
     afterDelay(delayMs, () => sendAnswer(response, answer))
   },
   hang: () => undefined,
-  'slow-body'(response, carryOut, { delayMs }) {
-    const { status, headers, ...answer } = carryOut()
+  'slow-body'(response, execute, { delayMs }) {
+    const { status, headers, ...answer } = execute()
     const bytes = Buffer.from(serialize({ status, ...answer }))
     response.writeHead(status, { ...headers, 'content-type': JSON_TYPE, 'content-length': bytes.length })
     response.write(bytes.subarray(0, bytes.length / 2))
     afterDelay(delayMs, () => response.end(bytes.subarray(bytes.length / 2)))
   },
   'reset-before': (response) => response.socket?.resetAndDestroy(),
-  'reset-after'(response, carryOut) {
-    carryOut()
+  'reset-after'(response, execute) {
+    execute()
     response.socket?.resetAndDestroy()
   },
-  cut(response, carryOut, { bytes, framing = 'length' }) {
-    const whole = Buffer.from(wireText(carryOut(), framing))
+  cut(response, execute, { bytes, framing = 'length' }) {
+    const whole = Buffer.from(wireText(execute(), framing))
     const { socket } = response
     socket?.end(whole.subarray(0, bytes % whole.length), () => socket.destroy())
   },
-  truncated(response, carryOut) {
-    const text = serialize(carryOut())
+  truncated(response, execute) {
+    const text = serialize(execute())
     send(response, 200, JSON_TYPE, text.slice(0, text.length / 2))
   },
-  empty(response, carryOut) {
-    const { status, headers } = carryOut()
+  empty(response, execute) {
+    const { status, headers } = execute()
     response.writeHead(status, { ...headers, 'content-length': 0 }).end()
   },
-  'wrong-type'(response, carryOut) {
-    const answer = carryOut()
+  'wrong-type'(response, execute) {
+    const answer = execute()
     send(response, answer.status, 'text/plain', serialize(answer), answer.headers)
   },
-  huge(response, carryOut) {
-    carryOut()
+  huge(response, execute) {
+    execute()
     send(response, 200, JSON_TYPE, JSON.stringify({ padding: 'x'.repeat(HUGE_BYTES) }))
   }
 }
@@ -107,9 +107,9 @@ export const isFaultKind = (kind: unknown): kind is FaultKind =>
 export const sendAnswer = (response: ServerResponse, answer: Answer): void =>
   send(response, answer.status, JSON_TYPE, serialize(answer), answer.headers)
 
-export function injectFault<K extends FaultKind>(response: ServerResponse, carryOut: Execute, fault: Fault<K>): void {
+export function injectFault<K extends FaultKind>(response: ServerResponse, execute: Execute, fault: Fault<K>): void {
   const act: FaultInjector<K> = INJECTORS[fault.kind]
-  act(response, carryOut, fault)
+  act(response, execute, fault)
 }
 
 /** `unref`: a delayed answer must not keep a closed simulator alive. */
