@@ -8,7 +8,7 @@ const KILL_AFTER_MS = 5_000
 export const TESTED_CORE = '0'
 const OTHER_CORE = '1'
 
-export interface StartOptions {
+interface StartOptions {
   readonly env?: Record<string, string>
   readonly stdio?: StdioOptions
   readonly underTest?: boolean

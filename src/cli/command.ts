@@ -9,7 +9,7 @@ export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
 
-export interface CommandContext {
+interface CommandContext {
   vault: Vault
   config: Config
   /** Secrets are read from here. */
@@ -17,7 +17,7 @@ export interface CommandContext {
 }
 
 /** The result of a command: a JSON document for machines, text for people. */
-export interface CommandResult {
+interface CommandResult {
   document: object
   text: string
   /** Default true. With false, the process exits with 1. */

@@ -77,7 +77,7 @@ export function createSendProblem({ connectUrl }: SendProblemOptions) {
   }
 }
 
-export type SendProblem = ReturnType<typeof createSendProblem>
+type SendProblem = ReturnType<typeof createSendProblem>
 
 export const routeNotFound = (request: FastifyRequest) =>
   new Problem('route-not-found', `No route for ${request.method} on this path`)

@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { Problem, vaultUnavailable } from '../problems/problem.ts'
 
-export interface HealthOptions {
+interface HealthOptions {
   /** Rejects if the database does not answer. */
   ping: () => Promise<void>
   isDraining: () => boolean

@@ -6,7 +6,7 @@ import { catalog, type ProblemCode } from './catalog.ts'
 export type FieldError = { code: string; detail: string } & ({ pointer: string } | { parameter: string })
 
 /** HighLevel's error as callers see it. `message` never contains a value that the caller sent. */
-export interface UpstreamMessage {
+interface UpstreamMessage {
   status: number
   message?: string
   traceId?: string

@@ -112,7 +112,7 @@ redis.call('HDEL', KEYS[2], ARGV[1])
 return redis.call('ZREM', KEYS[1], ARGV[1])
 `
 
-export type Release = () => void
+type Release = () => void
 const noop: Release = () => undefined
 
 /**

@@ -8,9 +8,7 @@ import { type SimulatorOptions, withDefaults } from './settings.ts'
 import { createWorld, type World } from './world.ts'
 
 export type { Fault } from './faults.ts'
-export type { ReceivedRequest, TokenCall } from './journal.ts'
-export type { Field, ObjectSchema } from './objects.ts'
-export type { StoredRecord } from './records.ts'
+
 export type { SimulatorOptions } from './settings.ts'
 
 /** Longer than any client keeps an idle connection, so that no request meets a connection that is being closed. */

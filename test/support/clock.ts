@@ -96,8 +96,6 @@ export function createClock(start = Date.UTC(2026, 0, 1)) {
   return clock satisfies Clock
 }
 
-export type TestClock = ReturnType<typeof createClock>
-
 const settled = () => new Promise<void>((resolve) => setImmediate(resolve))
 
 /** The real clock with the wall time of `now`. For tests with real sockets, whose timers need real time. */

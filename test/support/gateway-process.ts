@@ -16,7 +16,7 @@ const KEY = 'rgk_of-a-process'
 export const LOCATION = `location:${SEED.locationId}` as const
 
 /** Starts a gateway in a process, as production runs it. Resolves when it is ready for calls. */
-export async function startGatewayProcess(t: Scope, variables: Record<string, string>, openFiles?: number) {
+async function startGatewayProcess(t: Scope, variables: Record<string, string>, openFiles?: number) {
   const process = startProcess(t, SERVER, variables, { ...(openFiles !== undefined && { openFiles }) })
   const [, origin = ''] = await process.waitForOutput(/"origin":"([^"]+)"/)
   const [, adminOrigin = ''] = await process.waitForOutput(/"adminOrigin":"([^"]+)"/)

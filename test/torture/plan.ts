@@ -1,7 +1,7 @@
 import type { Fault, FaultTarget } from '../simulator/faults.ts'
 
 /** mulberry32, a small seeded random number generator. */
-export function createRandom(seed: number): () => number {
+function createRandom(seed: number): () => number {
   let state = seed >>> 0
   return () => {
     state = (state + 0x6d2b79f5) >>> 0

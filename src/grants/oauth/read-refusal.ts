@@ -38,12 +38,7 @@ const OAUTH_STATUSES: readonly number[] = [400, 401]
  * a grant. `code` is OAuth's `error`, `description` its `error_description`; either may be ''. The code "invalid_grant"
  * alone proves little: HighLevel sends it with all kinds of descriptions.
  */
-export function classifyRefusal(
-  request: TokenRequestKind,
-  status: number,
-  code: string,
-  description: string
-): RefusalKind {
+function classifyRefusal(request: TokenRequestKind, status: number, code: string, description: string): RefusalKind {
   const combined = `${code} ${description}`
   if (INACTIVE.test(combined)) return 'inactive'
   if (CLIENT_ERROR.test(combined)) return 'refused'

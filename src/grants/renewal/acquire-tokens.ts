@@ -1,8 +1,15 @@
 import type { ProblemCode } from '../../problems/catalog.ts'
 import { Problem } from '../../problems/problem.ts'
 import type { Clock } from '../../shared/clock.ts'
-import type { AcquiredTokens, Renew } from '../grant.ts'
-import { type Grant, type GrantKind, isUsable, type Lease, type Subject } from '../grant.ts'
+import {
+  type AcquiredTokens,
+  type Grant,
+  type GrantKind,
+  isUsable,
+  type Lease,
+  type Renew,
+  type Subject
+} from '../grant.ts'
 import type { OAuthClient, TokenResponse } from '../oauth/oauth-client.ts'
 import { repeatRefresh } from '../oauth/repeat-refresh.ts'
 import { mayEndGrant, TokenRefusal } from '../oauth/token-refusal.ts'

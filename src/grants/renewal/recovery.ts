@@ -13,7 +13,7 @@ const POLL_MS = 200
 const REPEAT_EVERY_MS = 4_000
 
 /** A refresh that HighLevel refused in words that end a grant, or may end it. */
-export interface RefusedRefresh {
+interface RefusedRefresh {
   /** The grant as it was claimed. */
   grant: Grant
   lease: Lease

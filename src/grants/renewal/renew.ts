@@ -2,8 +2,15 @@ import type { BaseLogger } from 'pino'
 import { Problem, vaultUnavailable } from '../../problems/problem.ts'
 import type { Clock } from '../../shared/clock.ts'
 import { createSingleFlight } from '../../shared/single-flight.ts'
-import type { AcquiredTokens, Renew } from '../grant.ts'
-import { type Grant, type IssuedGrant, isUsable, type Lease, type Subject } from '../grant.ts'
+import {
+  type AcquiredTokens,
+  type Grant,
+  type IssuedGrant,
+  isUsable,
+  type Lease,
+  type Renew,
+  type Subject
+} from '../grant.ts'
 import type { Leases } from '../leases.ts'
 import type { PendingSaves } from '../pending-saves.ts'
 import type { GrantStore } from '../vault/vault.ts'

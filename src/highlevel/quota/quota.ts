@@ -147,5 +147,3 @@ export function createQuota({ log, countLow, countRefusal, circuit, ...deps }: D
     }
   }
 }
-
-export type Quota = ReturnType<typeof createQuota>

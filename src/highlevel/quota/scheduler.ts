@@ -86,7 +86,7 @@ function enqueue(deps: SchedulerDeps, location: LocationQuota, call: LocationCal
 }
 
 /** Gives permits to as many waiting calls as there are permits for. */
-export function dispatch(deps: SchedulerDeps, location: LocationQuota): void {
+function dispatch(deps: SchedulerDeps, location: LocationQuota): void {
   const { queue } = location
   if (queue === undefined || queue.size === 0) return
   const at = deps.clock.monotonic()

@@ -3,7 +3,7 @@ import { isObject } from '../../shared/json.ts'
 import type { Delta, FieldReport } from './field.ts'
 
 /** Reads one item of a list. Reports its errors; `undefined` if it cannot be used. */
-export type ReadItem<Item> = (value: unknown, path: string, report: FieldReport) => Item | undefined
+type ReadItem<Item> = (value: unknown, path: string, report: FieldReport) => Item | undefined
 
 interface ListRules<Item> {
   /** Names the items in error details: `options`. */
