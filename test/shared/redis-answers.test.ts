@@ -88,6 +88,8 @@ withProxy(
   'a Redis whose scripts give unexpected answers is down until they do not, with one warning',
   async (t, opened) => {
     const { gateway, answer, pass } = opened
+    // A slow start may have brought a warning of its own.
+    const before = downs(gateway).length
     answer('rg:', ':7\r\n')
     t.equal((await gateway.patch(CHANGE)).status, 200)
     // Long enough for several probes.
@@ -95,7 +97,7 @@ withProxy(
 
     t.equal((await gateway.patch(CHANGE)).status, 200)
     t.equal(await readiness(gateway), 'degraded')
-    t.equal(downs(gateway).length, 1)
+    t.equal(downs(gateway).length, before + 1)
     pass()
     await until(async () => (await readiness(gateway)) === 'ready')
     t.equal((await gateway.patch(CHANGE)).status, 200)
